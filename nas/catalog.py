@@ -1,0 +1,50 @@
+"""Where search spaces and device profiles are found: the shipped ones, and those the user made."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from nas.errors import UserError, unknown
+
+
+def home() -> Path:
+    """The user's own folder, for profiles made here and downloaded datasets: NAS_HOME, or ~/.nas."""
+    return Path(os.environ.get("NAS_HOME") or Path.home() / ".nas")
+
+
+def shipped(folder: str) -> Path:
+    """A folder of shipped data: inside the package when installed from a wheel, beside it in a checkout."""
+    package = Path(str(files("nas")))
+    inside = package / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def names(folder: str, ending: str = "") -> dict[str, Path]:
+    """Every entry of `folder` by name, the user's own before the shipped one of the same name.
+
+    `ending` is ".toml" for files; "" lists the folders that hold a profile.toml.
+    """
+    found: dict[str, Path] = {}
+    for place in (shipped(folder), home() / folder):
+        if place.is_dir():
+            entries = place.glob(f"*{ending}") if ending else (p.parent for p in place.glob("*/profile.toml"))
+            found |= {entry.name.removesuffix(ending): entry for entry in entries}
+    return dict(sorted(found.items()))
+
+
+def find(what: str, folder: str, name: str, ending: str = "") -> Path:
+    """The path of the entry called `name`; a name with a path separator or ending is taken as a path.
+
+    Raises UserError when there is none, with the nearest name.
+    """
+    path = Path(name)
+    if os.sep in name or (ending and name.endswith(ending)):
+        if path.is_dir() if not ending else path.is_file():
+            return path
+        raise UserError(f"{what} {name}: there is no such {'file' if ending else 'folder'}")
+    known = names(folder, ending)
+    if name not in known:
+        raise unknown(what, name, known)
+    return known[name]

@@ -1,0 +1,290 @@
+"""A search space: the choices of a stage table, and what a candidate of them builds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from nas.catalog import find
+from nas.errors import UserError
+from nas.space.block import Block, make_divisible
+from nas.space.candidate import Candidate, Value
+from nas.space.layer import Shape
+from nas.space.network import Network
+from nas.space.stage_table import Proxy, Span, Stage, StageTable, read_stage_table
+
+PER_BLOCK = ("kernel", "expand", "se", "op")
+Get = Callable[[str], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One decision: a list of options, or a range from low to high."""
+
+    name: str
+    options: tuple[Value, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    integer: bool = False
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n codes: indices of options, or values in the range."""
+        if self.options:
+            return rng.integers(len(self.options), size=n).astype(float)
+        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
+        drawn = rng.uniform(low, high, size=n)
+        values = np.clip(np.exp(drawn), self.low, self.high) if self.log else drawn
+        return np.round(values) if self.integer else values
+
+    def value(self, code: float) -> Value:
+        if self.options:
+            return self.options[int(code)]
+        return int(code) if self.integer else float(code)
+
+    def code(self, value: Value) -> float:
+        """Raises UserError when the value is not one of this choice."""
+        if self.options:
+            if value not in self.options:
+                raise UserError(f"choice {self.name} must be one of {list(self.options)}; came {value!r}")
+            return float(self.options.index(value))
+        if isinstance(value, str) or not self.low <= value <= self.high:
+            raise UserError(f"choice {self.name} must be from {self.low} to {self.high}; came {value!r}")
+        return float(value)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpace:
+    """All that a candidate may be. Made by `load_space`."""
+
+    table: StageTable
+    fingerprint: str  # sha256 of the file
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def title(self) -> str:
+        return self.table.title
+
+    @property
+    def source(self) -> str:
+        return self.table.source
+
+    @property
+    def proxy(self) -> Proxy:
+        return self.table.proxy
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stage table with a name for every stage."""
+        return tuple(s.model_copy(update={"name": s.name or f"stage{i}"}) for i, s in enumerate(self.table.stage))
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """Every decision, architecture first, then hyperparameters and precision; single options are no decision."""
+        return tuple(self._choices())
+
+    def _choices(self) -> Iterator[Choice]:
+        for name, options in (("resolution", self.table.resolution), ("width", self.table.width)):
+            if len(listed(options)) > 1:
+                yield Choice(name, listed(options))
+        for stage in self.stages:
+            for field in ("depth", "channels", *PER_BLOCK):
+                options = listed(getattr(stage, field))
+                blocks = range(1, max(listed(stage.depth)) + 1)
+                if len(options) > 1 and field in PER_BLOCK and stage.per == "block":
+                    yield from (Choice(f"{stage.name}.block{j}.{field}", options) for j in blocks)
+                elif len(options) > 1:
+                    yield Choice(f"{stage.name}.{field}", options)
+        for name, given in self.table.hyperparameters.items():
+            if isinstance(given, Span):
+                yield Choice(name, low=given.low, high=given.high, log=given.log, integer=given.integer)
+            else:
+                yield Choice(name, tuple(given))
+        yield Choice("precision", tuple(self.table.precision))
+
+    @property
+    def size(self) -> int:
+        """How many distinct networks: inactive blocks and identities that change nothing are counted once."""
+        return prod(len(listed(v)) for v in (self.table.resolution, self.table.width)) * prod(
+            map(self._stage_size, self.stages)
+        )
+
+    def _stage_size(self, stage: Stage) -> int:
+        per_block = prod(max(1, len(listed(getattr(stage, field)))) for field in PER_BLOCK)
+        once = max(1, len(listed(stage.channels)))
+        if stage.per == "stage":
+            return once * per_block * len(listed(stage.depth))
+        if not self._skips(stage):
+            return once * sum(per_block**depth for depth in listed(stage.depth))
+        depth = listed(stage.depth)[0]
+        if self._keeps_shape(stage):  # any number of blocks may be the identity
+            return sum((per_block - 1) ** n for n in range(depth + 1))
+        return per_block * sum((per_block - 1) ** n for n in range(depth))
+
+    def _skips(self, stage: Stage) -> bool:
+        return any(self.table.ops[op].block == "skip" for op in stage.op or [])
+
+    def _keeps_shape(self, stage: Stage) -> bool:
+        before = self.stages[self.stages.index(stage) - 1]
+        return stage.stride == 1 and stage.channels == before.channels
+
+    # --- candidates and codes -------------------------------------------------------------------------------------
+
+    def sample_codes(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n random codes (n, d), each choice drawn on its own; not canonical."""
+        return np.stack([choice.draw(n, rng) for choice in self.choices], axis=1)
+
+    def sample(self, rng: np.random.Generator) -> Candidate:
+        """A random candidate, canonical."""
+        return self.canonical(self.decode(self.sample_codes(1, rng)[0]))
+
+    def encode(self, candidate: Candidate) -> np.ndarray:
+        """The candidate as a vector (d,): the index of each option, the value of each range.
+
+        Raises UserError for a choice that is missing, unknown, or out of its options.
+        """
+        values = candidate.as_dict()
+        if values.keys() != {c.name for c in self.choices}:
+            odd = sorted(values.keys() ^ {c.name for c in self.choices})
+            raise UserError(f"a candidate of {self.name} must name each choice once; missing or unknown: {odd[0]}")
+        return np.array([choice.code(values[choice.name]) for choice in self.choices])
+
+    def decode(self, code: np.ndarray) -> Candidate:
+        return Candidate(tuple((c.name, c.value(x)) for c, x in zip(self.choices, code, strict=True)))
+
+    def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
+        """A neighbour: each choice is drawn anew with probability 1/d, at least one; canonical."""
+        code = self.encode(candidate)
+        redrawn = rng.random(len(code)) < 1 / len(code)
+        redrawn[rng.integers(len(code))] = True
+        return self.canonical(self.decode(np.where(redrawn, self.sample_codes(1, rng)[0], code)))
+
+    def canonical(self, candidate: Candidate) -> Candidate:
+        """The one candidate that stands for all that build the same network with the same hyperparameters.
+
+        Choices of blocks beyond the depth take their first option; identities move behind the other blocks.
+        """
+        values = candidate.as_dict()
+        for stage in self.stages:
+            if stage.per == "stage":
+                continue
+            depth = self.getter(values)(f"{stage.name}.depth")
+            for j in range(1, max(listed(stage.depth)) + 1):
+                for field in PER_BLOCK:
+                    if j > int(depth) and (name := f"{stage.name}.block{j}.{field}") in values:
+                        values[name] = listed(getattr(stage, field))[0]
+            if self._skips(stage):
+                names = [f"{stage.name}.block{j}.op" for j in range(1, int(depth) + 1)]
+                movable = names if self._keeps_shape(stage) else names[1:]
+                ops = sorted((values[n] for n in movable), key=lambda op: self.table.ops[str(op)].block == "skip")
+                values |= dict(zip(movable, ops, strict=True))
+        return Candidate.of(values)
+
+    # --- networks -------------------------------------------------------------------------------------------------
+
+    def network(self, candidate: Candidate, classes: int | None = None) -> Network:
+        """The network that the candidate builds, for so many classes (default: the space's own)."""
+        get = self.getter(candidate.as_dict())
+        found = [
+            (block, i)
+            for i, stage in enumerate(self.stages)
+            for j in range(max(listed(stage.depth)))
+            if (block := self.block(i, j, get, classes or self.table.classes))
+        ]
+        return Network(tuple(b for b, _ in found), tuple(i for _, i in found))
+
+    def getter(self, values: dict[str, Value]) -> Get:
+        """The value of a choice by its name; a name that is no choice has the one option that the table gives."""
+
+        def get(name: str) -> Value:
+            return values[name] if name in values else self._fixed[name]
+
+        return get
+
+    @cached_property
+    def _fixed(self) -> dict[str, Value]:
+        fixed: dict[str, Value] = {"resolution": listed(self.table.resolution)[0], "width": listed(self.table.width)[0]}
+        for stage in self.stages:
+            for field in ("depth", "channels", *PER_BLOCK):
+                for value in listed(getattr(stage, field))[:1]:
+                    fixed[f"{stage.name}.{field}"] = value
+                    fixed |= {f"{stage.name}.block{j}.{field}": value for j in range(1, max(listed(stage.depth)) + 1)}
+        return fixed
+
+    def depends_on(self, i: int, j: int) -> tuple[str, ...]:
+        """The names that block j of stage i is made from, choices or not."""
+        stage = self.stages[i]
+        own = [f"{stage.name}.{field}" for field in ("depth", "channels", *PER_BLOCK)]
+        if stage.per == "block":
+            own += [f"{stage.name}.block{j + 1}.{field}" for field in PER_BLOCK]
+        before = [f"{self.stages[k].name}.channels" for k in [self._channels_stage(i - 1)] if k >= 0]
+        return ("resolution", "width", *own, *before)
+
+    def block(self, i: int, j: int, get: Get, classes: int) -> Block | None:
+        """Block j (from 0) of stage i, or None where the depth or an identity leaves it out."""
+        stage = self.stages[i]
+        if j >= int(get(f"{stage.name}.depth")):
+            return None
+        shape = self._shape(i, j, get)
+        if stage.block in ("pool", "linear", "pool_linear"):
+            return Block(stage.block, shape, (shape[0] if stage.block == "pool" else classes, 1, 1))
+        stride = stage.stride if j == 0 else 1
+        out = (self._channels(i, get), -(-shape[1] // stride), -(-shape[2] // stride))
+        place = f"{stage.name}.block{j + 1}" if stage.per == "block" else stage.name
+        activation: str = stage.activation
+        if stage.block == "ops":
+            op = self.table.ops[str(get(f"{place}.op"))]
+            activation = activation if op.activation is None else op.activation
+            if op.block == "skip":
+                return None if shape == out else Block("conv", shape, out, 1, stride, activation=activation)
+            mid = make_divisible(shape[0] * op.expand)
+            return Block(op.block, shape, out, op.kernel, stride, mid, activation=activation, groups=op.groups)
+        kernel = int(get(f"{place}.kernel"))
+        if stage.block == "conv":
+            return Block("conv", shape, out, kernel, stride, activation=activation, norm=stage.norm)
+        mid = shape[0] if stage.block == "ds" else make_divisible(shape[0] * float(get(f"{place}.expand")))
+        ratio = float(get(f"{place}.se"))
+        se = make_divisible(mid * ratio) if stage.se_of == "expanded" else round(shape[0] * ratio)
+        gate = stage.gate if ratio else ""
+        return Block(stage.block, shape, out, kernel, stride, mid, se if ratio else 0, activation, gate)
+
+    def _shape(self, i: int, j: int, get: Get) -> Shape:
+        """The shape that block j of stage i reads."""
+        size = int(get("resolution"))
+        for stage in self.stages[:i] if j == 0 else self.stages[: i + 1]:
+            size = 1 if stage.block in ("pool", "pool_linear") else -(-size // stage.stride)
+        before = self._channels_stage(i - 1 if j == 0 else i)
+        return (self._channels(before, get) if before >= 0 else 3, size, size)
+
+    def _channels_stage(self, i: int) -> int:
+        """The last stage up to i that sets the channels; -1: the image itself."""
+        return next((k for k in range(i, -1, -1) if self.stages[k].channels is not None), -1)
+
+    def _channels(self, i: int, get: Get) -> int:
+        stage = self.stages[i]
+        width = float(get("width"))
+        channels = int(get(f"{stage.name}.channels"))
+        scaled = stage.scale == "always" or (stage.scale == "up" and width > 1)
+        return make_divisible(channels * width) if scaled and width != 1 else channels
+
+
+def listed(value: object) -> tuple[Value, ...]:
+    """A choice's options: a list as it is, one value as the only option, None as none."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list) else (value,)  # type: ignore[arg-type, return-value]
+
+
+def load_space(name: str) -> SearchSpace:
+    """A shipped search space by its name, or one by the path of its TOML file. Raises UserError."""
+    path = Path(find("search space", "search_spaces", name, ".toml"))
+    return SearchSpace(read_stage_table(path), hashlib.sha256(path.read_bytes()).hexdigest())
