@@ -1,0 +1,39 @@
+"""Hardware-aware architecture search: a search space and a device profile in, a Pareto front out.
+
+The words of the command line, for programs; each is loaded when it is first used:
+
+    space = nas.load_space("mobilenet-v3")
+    device = nas.load_device("raspberry-pi-4")
+    nas.predict("timm:mobilenetv2_100", device, "int8").latency_ms
+    run = nas.search("raspberry-pi-4", trials=40)
+    run.front  # a pandas DataFrame
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.device.profile import load_device
+    from nas.models.price import predict
+    from nas.run import load_run
+    from nas.space.search_space import load_space
+
+__all__ = ["load_device", "load_run", "load_space", "predict", "search"]
+
+_PLACES = {
+    "load_device": "nas.device.profile",
+    "load_run": "nas.run",
+    "load_space": "nas.space.search_space",
+    "predict": "nas.models.price",
+    "search": "nas.search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_PLACES[name])
+    return module if name == "search" else getattr(module, name)

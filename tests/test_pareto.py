@@ -16,7 +16,9 @@ from nas.pareto import hypervolume, knee, non_dominated
 
 def small_integers(objectives: int, most: int = 9) -> st.SearchStrategy[np.ndarray]:
     """Points on a coarse grid, so that ties and duplicates are common."""
-    return arrays(np.float64, st.tuples(st.integers(0, most), st.just(objectives)), elements=st.integers(0, 5).map(float))
+    return arrays(
+        np.float64, st.tuples(st.integers(0, most), st.just(objectives)), elements=st.integers(0, 5).map(float)
+    )
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 4])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nas.errors import UserError
 from nas.space.layer import PRECISIONS, Precision
 
 COLUMNS = ("network", "precision", "split", "measured_ms", "predicted_ms", "measured_mj", "predicted_mj")
+ERROR_COLUMNS = ("precision", "quantity", "split", "networks", "mean", "spread", "spearman", "constant", "macs")
 COVERAGE = 0.9  # share of networks whose measured cost an interval is to hold
 
 
@@ -44,6 +45,26 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOutError:
+    """Mean absolute errors on networks held out, as fractions: a row of errors.csv.
+
+    `mean` and `spread` (standard deviation) are over several ways of holding networks out, where there are several.
+    `constant` and `macs` are the errors of two baselines on the same networks: the median of the networks that were
+    not held out, and a straight line through their MACs. `spearman` is the rank correlation.
+    """
+
+    precision: Precision
+    quantity: str  # latency or energy
+    split: str
+    networks: int
+    mean: float
+    spread: float
+    spearman: float
+    constant: float
+    macs: float
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """How far predictions were from measurements. Fractions: 0.05 is 5%."""
 
@@ -65,35 +86,63 @@ def error(rows: Sequence[Validation], precision: Precision, split: str, energy: 
     return Error(len(pairs), float(np.mean(np.abs(1 / ratio - 1))), min(1.0, float(low)), max(1.0, float(high)))
 
 
+def read_errors(path: Path) -> tuple[HeldOutError, ...]:
+    """Reads errors.csv. Raises UserError for a missing column or a figure that is no number."""
+    found: list[HeldOutError] = []
+    for line, row in _rows(path, ERROR_COLUMNS):
+        try:
+            figures = [float(row[c]) for c in ERROR_COLUMNS[4:]]
+            networks = int(row["networks"])
+        except ValueError as problem:
+            raise UserError(f"{path}: line {line}: {problem}") from None
+        found.append(HeldOutError(_precision(path, line, row), row["quantity"], row["split"], networks, *figures))
+    return tuple(found)
+
+
+def errors_csv(errors: Iterable[HeldOutError]) -> str:
+    """The text of errors.csv."""
+    return _csv(ERROR_COLUMNS, ([getattr(e, c) for c in ERROR_COLUMNS] for e in errors))
+
+
 def read_validation(path: Path) -> tuple[Validation, ...]:
     """Reads validation.csv. Raises UserError for a missing column or a number that is not above 0."""
     rows: list[Validation] = []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [c for c in COLUMNS if c not in (reader.fieldnames or [])]:
-                raise UserError(f"{path}: needs the columns {', '.join(COLUMNS)}; missing {missing[0]}")
-            for row in reader:
-                line = reader.line_num
-                precision = next((p for p in PRECISIONS if p == row["precision"]), None)
-                if precision is None:
-                    raise UserError(f"{path}: precision must be one of {', '.join(PRECISIONS)}; line {line} has {row}")
-                ms = [number(row[c], path, line, c) for c in COLUMNS[3:5]]
-                mj = [number(row[c], path, line, c) if row[c] else None for c in COLUMNS[5:]]
-                rows.append(Validation(row["network"], precision, row["split"], ms[0], ms[1], mj[0], mj[1]))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV file: {error}") from None
+    for line, row in _rows(path, COLUMNS):
+        ms = [number(row[c], path, line, c) for c in COLUMNS[3:5]]
+        mj = [number(row[c], path, line, c) if row[c] else None for c in COLUMNS[5:]]
+        rows.append(Validation(row["network"], _precision(path, line, row), row["split"], ms[0], ms[1], mj[0], mj[1]))
     return tuple(rows)
 
 
 def validation_csv(rows: Iterable[Validation]) -> str:
     """The text of validation.csv."""
+    return _csv(COLUMNS, ([getattr(r, c) for c in COLUMNS] for r in rows))
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if missing := [c for c in columns if c not in (reader.fieldnames or [])]:
+                raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
+            yield from ((reader.line_num, row) for row in reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise UserError(f"{path}: not a readable CSV file: {problem}") from None
+
+
+def _precision(path: Path, line: int, row: dict[str, str]) -> Precision:
+    found = next((p for p in PRECISIONS if p == row["precision"]), None)
+    if found is None:
+        raise UserError(
+            f"{path}: precision must be one of {', '.join(PRECISIONS)}; line {line} has {row['precision']!r}"
+        )
+    return found
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for r in rows:
-        figures = [
-            None if x is None else f"{x:.6g}" for x in (r.measured_ms, r.predicted_ms, r.measured_mj, r.predicted_mj)
-        ]
-        writer.writerow([r.network, r.precision, r.split, *figures])
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([f"{x:.6g}" if isinstance(x, float) else x for x in row])
     return text.getvalue()

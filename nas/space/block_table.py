@@ -8,28 +8,47 @@ from itertools import product
 import numpy as np
 
 from nas.space.block import Block
-from nas.space.search_space import SearchSpace, listed
+from nas.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)
 class BlockTable:
-    """The distinct blocks of n candidates, and `index` (n, positions) into them; -1: no block at that position."""
+    """The distinct blocks of n candidates, and `index` (positions, n) into them; -1: no block at that position."""
 
     blocks: tuple[Block, ...]
     index: np.ndarray
 
+    def of(self, rows: np.ndarray) -> BlockTable:
+        """The table of some of the candidates, chosen as numpy chooses rows."""
+        return BlockTable(self.blocks, self.index[:, rows])
+
     def total(self, per_block: np.ndarray) -> np.ndarray:
         """The sum over each candidate's blocks, (n, ...), of figures per distinct block, (blocks, ...)."""
         padded = np.concatenate([per_block, np.zeros((1, *per_block.shape[1:]))])
-        total = np.zeros((len(self.index), *per_block.shape[1:]))
-        for column in self.index.T:
-            total += padded[column]
+        total = np.zeros((self.index.shape[1], *per_block.shape[1:]))
+        found = np.empty_like(total)
+        for position in self.index:
+            np.take(padded, position, axis=0, mode="wrap", out=found)
+            total += found
         return total
 
     def largest(self, per_block: np.ndarray) -> np.ndarray:
         """The largest of each candidate's blocks, (n,), of figures per distinct block, (blocks,), none below 0."""
         padded = np.append(per_block, 0)
-        return np.max(padded[self.index], axis=1)
+        largest = np.zeros(self.index.shape[1])
+        for position in self.index:
+            np.maximum(largest, np.take(padded, position, mode="wrap"), out=largest)
+        return largest
+
+    def bound(self, per_block: np.ndarray) -> np.ndarray:
+        """What no candidate's `total` exceeds, (...): the sum over positions of the largest block found there."""
+        padded = np.concatenate([per_block, np.zeros((1, *per_block.shape[1:]))])
+        bound = np.zeros(per_block.shape[1:])
+        for position in self.index:
+            present = np.zeros(len(padded), dtype=bool)
+            present[position] = True
+            bound += padded[present].max(axis=0)
+        return bound
 
 
 def block_table(space: SearchSpace, codes: np.ndarray, classes: int | None = None) -> BlockTable:
@@ -38,28 +57,40 @@ def block_table(space: SearchSpace, codes: np.ndarray, classes: int | None = Non
     A block depends on few choices; each combination of them that occurs is expanded once.
     """
     column_of = {choice.name: c for c, choice in enumerate(space.choices)}
+    columns = {c: codes[:, c].astype(np.int32) for c, choice in enumerate(space.choices) if choice.options}
     numbers: dict[Block, int] = {}
-    columns = []
+    index = []
     for i, stage in enumerate(space.stages):
-        for j in range(max(listed(stage.depth))):
+        made: dict[tuple[int, ...], int] = {}  # the number of a block by its choices
+        for j in range(stage.deepest):
             used = [column_of[name] for name in space.depends_on(i, j) if name in column_of]
-            first, inverse = _distinct(codes[:, used].astype(np.int64), [len(space.choices[c].options) for c in used])
+            first, inverse = _distinct(
+                [columns[c] for c in used], [len(space.choices[c].options) for c in used], len(codes)
+            )
             found = []
             for row in first:
-                get = space.getter({space.choices[c].name: space.choices[c].value(codes[row, c]) for c in used})
-                block = space.block(i, j, get, classes or space.table.classes)
-                found.append(-1 if block is None else numbers.setdefault(block, len(numbers)))
-            columns.append(np.array(found)[inverse])
-    return BlockTable(tuple(numbers), np.stack(columns, axis=1))
+                key = (min(j, 1), *(int(columns[c][row]) for c in used))  # blocks after the first are alike
+                if key not in made:
+                    get = space.getter({space.choices[c].name: space.choices[c].value(codes[row, c]) for c in used})
+                    block = space.block(i, j, get, classes or space.table.classes)
+                    made[key] = -1 if block is None else numbers.setdefault(block, len(numbers))
+                found.append(made[key])
+            position = np.array(found, dtype=np.int32)[inverse]
+            depth = column_of.get(f"{stage.name}.depth")
+            if depth is not None:
+                active = np.array([int(depth_option) > j for depth_option in space.choices[depth].options])
+                position = np.where(active[columns[depth]], position, -1)
+            index.append(position)
+    return BlockTable(tuple(numbers), np.stack(index))
 
 
-def _distinct(keys: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The first row of each distinct row of `keys` (n, k), and for each row the number of its distinct row."""
-    flat = np.zeros(len(keys), dtype=np.int64)
-    for column, size in zip(keys.T, sizes, strict=True):
+def _distinct(keys: list[np.ndarray], sizes: list[int], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first row of each distinct combination of the columns `keys`, each (n,), and for each row its number."""
+    flat = np.zeros(rows, dtype=np.int64)
+    for column, size in zip(keys, sizes, strict=True):
         flat = flat * size + column
     total = int(np.prod(sizes))
-    if total > 10 * len(keys) + 100_000:  # too many combinations for a table of them
+    if total > 10 * rows + 100_000:  # too many combinations for a table of them
         _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
         return first, inverse
     first_of = np.full(total, -1)
@@ -74,7 +105,7 @@ def all_blocks(space: SearchSpace, classes: int | None = None, resolution: int |
     """Every distinct block of the space, at one resolution if given: what a lookup table must hold."""
     found: dict[Block, None] = {}
     for i, stage in enumerate(space.stages):
-        for j in range(max(listed(stage.depth))):
+        for j in range(stage.deepest):
             names = [c for c in space.choices if c.name in space.depends_on(i, j)]
             options = [(resolution,) if c.name == "resolution" and resolution else c.options for c in names]
             for values in product(*options):

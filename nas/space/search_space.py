@@ -15,7 +15,7 @@ from nas.catalog import find
 from nas.errors import UserError
 from nas.space.block import Block, make_divisible
 from nas.space.candidate import Candidate, Value
-from nas.space.layer import Shape
+from nas.space.layer import Precision, Shape
 from nas.space.network import Network
 from nas.space.stage_table import Proxy, Span, Stage, StageTable, read_stage_table
 
@@ -82,6 +82,14 @@ class SearchSpace:
     def proxy(self) -> Proxy:
         return self.table.proxy
 
+    def only(self, precisions: tuple[Precision, ...]) -> SearchSpace:
+        """The space with just those of its precisions. Raises UserError when none is left."""
+        kept = [p for p in self.table.precision if p in precisions]
+        if not kept:
+            has = ", ".join(self.table.precision)
+            raise UserError(f"space {self.name} needs one of its precisions ({has}); came {', '.join(precisions)}")
+        return SearchSpace(self.table.model_copy(update={"precision": kept}), self.fingerprint)
+
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The stage table with a name for every stage."""
@@ -99,7 +107,7 @@ class SearchSpace:
         for stage in self.stages:
             for field in ("depth", "channels", *PER_BLOCK):
                 options = listed(getattr(stage, field))
-                blocks = range(1, max(listed(stage.depth)) + 1)
+                blocks = range(1, stage.deepest + 1)
                 if len(options) > 1 and field in PER_BLOCK and stage.per == "block":
                     yield from (Choice(f"{stage.name}.block{j}.{field}", options) for j in blocks)
                 elif len(options) > 1:
@@ -124,11 +132,11 @@ class SearchSpace:
         if stage.per == "stage":
             return once * per_block * len(listed(stage.depth))
         if not self._skips(stage):
-            return once * sum(per_block**depth for depth in listed(stage.depth))
-        depth = listed(stage.depth)[0]
+            return once * sum(int(per_block ** int(depth)) for depth in listed(stage.depth))
+        depth = stage.deepest
         if self._keeps_shape(stage):  # any number of blocks may be the identity
-            return sum((per_block - 1) ** n for n in range(depth + 1))
-        return per_block * sum((per_block - 1) ** n for n in range(depth))
+            return int(sum((per_block - 1) ** n for n in range(depth + 1)))
+        return int(per_block * sum((per_block - 1) ** n for n in range(depth)))
 
     def _skips(self, stage: Stage) -> bool:
         return any(self.table.ops[op].block == "skip" for op in stage.op or [])
@@ -178,7 +186,7 @@ class SearchSpace:
             if stage.per == "stage":
                 continue
             depth = self.getter(values)(f"{stage.name}.depth")
-            for j in range(1, max(listed(stage.depth)) + 1):
+            for j in range(1, stage.deepest + 1):
                 for field in PER_BLOCK:
                     if j > int(depth) and (name := f"{stage.name}.block{j}.{field}") in values:
                         values[name] = listed(getattr(stage, field))[0]
@@ -197,7 +205,7 @@ class SearchSpace:
         found = [
             (block, i)
             for i, stage in enumerate(self.stages)
-            for j in range(max(listed(stage.depth)))
+            for j in range(int(get(f"{stage.name}.depth")))
             if (block := self.block(i, j, get, classes or self.table.classes))
         ]
         return Network(tuple(b for b, _ in found), tuple(i for _, i in found))
@@ -217,23 +225,21 @@ class SearchSpace:
             for field in ("depth", "channels", *PER_BLOCK):
                 for value in listed(getattr(stage, field))[:1]:
                     fixed[f"{stage.name}.{field}"] = value
-                    fixed |= {f"{stage.name}.block{j}.{field}": value for j in range(1, max(listed(stage.depth)) + 1)}
+                    fixed |= {f"{stage.name}.block{j}.{field}": value for j in range(1, stage.deepest + 1)}
         return fixed
 
     def depends_on(self, i: int, j: int) -> tuple[str, ...]:
-        """The names that block j of stage i is made from, choices or not."""
+        """The names that block j of stage i is made from, choices or not; whether it is there, the depth decides."""
         stage = self.stages[i]
-        own = [f"{stage.name}.{field}" for field in ("depth", "channels", *PER_BLOCK)]
+        own = [f"{stage.name}.{field}" for field in ("channels", *PER_BLOCK)]
         if stage.per == "block":
             own += [f"{stage.name}.block{j + 1}.{field}" for field in PER_BLOCK]
         before = [f"{self.stages[k].name}.channels" for k in [self._channels_stage(i - 1)] if k >= 0]
         return ("resolution", "width", *own, *before)
 
     def block(self, i: int, j: int, get: Get, classes: int) -> Block | None:
-        """Block j (from 0) of stage i, or None where the depth or an identity leaves it out."""
+        """Block j (from 0) of stage i, or None where it is an identity."""
         stage = self.stages[i]
-        if j >= int(get(f"{stage.name}.depth")):
-            return None
         shape = self._shape(i, j, get)
         if stage.block in ("pool", "linear", "pool_linear"):
             return Block(stage.block, shape, (shape[0] if stage.block == "pool" else classes, 1, 1))
@@ -281,7 +287,7 @@ def listed(value: object) -> tuple[Value, ...]:
     """A choice's options: a list as it is, one value as the only option, None as none."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, list) else (value,)  # type: ignore[arg-type, return-value]
+    return tuple(value) if isinstance(value, list) else (value,)  # type: ignore[return-value]
 
 
 def load_space(name: str) -> SearchSpace:

@@ -75,6 +75,11 @@ class Stage(_Table):
     scale: Literal["always", "never", "up"] = "always"
     per: Literal["block", "stage"] = "block"
 
+    @property
+    def deepest(self) -> int:
+        """The most blocks that the stage can have."""
+        return max(self.depth) if isinstance(self.depth, list) else int(self.depth)
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.channels is None) != (self.block in ("pool", "linear", "pool_linear")):

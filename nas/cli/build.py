@@ -1,0 +1,67 @@
+"""nas build: a network of a run, with its proxy weights, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.output import figure, print_json
+from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
+from nas.errors import UserError
+
+
+def build(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    onnx: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    which: Annotated[
+        str | None, typer.Option("--pick", metavar="TRIAL|knee", help="A trial's number, or knee.")
+    ] = None,
+    max_latency: MaxLatency = None,
+    max_energy: MaxEnergy = None,
+    max_size: MaxSize = None,
+    max_memory: MaxMemory = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write a picked network of a run, with its proxy weights, as an fp32 ONNX file.
+
+    The weights are the short proxy training's: good for measuring on a board, not yet for use.
+
+    Example: nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx knee.onnx
+    """
+    from nas import report
+    from nas.run import load_run
+
+    if which not in (None, "knee") and not (which or "").isdigit():
+        raise UserError(f"--pick must be a trial's number or knee; came {which!r}")
+    if onnx.exists() and not force:
+        raise UserError(f"{onnx} exists already; replace it with --force, or choose another name")
+    found = load_run(run)
+    limits = budgets(max_latency, max_energy, max_size, max_memory)
+    number = int(which) if which and which != "knee" else None
+    chosen = report.pick(found, **limits, knee=which == "knee", trial=number)
+    weights = found.weights(chosen.trial)
+    if not weights.exists():
+        raise UserError(f"{run} keeps the weights of its front alone, and trial {chosen.trial} is not on it")
+
+    from safetensors.torch import load_file
+
+    from nas.deploy.export import export_onnx
+    from nas.space.search_space import load_space
+
+    space = load_space(found.settings.space)
+    if space.fingerprint != found.settings.space_sha256:
+        raise UserError(f"space {space.name} has changed since {run} was made; the run's sha256 is in its run.toml")
+    network = space.network(chosen.candidate, classes=found.settings.classes)
+    written = export_onnx(network, load_file(weights), onnx)
+    if as_json:
+        print_json(
+            {"trial": chosen.trial, "onnx": str(onnx), "megabytes": written.megabytes, "difference": written.difference}
+        )
+        return
+    print(
+        f"{onnx}: trial {chosen.trial}, fp32, input image 1x{'x'.join(map(str, network.input_shape))}, "
+        f"{figure(written.megabytes)} MB; its logits agree with PyTorch's within {written.difference:.1e}"
+    )

@@ -1,0 +1,62 @@
+"""How the verbs print: tables that fit 80 columns, or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """Plain JSON on standard output; a number that is not finite becomes null, as JSON has no other word for it."""
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """A table without lines but one under the heading; cells wrap where the terminal is narrow."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in columns:
+        first = column == columns[0]
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=first)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits, never in scientific notation; '-' where there is none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{places}f}"
+
+
+def count(value: float) -> str:
+    """A count with three digits: 1,234 as 1.23 k, 12,300,000 as 12.3 M."""
+    for scale, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= scale:
+            return figure(value / scale) + unit
+    return str(int(value))
+
+
+def percent(fraction: float | None, places: int = 1) -> str:
+    """A fraction as a percentage; '-' where there is none."""
+    return "-" if fraction is None else f"{100 * fraction:.{places}f}%"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

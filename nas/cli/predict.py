@@ -1,0 +1,71 @@
+"""nas predict: what any network costs on a device, from its layers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas.cli.output import count, figure, print_json, print_table
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="path.onnx, or timm:NAME[@RESOLUTION].")],
+    device: Annotated[str, typer.Option(help="A device profile, by name or folder.")],
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Predict a network's latency, energy, memory and size on a device, and its costliest layers.
+
+    What cannot be priced is named, and the exit status is then 1.
+
+    Example: nas predict timm:mobilenetv2_100@224 --device raspberry-pi-4 --precision int8
+    """
+    from nas.device.cost import predict as price
+    from nas.device.profile import load_device
+    from nas.errors import UserError
+    from nas.models.price import read_model
+    from nas.space.layer import PRECISIONS
+
+    chosen = next((p for p in PRECISIONS if p == precision), None)
+    if chosen is None:
+        raise UserError(f"--precision must be one of {', '.join(PRECISIONS)}; came {precision!r}")
+    profile = load_device(device)
+    profile.require(precision=chosen)
+    reading = read_model(model)
+    network = reading.network
+    found = price(profile, network, chosen, reading.unread)
+    costliest = sorted(found.parts, key=lambda p: -p.latency_ms)[:5]
+    if as_json:
+        print_json({
+            "model": model, "device": profile.name, "precision": chosen,
+            "latency_ms": found.latency_ms, "latency_interval_ms": found.latency_interval_ms,
+            "energy_mj": found.energy_mj, "energy_interval_mj": found.energy_interval_mj,
+            "peak_memory_mb": network.peak_memory_mb(chosen), "size_mb": network.size_mb(chosen),
+            "params": network.params, "macs": network.macs, "basis": found.basis, "unknown": found.unknown,
+            "costliest": [{"layer": p.name, "latency_ms": p.latency_ms, "energy_mj": p.energy_mj} for p in costliest],
+        })  # fmt: skip
+        return int(bool(found.unknown))
+    at_least = "at least " if found.partial else ""
+    print(f"{model} on {profile.name}, {chosen}, batch 1 ({found.basis})")
+    print(f"  latency  {at_least}{figure(found.latency_ms)} ms{between(found.latency_interval_ms)}")
+    if found.energy_mj is not None:
+        print(f"  energy   {at_least}{figure(found.energy_mj)} mJ{between(found.energy_interval_mj)}")
+    print(f"  memory   {figure(network.peak_memory_mb(chosen))} MB peak activations")
+    print(
+        f"  size     {figure(network.size_mb(chosen))} MB, {count(network.params)} params, {count(network.macs)} MACs"
+    )
+    rows = [(p.name, figure(p.latency_ms), figure(p.energy_mj)) for p in costliest]
+    print_table(("costliest layers", "ms", "mJ"), rows, right=("ms", "mJ"))
+    if found.unknown:
+        how = "left out" if found.partial else "charged as their nearest kin"
+        print(f"{profile.name} has no figure for these, which are {how}:")
+        print("\n".join(f"  {name}" for name in found.unknown))
+    return int(bool(found.unknown))
+
+
+def between(interval: tuple[float, float] | None) -> str:
+    """An interval as text, or what its absence means."""
+    if interval is None:
+        return "  (no whole network was measured: error unknown)"
+    return f"  (90% of held-out networks: {figure(interval[0])} to {figure(interval[1])})"

@@ -1,0 +1,5 @@
+"""placeholder"""
+
+
+def profile() -> None:
+    pass

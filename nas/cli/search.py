@@ -1,0 +1,144 @@
+"""nas search: the main job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.amounts import amount, listed, precisions
+from nas.cli.output import print_json
+from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.search.loop import Progress as State
+
+TRIALS = 40
+QUICK_MINUTES = 4.5  # the default search's limit, so that the first one ends within five minutes on any machine
+
+
+def search(
+    device: Annotated[
+        str | None, typer.Option(help="A device profile, by name or folder; nas devices lists them.")
+    ] = None,
+    space: Annotated[str, typer.Option(help="A search space, by name or file; nas spaces lists them.")] = "tiny",
+    dataset: Annotated[str, typer.Option(help="digits, cifar10, folder:PATH or npz:PATH.")] = "digits",
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of accuracy, latency, energy, params, macs, peak-memory, size, with commas between "
+            "(default: accuracy, latency, and energy where the device has it)."
+        ),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help=f"Networks to train (default: {TRIALS}).")] = None,
+    max_minutes: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Stop after, such as 2h (default: no limit; 4.5 min for tiny on digits)."),
+    ] = None,
+    max_latency: MaxLatency = None,
+    max_energy: MaxEnergy = None,
+    max_size: MaxSize = None,
+    max_memory: MaxMemory = None,
+    max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 2.5M.")] = None,
+    max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 100M.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Search these alone, such as int8.")] = None,
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
+    epochs: Annotated[int | None, typer.Option(help="Of a proxy training (default: the space's).")] = None,
+    data_share: Annotated[float | None, typer.Option(help="Share of the training images.")] = None,
+    resolution_share: Annotated[
+        float | None, typer.Option(help="Training resolution as a share of the candidate's; its cost is that of all.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal runs on one machine.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The run's folder (default: runs/SPACE-DEVICE-N).")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run, as it was begun.")] = None,
+    test: Annotated[bool, typer.Option(help="Measure the final front on the test split.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON; progress goes to stderr.")] = False,
+) -> None:
+    """Search a space for the networks worth having on a device, and write a run folder with their Pareto front.
+
+    Networks are really trained, for a few epochs; what they cost comes from the device's profile. Budgets are checked
+    before training, so nothing infeasible is trained. A stopped run goes on with --resume.
+
+    Example: nas search --device raspberry-pi-4
+
+    Example: nas search --device raspberry-pi-4 --space mobilenet-v3 --dataset cifar10 --max-latency 60ms --trials 100
+    """
+    minutes = amount(max_minutes, "min", "--max-minutes")
+    if (device is None) == (resume is None):
+        raise UserError("give --device, or --resume with the run to go on with; nas devices lists the devices")
+    from nas.search import job
+
+    with _bar(sys.stderr) as on_progress:
+        if resume is not None:
+            run = job.resume(resume, trials=trials, max_minutes=minutes, test=test, on_progress=on_progress)
+        elif device is not None:
+            limits = budgets(max_latency, max_energy, max_size, max_memory)
+            for name, value in (("max_params", max_params), ("max_macs", max_macs)):
+                if (count := amount(value, "", f"--{name.replace('_', '-')}")) is not None:
+                    limits[name] = count
+            proxy = {
+                "epochs": epochs,
+                "data_share": data_share,
+                "resolution_share": resolution_share,
+                "batch_size": batch_size,
+            }
+            quick = (space, dataset, trials, minutes) == ("tiny", "digits", None, None)
+            run = job.search_front(
+                device, space, dataset, listed(objectives) or None,
+                sampler=sampler, trials=TRIALS if trials is None else trials,
+                max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
+                precisions=precisions(precision), budgets=limits,
+                proxy={name: value for name, value in proxy.items() if value is not None},
+                seed=seed, out=out, test=test, on_progress=on_progress,
+            )  # fmt: skip
+    from nas.report import front_table, write_report
+    from nas.run import row_of
+
+    written = write_report(run)
+    if as_json:
+        front = [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials]
+        print_json({"run": str(run.path), "hypervolume": run.hypervolume, "front": front})
+        return
+    from rich.console import Console
+
+    Console().print(front_table(run))
+    pictures = [str(path) for path in written if path.suffix == ".png"]
+    print(f"Run folder: {run.path}\nPicture: {', '.join(pictures)}\nNext: nas pick {run.path} --knee")
+
+
+@contextmanager
+def _bar(stream: object) -> Iterator[Callable[[State], None]]:
+    """A progress bar with the front's size, its hypervolume and the time left; lines where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(file=stream)  # type: ignore[arg-type]
+    columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("loading", total=None)
+
+        def show(p: State) -> None:
+            left = "" if p.seconds_left is None else f", {_clock(p.seconds_left)} left"
+            text = f"front {p.front}, hypervolume {p.hypervolume:.3f}{left}"
+            progress.update(task, total=p.total, completed=p.done, description=text)
+            if p.note:
+                console.print(p.note)
+            elif not console.is_terminal and p.trial is not None:
+                console.print(f"trial {p.done} of {p.total}: {text}")
+
+        yield show
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    return (
+        f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+        if whole >= 3600
+        else f"{whole // 60}:{whole % 60:02d}"
+    )

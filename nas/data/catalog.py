@@ -1,0 +1,62 @@
+"""Datasets by name: `digits`, `cifar10`, `folder:PATH`, `npz:PATH`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nas.data.dataset import Dataset, Split, split_dataset
+from nas.data.folder import read_folder
+from nas.data.images import ImagesInMemory
+from nas.data.npz import read_npz
+from nas.errors import UserError, unknown
+
+KNOWN = ("digits", "cifar10", "folder:PATH", "npz:PATH")
+
+
+def load_dataset(
+    spec: str, *, validation_share: float = 0.2, seed: int = 0, cache_dir: Path = Path("~/.cache/nas")
+) -> Dataset:
+    """The dataset named by `spec`, its validation split drawn with `seed`; downloads go to `cache_dir`.
+
+    Raises UserError for an unknown name and for data that cannot be read or split.
+    """
+    kind, _, path = spec.partition(":")
+    classes: tuple[str, ...]
+    if kind in ("folder", "npz"):
+        if not path:
+            raise UserError(f"dataset {spec!r} needs a path: {kind}:PATH")
+        classes, known, test = (read_folder if kind == "folder" else read_npz)(Path(path).expanduser())
+    elif spec == "digits":
+        classes, known, test = _digits()
+    elif spec == "cifar10":
+        classes, known, test = _cifar10(cache_dir.expanduser())
+    else:
+        raise unknown("dataset", spec, KNOWN)
+    flip = spec != "digits"
+    return split_dataset(spec, classes, known, test, validation_share=validation_share, seed=seed, flip=flip)
+
+
+def _digits() -> tuple[tuple[str, ...], Split, None]:
+    """1,797 handwritten digits of 8x8 pixels, bundled with scikit-learn (Alpaydin and Kaynak, UCI, 1998)."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    pixels = torch.from_numpy(grey).unsqueeze(-1).repeat(1, 1, 1, 3)
+    return tuple("0123456789"), Split(ImagesInMemory(pixels), torch.from_numpy(digits.target).long()), None
+
+
+def _cifar10(cache_dir: Path) -> tuple[tuple[str, ...], Split, Split]:
+    """60,000 photographs of 32x32 pixels (Krizhevsky, 2009), downloaded by torchvision on first use."""
+    from torchvision.datasets import CIFAR10
+
+    try:
+        parts = [CIFAR10(str(cache_dir), train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        reason = f"cifar10 could not be downloaded to {cache_dir} ({error})"
+        raise UserError(f"{reason}; without a network use npz:PATH or folder:PATH") from None
+    train, test = (Split(ImagesInMemory(torch.from_numpy(p.data)), torch.tensor(p.targets)) for p in parts)
+    return tuple(parts[0].classes), train, test

@@ -1,0 +1,188 @@
+"""Fitting a device's rates to whole networks that were measured on it, and checking them on networks left out.
+
+Rates are the non-negative least squares of the relative errors, because a rate below 0 would make some network
+faster by adding to it, and because 1 ms matters more to a network of 5 ms than to one of 400 ms. A small ridge keeps
+counts that always come together (layers and additions, say) from trading places. How far weights and activations
+that do not fit the cache slow a network differs between boards, precisions and kernels; so three fits, without and
+with those counts, are averaged by how well each does inside the data at hand, which is again a table of rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from nas.device.counts import INDEX, network_counts
+from nas.device.mlperf import Run, read_mlperf
+from nas.device.rates import QUANTITIES, Quantity, Rate, Rates
+from nas.device.validation import HeldOutError, Validation
+from nas.errors import UserError
+from nas.space.layer import PRECISIONS
+
+Split = Literal["network", "family"]
+Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+# Of the squared length of each column of relative counts. Measured latency is noisier than energy, so its rates are
+# held back more. Counts, forms and these figures were chosen by the held-out errors of nine MLPerf platforms together,
+# the Raspberry Pi 4's among them: its held-out errors are of rates that never saw the network, not of a blind form.
+RIDGE: dict[Quantity, float] = {"latency": 0.006, "energy": 0.003}
+FORMS: tuple[tuple[str, ...], ...] = (  # counts left out of each of the fits that are averaged
+    ("streamed_weights", "streamed_values"),
+    ("streamed_values",),
+    (),
+)
+SHARPNESS = 4  # a form's weight is its error inside the data to the power of -4
+INNER_FOLDS = 10
+FOLDS = 5
+SEEDS = 5
+LEAST_RUNS = 10  # of a precision; below that, a held-out error says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class FittedProfile:
+    """What rates.csv and validation.csv are written from, and the table of held-out errors."""
+
+    rates: Rates
+    validation: tuple[Validation, ...]
+    errors: tuple[HeldOutError, ...]
+
+
+def fit_profile_data(path: Path, platform: str) -> FittedProfile:
+    """Fits one platform of an MLPerf results file and checks the fit. Raises UserError on anything wrong in it."""
+    return fit_profile(read_mlperf(path, platform))
+
+
+def fit_profile(runs: Sequence[Run]) -> FittedProfile:
+    """Fits rates to all runs, and predicts each run from fits that did not see it: its fold, and its family."""
+    rates = fit_rates(runs)
+    validation: list[Validation] = []
+    errors: list[HeldOutError] = []
+    for precision in PRECISIONS:
+        chosen = [run for run in runs if run.precision == precision]
+        for split in get_args(Split) if chosen else ():
+            held_out = {q: _held_out(chosen, q, split) for q in QUANTITIES if rates.get(precision, q)}
+            errors += [error for error, _ in held_out.values()]
+            ms = held_out["latency"][1]
+            mj = held_out["energy"][1] if "energy" in held_out else [None] * len(chosen)
+            validation += [
+                Validation(
+                    r.name, precision, split, r.latency_ms, float(t), r.energy_mj, None if e is None else float(e)
+                )
+                for r, t, e in zip(chosen, ms, mj, strict=True)
+            ]
+    return FittedProfile(rates, tuple(validation), tuple(errors))
+
+
+def fit_rates(runs: Sequence[Run]) -> Rates:
+    """Rates for each precision among the runs: latency, and energy where every run of that precision has it.
+
+    Raises UserError when a precision has fewer than 10 runs.
+    """
+    fits: list[Rate] = []
+    for precision in PRECISIONS:
+        chosen = [run for run in runs if run.precision == precision]
+        if chosen and len(chosen) < LEAST_RUNS:
+            raise UserError(f"a fit needs at least {LEAST_RUNS} networks of a precision; {precision} has {len(chosen)}")
+        counts = _counts(chosen)
+        for quantity in QUANTITIES if chosen else ():
+            if (cost := _costs(chosen, quantity)) is not None:
+                low, high = counts.min(axis=0), counts.max(axis=0)
+                fits.append(Rate(precision, quantity, solve(counts, cost, quantity), low, high, cost.min(), cost.max()))
+    return Rates(tuple(fits))
+
+
+def solve(counts: np.ndarray, cost: np.ndarray, quantity: Quantity) -> np.ndarray:
+    """Rates (c,), none below 0, with `counts @ rates` near `cost` in relative terms.
+
+    `counts` is (n, c), `cost` (n,) in ms or mJ, above 0. The fits of all FORMS, averaged with weights from their
+    errors on tenths of these networks left out.
+    """
+    relative, everything = counts / cost[:, None], np.arange(len(cost))
+    rates, weights = [], []
+    for left_out in FORMS:
+        used = relative.any(axis=0)
+        used[[INDEX[name] for name in left_out]] = False
+        rates.append(_least_squares(relative, used, RIDGE[quantity]))
+        error = np.zeros(len(cost))
+        for fold in (everything[first::INNER_FOLDS] for first in range(INNER_FOLDS)):
+            rest = _least_squares(np.delete(relative, fold, axis=0), used, RIDGE[quantity])
+            error[fold] = np.abs(relative[fold] @ rest - 1)
+        weights.append(max(float(error.mean()), 1e-6) ** -SHARPNESS)
+    return np.average(rates, axis=0, weights=weights)
+
+
+def _least_squares(relative: np.ndarray, used: np.ndarray, ridge: float) -> np.ndarray:
+    """Rates (c,), none below 0, with `relative @ rates` near 1; `relative` (n, c), `used` bool (c,)."""
+    from scipy.optimize import nnls
+
+    used = used & relative.any(axis=0)
+    scale = np.sqrt((relative[:, used] ** 2).sum(axis=0))
+    system = np.vstack([relative[:, used] / scale, np.sqrt(ridge) * np.eye(len(scale))])
+    rates = np.zeros(relative.shape[1])
+    rates[used] = nnls(system, np.concatenate([np.ones(len(relative)), np.zeros(len(scale))]))[0] / scale
+    return rates
+
+
+def _counts(runs: Sequence[Run]) -> np.ndarray:
+    """Counts of the runs' networks, (n, len(COUNTS))."""
+    return np.array([network_counts(run.network, run.precision) for run in runs]).reshape(-1, len(INDEX))
+
+
+def _costs(runs: Sequence[Run], quantity: Quantity) -> np.ndarray | None:
+    """Measured ms or mJ of the runs, (n,); None where a run has no energy."""
+    values = [run.latency_ms if quantity == "latency" else run.energy_mj for run in runs]
+    return None if None in values else np.array(values, dtype=float)
+
+
+def _folds(runs: Sequence[Run], split: Split, seed: int) -> list[np.ndarray]:
+    """Indices of the runs that are left out together."""
+    if split == "family":
+        families = sorted({run.family for run in runs})
+        return [np.array([i for i, run in enumerate(runs) if run.family == family]) for family in families]
+    order = np.random.default_rng(seed).permutation(len(runs))
+    return [order[fold::FOLDS] for fold in range(FOLDS)]
+
+
+def _by_median(counts: np.ndarray, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return np.full(len(wanted), np.median(cost))
+
+
+def _by_line(macs: np.ndarray, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """A straight line through MACs (n, 2: ones, MACs), by relative least squares."""
+    line = np.linalg.lstsq(macs / cost[:, None], np.ones(len(cost)), rcond=None)[0]
+    return np.asarray(wanted @ line)
+
+
+def _held_out(runs: Sequence[Run], quantity: Quantity, split: Split) -> tuple[HeldOutError, np.ndarray]:
+    """The errors on runs left out, and the predictions of the first way of splitting, (n,)."""
+    from scipy.stats import spearmanr
+
+    cost = _costs(runs, quantity)
+    assert cost is not None  # the caller fitted it
+    counts = _counts(runs)
+    macs = np.array([(1.0, run.network.macs / 1e6) for run in runs])
+
+    def predictions(predictor: Predictor, features: np.ndarray, seed: int) -> np.ndarray:
+        predicted = np.zeros(len(cost))
+        for fold in _folds(runs, split, seed):
+            rest = np.setdiff1d(np.arange(len(cost)), fold)
+            if len(rest):
+                predicted[fold] = predictor(features[rest], cost[rest], features[fold])
+        return predicted
+
+    def errors(predictor: Predictor, features: np.ndarray) -> np.ndarray:
+        seeds = range(SEEDS if split == "network" else 1)
+        return np.array([np.mean(np.abs(predictions(predictor, features, seed) / cost - 1)) for seed in seeds])
+
+    def by_rates(counts: np.ndarray, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        return np.asarray(wanted @ solve(counts, cost, quantity))
+
+    ours, first = errors(by_rates, counts), predictions(by_rates, counts, 0)
+    constant, line = errors(_by_median, counts).mean(), errors(_by_line, macs).mean()
+    rank = float(spearmanr(first, cost).statistic)
+    figures = (float(x) for x in (ours.mean(), ours.std(), rank, constant, line))
+    return HeldOutError(runs[0].precision, quantity, split, len(runs), *figures), first

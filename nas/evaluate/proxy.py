@@ -1,0 +1,117 @@
+"""Proxy training: a candidate's accuracy from a short training on small images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from nas.data.dataset import Dataset, Split
+from nas.errors import UserError
+from nas.evaluate.quantised import quantised
+from nas.models.builder import build
+from nas.space.candidate import Value
+from nas.space.layer import PRECISIONS, Precision
+from nas.space.network import Network
+from nas.train.loop import OnEpoch, TrainingCurve, accuracy, best_device, fit
+from nas.train.recipe import recipe
+
+SMALLEST_RESOLUTION = 8  # pixels
+RESOLUTION_STEP = 8  # training resolutions are its multiples, so that few resized copies of the data are made
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one proxy training may cost. The cost of a candidate is always that of its own, full resolution."""
+
+    epochs: int = 6
+    data_share: float = 1.0  # of the training split
+    resolution_share: float = 0.5  # of the candidate's resolution
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if not (0 < self.data_share <= 1 and 0 < self.resolution_share <= 1):
+            raise UserError(
+                f"data_share and resolution_share must lie above 0 and at most at 1; "
+                f"got {self.data_share} and {self.resolution_share}"
+            )
+
+    def resolution(self, network: Network) -> int:
+        """Pixels of the training images for a network."""
+        size = network.input_shape[1]
+        share = RESOLUTION_STEP * round(size * self.resolution_share / RESOLUTION_STEP)
+        return min(size, max(SMALLEST_RESOLUTION, share))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a proxy training found. `accuracy` is that of the candidate's precision, the curve's that of fp32."""
+
+    accuracy: float  # a fraction of the validation images
+    curve: TrainingCurve
+    seconds: float
+    state_dict: dict[str, Tensor] = field(repr=False)  # of the float32 network, on the CPU
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProxyTraining:
+    """Trains candidates on `dataset` within `budget`. `seed` draws the share of the training images, once for all."""
+
+    dataset: Dataset
+    budget: Budget
+    seed: int = 0
+    device: torch.device = field(default_factory=best_device)
+    train: Split = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "train", self.dataset.train.share(self.budget.data_share, self.seed))
+
+    def evaluate(
+        self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
+    ) -> Estimate:
+        """Train `network` from scratch with a candidate's hyperparameters and measure its validation accuracy.
+
+        The mapping may hold learning_rate, weight_decay, label_smoothing, optimizer, augmentation and precision; what
+        is missing is the recipe's default, and the names of architecture choices are left out. Of an int8 or fp16
+        candidate the accuracy is measured after rounding as `quantised` does. Equal seeds give equal estimates on one
+        machine. `on_epoch` may end the training early. Raises UserError for values no recipe can have, and when the
+        network has not the dataset's number of classes.
+        """
+        if network.classes != len(self.dataset.classes):
+            found = f"{len(self.dataset.classes)} of {self.dataset.name}"
+            raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
+        start = perf_counter()
+        resolution = self.budget.resolution(network)
+        chosen = recipe(
+            hyperparameters, epochs=self.budget.epochs, batch_size=self.budget.batch_size, resolution=resolution
+        )
+        model = build(network, seed=seed)
+        validation = self.dataset.validation
+        curve = fit(
+            model, self.train, validation, chosen,
+            seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,
+        )  # fmt: skip
+        reached = curve[-1].validation_accuracy
+        if (precision := _precision(hyperparameters)) != "fp32":
+            reached = accuracy(quantised(model, precision, self.train, resolution), validation, resolution)
+        weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+        return Estimate(reached, curve, perf_counter() - start, weights)
+
+    def evaluate_test(self, network: Network, weights: Mapping[str, Tensor], precision: Precision = "fp32") -> float:
+        """The share of test images that a trained network gets right: for the final front, once the search is over.
+
+        At the proxy's resolution, the one that the weights were trained at.
+        """
+        model = build(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.load_state_dict(dict(weights))
+        resolution = self.budget.resolution(network)
+        deployed = quantised(model.eval(), precision, self.train, resolution)
+        return accuracy(deployed, self.dataset.test_split(), resolution)
+
+
+def _precision(hyperparameters: Mapping[str, Value]) -> Precision:
+    value = hyperparameters.get("precision", "fp32")
+    return next(p for p in PRECISIONS if p == value)

@@ -1,0 +1,8 @@
+"""Fronts as tables and pictures, and the choice of one network; reads run folders only."""
+
+from nas.report.pick import pick
+from nas.report.picture import draw_front
+from nas.report.table import front_table
+from nas.report.write import write_report
+
+__all__ = ["draw_front", "front_table", "pick", "write_report"]

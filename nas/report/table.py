@@ -1,0 +1,91 @@
+"""The front as a table of at most 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nas.run import Run, Trial
+from nas.space.candidate import Candidate, Value
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+HYPERPARAMETERS = {"learning_rate", "weight_decay", "label_smoothing", "optimizer", "augmentation", "precision"}
+LETTERS = {"depth": "d", "kernel": "k", "expand": "e", "se": "se", "channels": "c", "op": ""}
+
+
+def front_table(run: Run) -> Group:
+    """The front, cheapest first: three digits a cost, accuracies to a tenth of a per cent; intervals below."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+
+    s, front = run.settings, run.front_trials
+    tested = any(t.test_accuracy is not None for t in front)
+    energy = any(t.costs.energy_mj is not None for t in front)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("trial", "val/test %" if tested else "val %", "ms", *["mJ"] * energy, "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("network", overflow="fold")
+    for t in front:
+        accuracy = _percent(t.accuracy) + (f"/{_percent(t.test_accuracy)}" if tested else "")
+        costs = [three(t.costs.latency_ms), *[three(t.costs.energy_mj)] * energy, three(t.costs.size_mb)]
+        table.add_row(str(t.trial), accuracy, *costs, t.candidate.precision, summary(t.candidate))
+    title = f"{s.space} on {s.device}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
+    return Group(title, table, *intervals(front))
+
+
+def intervals(trials: Sequence[Trial]) -> list[str]:
+    """How far off latencies may be, by precision and by how they were predicted."""
+    lines = {}
+    for t in trials:
+        c = t.costs
+        between = "error not known"
+        if c.latency_low_ms is not None and c.latency_high_ms is not None and c.latency_ms:
+            low, high = (100 * (end / c.latency_ms - 1) for end in (c.latency_low_ms, c.latency_high_ms))
+            between = f"{low:+.0f}% to {high:+.0f}% holds 90% of held-out networks"
+        lines[f"{t.candidate.precision}, {c.basis}"] = between
+    return [f"ms, {key}: {between}" for key, between in sorted(lines.items())]
+
+
+def summary(candidate: Candidate) -> str:
+    """A candidate's architecture in a few letters: @resolution, xwidth, then stage by stage depth, kernel, expansion.
+
+    Choices of single blocks are given as the stage's list: `k3535`.
+    """
+    values = candidate.as_dict()
+    parts = [f"@{values['resolution']}"] if "resolution" in values else []
+    parts += [f"x{values['width']}"] if "width" in values else []
+    stages: dict[str, dict[str, list[Value]]] = {}
+    for name, value in values.items():
+        path = name.split(".")
+        if len(path) > 1 and name not in HYPERPARAMETERS:
+            stages.setdefault(path[0], {}).setdefault(path[-1], []).append(value)
+    for fields in stages.values():
+        depth = int(fields.get("depth", [10**6])[0])
+        parts.append("".join(f"{LETTERS.get(f, f)}{_several(v[:depth])}" for f, v in fields.items()))
+    return " ".join(parts)
+
+
+def three(value: float | None) -> str:
+    """Three significant digits, never in scientific notation; '-' where there is no number."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def _several(values: list[Value]) -> str:
+    """Values of single blocks: once where they are equal, side by side where each is one character."""
+    texts = [str(v) for v in values]
+    if len(set(texts)) == 1:
+        return texts[0]
+    return ("" if all(len(t) == 1 for t in texts) else ",").join(texts)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}"

@@ -1,0 +1,112 @@
+"""What a run is made from, as run.toml keeps it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from nas.errors import UserError
+from nas.run.file import write_atomic
+
+FORMAT = 1
+UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB", "peak_memory_mb": "MB"}
+TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "tuple[str, ...]": list}
+OBJECTIVES = {
+    "accuracy": "accuracy", "latency": "latency_ms", "energy": "energy_mj", "params": "params", "macs": "macs",
+    "peak-memory": "peak_memory_mb", "size": "size_mb",
+}  # fmt: skip
+BUDGETS = {
+    "max_latency_ms": "latency_ms", "max_energy_mj": "energy_mj", "max_size_mb": "size_mb",
+    "max_memory_mb": "peak_memory_mb", "max_params": "params", "max_macs": "macs",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run is made from. `trials` and `max_minutes` may differ when a run is resumed."""
+
+    space: str
+    space_sha256: str
+    device: str
+    device_sha256: str
+    dataset: str
+    classes: int
+    objectives: tuple[str, ...]
+    sampler: str
+    seed: int
+    trials: int
+    max_minutes: float = 0.0  # 0: no limit
+    dataset_sha256: str = ""
+    precisions: tuple[str, ...] = ()  # those that were searched
+    start: int = 0  # trials before the sampler learns, NSGA-II's population; set by the search
+    command: str = ""
+    created: str = ""
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    proxy: Mapping[str, Any] = field(default_factory=dict)  # epochs, data_share, resolution_share, ...
+    reference_point: Mapping[str, float] = field(default_factory=dict)  # hypervolume's, by cost column
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("objectives", "precisions"):  # TOML has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column of each objective."""
+        return tuple(OBJECTIVES[name] for name in self.objectives)
+
+
+SAME = (
+    "space", "space_sha256", "device", "device_sha256", "dataset", "dataset_sha256", "classes", "objectives",
+    "precisions", "sampler", "seed", "budgets", "proxy",
+)  # fmt: skip
+
+
+def check_same(path: Path, settings: Settings) -> None:
+    """Raises UserError unless the folder's run has these settings, up to how long it searches."""
+    there = read_settings(path)
+    for name in SAME:
+        was, now = getattr(there, name), getattr(settings, name)
+        if was != now:
+            raise UserError(f"{path} is another run: its {name} is {_plain(was)}, not {_plain(now)}")
+
+
+def write_settings(path: Path, settings: Settings) -> None:
+    import tomli_w
+
+    table = {"format": FORMAT} | {k: _plain(v) for k, v in asdict(settings).items()}
+    write_atomic(path / "run.toml", tomli_w.dumps(table).encode())
+
+
+def read_settings(path: Path) -> Settings:
+    file = path / "run.toml"
+    if not file.is_file():
+        raise UserError(f"{path} is no run folder: it has no run.toml")
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not TOML: {error}") from None
+    if (found := table.pop("format", None)) != FORMAT:
+        raise UserError(f"{file}: format must be {FORMAT}; came {found}")
+    known = {f.name: f for f in fields(Settings)}
+    if odd := sorted(table.keys() - known.keys()):
+        raise UserError(f"{file}: unknown key {odd[0]!r}")
+    for name, f in known.items():
+        if name not in table:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise UserError(f"{file}: key {name!r} is missing")
+            continue
+        if not isinstance(table[name], TYPES.get(str(f.type), dict)):
+            raise UserError(f"{file}: {name} must be {f.type}; came {table[name]!r}")
+    if odd := [name for name in table["objectives"] if name not in OBJECTIVES]:
+        raise UserError(f"{file}: unknown objective {odd[0]!r}")
+    return Settings(**table)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,153 @@
+"""A trial and what it costs, and the tables that keep them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from nas.errors import UserError
+from nas.space.candidate import Candidate
+from nas.space.layer import PRECISIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What one inference of one network costs: batch 1, milliseconds, millijoules, 10^6 bytes."""
+
+    latency_ms: float
+    latency_low_ms: float | None
+    latency_high_ms: float | None
+    energy_mj: float | None  # None: the device profile has no energy
+    energy_low_mj: float | None
+    energy_high_mj: float | None
+    params: int
+    macs: int
+    size_mb: float
+    peak_memory_mb: float
+    basis: str  # measured, fitted or extrapolated
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trained candidate. Accuracies are fractions; `seconds` is the time that training and validation took."""
+
+    trial: int
+    state: Literal["trained", "failed"]
+    accuracy: float | None  # on the validation split; None: training failed
+    test_accuracy: float | None  # only of networks on the final front
+    costs: Costs
+    seconds: float
+    seed: int
+    candidate: Candidate
+
+    def value(self, column: str) -> float:
+        """The number in a column of trials.csv; NaN where there is none."""
+        found = getattr(self if column in TRIAL_COLUMNS else self.costs, column)
+        return math.nan if found is None else float(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A known network on the run's device, drawn into the pictures; it has no accuracy on the run's dataset."""
+
+    name: str
+    precision: str
+    costs: Costs
+
+
+COST_COLUMNS = tuple(f.name for f in fields(Costs))
+TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "seconds", "seed")
+COLUMNS = ("trial", "state", "accuracy", "test_accuracy", *COST_COLUMNS, "precision", "seconds", "seed", "candidate")
+
+
+def read_trials(file: Path) -> Iterator[Trial]:
+    if not file.exists():
+        return
+    seen: set[int] = set()
+    for where, row in _rows(file, COLUMNS):
+        number, costs = int(_number(where, row, "trial")), _costs(where, row)
+        if number in seen:
+            raise UserError(f"{where}: trial {number} is there twice")
+        seen.add(number)
+        state, accuracy = row["state"], _maybe(where, row, "accuracy")
+        if state not in ("trained", "failed") or (state == "trained") != (accuracy is not None):
+            raise UserError(f"{where}: state must be trained, with an accuracy, or failed, without; came {state!r}")
+        if accuracy is not None and accuracy > 1:
+            raise UserError(f"{where}: accuracy must be a fraction from 0 to 1; came {accuracy}")
+        try:
+            candidate = Candidate.from_json(row["candidate"])
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+        precision = row["precision"]
+        if precision not in PRECISIONS or precision != candidate.get("precision", "fp32"):
+            raise UserError(f"{where}: precision must be the candidate's, one of {PRECISIONS}; came {precision!r}")
+        seconds, seed = _number(where, row, "seconds"), int(_number(where, row, "seed"))
+        known: Literal["trained", "failed"] = "trained" if state == "trained" else "failed"
+        yield Trial(number, known, accuracy, _maybe(where, row, "test_accuracy"), costs, seconds, seed, candidate)
+
+
+def read_references(path: Path) -> tuple[Reference, ...]:
+    file = path / "references.csv"
+    if not file.exists():
+        return ()
+    rows = _rows(file, ("name", "precision", *COST_COLUMNS))
+    return tuple(Reference(row["name"], row["precision"], _costs(where, row)) for where, row in rows)
+
+
+def row_of(t: Trial) -> dict[str, Any]:
+    values = {name: getattr(t, name) for name in ("trial", "state", "accuracy", "test_accuracy", "seconds", "seed")}
+    row = values | asdict(t.costs) | {"precision": t.candidate.precision, "candidate": t.candidate.json()}
+    return {name: row[name] for name in COLUMNS}
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Floats with nine significant digits: more than any of them earns, few enough to read."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([f"{row[c]:.9g}" if isinstance(row[c], float) else row[c] for c in columns])
+    return text.getvalue().encode()
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row with the file and line that it stands in."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
+        raise UserError(f"{file}: column {missing[0]!r} is missing")
+    for row in reader:
+        where = f"{file} line {reader.line_num}"
+        if None in row or None in row.values():
+            raise UserError(f"{where}: must have {len(reader.fieldnames or ())} cells")
+        yield where, row
+
+
+def _costs(where: str, row: Mapping[str, str]) -> Costs:
+    numbers: dict[str, Any] = {c: _maybe(where, row, c) for c in COST_COLUMNS if c != "basis"}
+    for name in ("latency_ms", "params", "macs", "size_mb", "peak_memory_mb"):
+        numbers[name] = _number(where, row, name)
+    numbers |= {name: int(numbers[name]) for name in ("params", "macs")}
+    return Costs(**numbers, basis=row["basis"])
+
+
+def _number(where: str, row: Mapping[str, str], column: str) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UserError(f"{where}: {column} must be a number, 0 or more; came {row[column]!r}")
+    return value
+
+
+def _maybe(where: str, row: Mapping[str, str], column: str) -> float | None:
+    return _number(where, row, column) if row[column] else None

@@ -1,0 +1,42 @@
+"""The search space as Optuna sees it: a distribution for each choice, and the way back to a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from nas.space.candidate import Candidate
+from nas.space.search_space import Choice, SearchSpace
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    return {choice.name: distribution(choice) for choice in space.choices}
+
+
+def distribution(choice: Choice) -> BaseDistribution:
+    """Numbers keep their order, as the index of the option, so that a sampler knows 3 to be between 2 and 4."""
+    if _ordered(choice):
+        return IntDistribution(0, len(choice.options) - 1)
+    if choice.options:
+        return CategoricalDistribution(choice.options)
+    if choice.integer:
+        return IntDistribution(int(choice.low), int(choice.high), log=choice.log)
+    return FloatDistribution(choice.low, choice.high, log=choice.log)
+
+
+def candidate_of(space: SearchSpace, params: Mapping[str, Any]) -> Candidate:
+    """The canonical candidate that Optuna's parameters stand for."""
+    values = {c.name: c.options[params[c.name]] if _ordered(c) else params[c.name] for c in space.choices}
+    return space.canonical(Candidate.of(values))
+
+
+def params_of(space: SearchSpace, candidate: Candidate) -> dict[str, Any]:
+    values = candidate.as_dict()
+    return {c.name: c.options.index(values[c.name]) if _ordered(c) else values[c.name] for c in space.choices}
+
+
+def _ordered(choice: Choice) -> bool:
+    numbers = [option for option in choice.options if not isinstance(option, str)]
+    return len(numbers) > 1 and len(numbers) == len(choice.options) and numbers == sorted(numbers)

@@ -1,0 +1,120 @@
+"""Optuna's journal in the run folder: the truth about trials, whatever happens to the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import UserError
+from nas.run import Costs, Settings, Trial
+from nas.space.candidate import Candidate
+
+STUDY = "nas"
+Kind = Literal["train", "duplicate", "infeasible"]
+
+
+class Journal:
+    """What was proposed and what came of it, in order. One process writes at a time: the run's lock sees to that.
+
+    A proposal is one line with everything in it, written before any training; a result is a second one. So a process
+    may die anywhere: a proposal is either there whole or not at all, and one without a result is trained again.
+    """
+
+    def __init__(self, file: Path, settings: Settings) -> None:
+        """Opens or makes the journal. Raises UserError when it is broken."""
+        self.file = file
+        _mend(file)
+        with self._file():
+            self.storage = JournalStorage(JournalFileBackend(str(file)))
+            try:
+                self.study = self.storage.get_study_id_from_name(STUDY)
+            except KeyError:
+                self.study = self.storage.create_new_study(directions(settings), STUDY)
+
+    def trials(self) -> list[FrozenTrial]:
+        with self._file():
+            return self.storage.get_all_trials(self.study, deepcopy=False)
+
+    def add(
+        self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None, kept: Mapping[str, Any]
+    ) -> None:
+        """Writes a proposal of the sampler, with its state; RUNNING before it is trained."""
+        template = optuna.trial.create_trial(
+            state=state, values=values, params=trial.params, distributions=trial.distributions,
+            system_attrs=trial.system_attrs, user_attrs=dict(kept),
+        )  # fmt: skip
+        with self._file():
+            self.storage.create_new_trial(self.study, template)
+
+    def set_result(self, number: int, result: Mapping[str, Any]) -> None:
+        """Writes what training gave for the proposal with this number."""
+        with self._file():
+            identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
+            self.storage.set_trial_user_attr(identity, "result", dict(result))
+
+    def end(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """Writes that the proposal with this number is done."""
+        with self._file():
+            identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
+            self.storage.set_trial_state_values(identity, state, values)
+
+    def test_accuracies(self) -> dict[int, float]:
+        """Accuracy on the test split, by the number of the trained trial."""
+        with self._file():
+            found = self.storage.get_study_user_attrs(self.study)
+        return {int(number): accuracy for number, accuracy in found.items()}
+
+    def set_test_accuracy(self, trial: int, accuracy: float) -> None:
+        with self._file():
+            self.storage.set_study_user_attr(self.study, str(trial), accuracy)
+
+    @contextmanager
+    def _file(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"cannot write {self.file}: {error.strerror}; the run can be resumed") from None
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{self.file} is broken: {error}") from None
+
+
+def directions(settings: Settings) -> list[StudyDirection]:
+    return [StudyDirection.MAXIMIZE if name == "accuracy" else StudyDirection.MINIMIZE for name in settings.objectives]
+
+
+def attributes(kind: Kind, candidate: Candidate, costs: Costs, number: int, seed: int) -> dict[str, Any]:
+    """What the journal keeps of a proposal; `number` is that of the trained trial, without gaps."""
+    return {
+        "kind": kind, "candidate": candidate.as_dict(), "costs": asdict(costs), "trial": number, "seed": seed,
+    }  # fmt: skip
+
+
+def trial_of(frozen: FrozenTrial, test_accuracy: float | None = None) -> Trial | None:
+    """The trained trial that the journal holds; None for any other proposal and for one without a result."""
+    kept = frozen.user_attrs
+    if kept["kind"] != "train" or "result" not in kept:
+        return None
+    result, costs = kept["result"], Costs(**kept["costs"])
+    state: Literal["trained", "failed"] = "failed" if result["accuracy"] is None else "trained"
+    candidate = Candidate.of(kept["candidate"])
+    return Trial(
+        kept["trial"], state, result["accuracy"], test_accuracy, costs, result["seconds"], kept["seed"], candidate
+    )
+
+
+def _mend(file: Path) -> None:
+    """Drops what a dying process left: half a last line, and Optuna's lock, which the run's own lock makes idle."""
+    if file.exists():
+        with file.open("r+b") as opened:
+            opened.truncate(file.read_bytes().rfind(b"\n") + 1)
+    for left in file.parent.glob(f"{file.name}.lock*"):
+        left.unlink(missing_ok=True)

@@ -1,0 +1,93 @@
+"""A device's prices for the candidates of a search space, as the search wants them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.device.cost import predict, price
+from nas.device.profile import DeviceProfile
+from nas.pareto import Array
+from nas.run import Costs, Reference
+from nas.space.block_table import block_table
+from nas.space.candidate import Candidate
+from nas.space.layer import BIAS_BYTES, BYTES, PRECISIONS, Precision
+from nas.space.network import Network
+from nas.space.reference import reference_network
+from nas.space.search_space import SearchSpace
+
+REFERENCES: tuple[tuple[str, str, int, float], ...] = (
+    ("MobileNetV1 0.25 @128", "mobilenet_v1", 128, 0.25),
+    ("MobileNetV2 0.35 @96", "mobilenet_v2", 96, 0.35),
+    ("MobileNetV3-Small @224", "mobilenet_v3_small", 224, 1.0),
+    ("MobileNetV2 1.0 @224", "mobilenet_v2", 224, 1.0),
+    ("MobileNetV3-Large @224", "mobilenet_v3_large", 224, 1.0),
+    ("EfficientNet-Lite0 @224", "efficientnet_lite0", 224, 1.0),
+)
+
+
+@dataclass(frozen=True)
+class DevicePricer:
+    """The prices of `space` on `device` for so many classes."""
+
+    device: DeviceProfile
+    space: SearchSpace
+    classes: int
+
+    def columns(self, codes: Array) -> Mapping[str, Array]:
+        """Costs (n,) of the candidates with these codes (n, d), by column; NaN where a block has no price."""
+        table = block_table(self.space, codes, self.classes)
+        layers = [block.layers for block in table.blocks]
+        columns = {
+            "params": table.total(np.array([float(sum(x.params for x in block)) for block in layers])),
+            "macs": table.total(np.array([float(sum(x.macs for x in block)) for block in layers])),
+        }
+        live = table.largest(np.array([float(max(x.live for x in block)) for block in layers]))
+        weights = table.total(np.array([float(sum(x.weights for x in block)) for block in layers]))
+        biases = table.total(np.array([float(sum(x.out_shape[0] for x in block if x.weights)) for block in layers]))
+        place = next(i for i, choice in enumerate(self.space.choices) if choice.name == "precision")
+        options = self.space.choices[place].options
+        for name in ("latency_ms", "energy_mj", "size_mb", "peak_memory_mb"):
+            columns[name] = np.full(len(codes), np.nan)
+        for precision in PRECISIONS:
+            if precision not in options:
+                continue
+            rows = codes[:, place] == options.index(precision)
+            prices = price(self.device, table.of(rows), precision)
+            columns["latency_ms"][rows] = prices.latency_ms
+            if prices.energy_mj is not None:
+                columns["energy_mj"][rows] = prices.energy_mj
+            columns["size_mb"][rows] = (weights[rows] * BYTES[precision] + biases[rows] * BIAS_BYTES[precision]) / 1e6
+            columns["peak_memory_mb"][rows] = live[rows] * BYTES[precision] / 1e6
+        return columns
+
+    def costs(self, candidate: Candidate, network: Network) -> Costs:
+        """One candidate's costs with their intervals; `latency_ms` is NaN where a block has no price."""
+        return network_costs(self.device, network, candidate.precision)
+
+
+def network_costs(device: DeviceProfile, network: Network, precision: Precision) -> Costs:
+    """What a network costs on a device, with intervals; `latency_ms` is NaN where a block has no price."""
+    found = predict(device, network, precision)
+    low, high = found.latency_interval_ms or (None, None)
+    energy_low, energy_high = found.energy_interval_mj or (None, None)
+    return Costs(
+        math.nan if found.partial else found.latency_ms, low, high,
+        math.nan if found.partial and found.energy_mj is not None else found.energy_mj, energy_low, energy_high,
+        network.params, network.macs, network.size_mb(precision), network.peak_memory_mb(precision), found.basis,
+    )  # fmt: skip
+
+
+def references(device: DeviceProfile, precisions: tuple[Precision, ...]) -> tuple[Reference, ...]:
+    """Known ImageNet networks on the device, those that it can price."""
+    every = []
+    for title, name, resolution, width in REFERENCES:
+        network = reference_network(name, resolution=resolution, width=width)
+        for precision in precisions:
+            costs = network_costs(device, network, precision)
+            if math.isfinite(costs.latency_ms):
+                every.append(Reference(title, precision, costs))
+    return tuple(every)

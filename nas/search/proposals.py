@@ -1,0 +1,130 @@
+"""What to try next: the sampler's proposals, priced, and told what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.run import BUDGETS, Costs, Settings
+from nas.search.choices import candidate_of, distributions, params_of
+from nas.search.feasible import Pool, Pricer, neighbours, spread, violation
+from nas.search.journal import Kind, directions
+from nas.search.samplers import build_sampler
+from nas.space.candidate import Candidate
+from nas.space.network import Network
+from nas.space.search_space import SearchSpace
+
+PATIENCE = 8  # proposals in a row that are infeasible or known before a new feasible candidate is drawn at random
+DRAWS = 2048  # candidates per attempt to draw one that is feasible and new
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One proposal of the sampler. `frozen` is Optuna's trial, whose number counts every proposal."""
+
+    frozen: FrozenTrial
+    kind: Kind
+    candidate: Candidate
+    network: Network
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended, for the sampler: objectives, or None where it failed."""
+
+    state: TrialState
+    values: list[float] | None
+
+
+class Proposals:
+    """An Optuna study in memory, which a resumed search fills from the journal to be where it was.
+
+    Every proposal has its own sampler, seeded by the run's seed and the proposal's number, so that nothing depends on
+    whether the process is still the first. Nothing infeasible and nothing known is proposed for training.
+    """
+
+    def __init__(self, space: SearchSpace, pricer: Pricer, settings: Settings, pool: Pool) -> None:
+        self.space, self.pricer, self.settings, self.pool = space, pricer, settings, pool
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every new study
+        self.study = optuna.create_study(directions=directions(settings))
+        self.distributions = distributions(space)
+        self.design = spread(pool, settings, settings.start)
+        self.known: dict[Candidate, Outcome] = {}
+        self.idle = 0
+
+    def replay(self, frozen: FrozenTrial) -> None:
+        """Takes a proposal from the journal, as if it had just been made."""
+        self.study.add_trial(frozen)
+        kind, candidate = frozen.user_attrs["kind"], Candidate.of(frozen.user_attrs["candidate"])
+        self._settle(kind, candidate, Outcome(frozen.state, frozen.values))
+
+    def ask(self) -> Proposal | None:
+        """The next proposal, priced; None when nothing feasible is left that is new."""
+        number = len(self.study.get_trials(deepcopy=False))
+        settings = self.settings
+        self.study.sampler = build_sampler(settings.sampler, settings.seed, number, settings.start)
+        if number < len(self.design):
+            self._enqueue(self.space.canonical(self.space.decode(self.design[number])))
+        elif self.idle >= PATIENCE:
+            fresh = self._fresh(number)
+            if fresh is None:
+                return None
+            self._enqueue(fresh)
+        trial = self.study.ask(self.distributions)
+        candidate = candidate_of(self.space, trial.params)
+        network = self.space.network(candidate, settings.classes)
+        costs = self.pricer.costs(candidate, network)
+        missed = _missed(costs, settings)
+        for name, value in missed.items():
+            trial.set_constraint(name, value)
+        kind: Kind = "train"
+        if any(value > 0 for value in missed.values()):
+            kind = "infeasible"
+        elif candidate in self.known:
+            kind = "duplicate"
+        return Proposal(self.study.get_trials(deepcopy=False)[-1], kind, candidate, network, costs)
+
+    def answer(self, proposal: Proposal) -> Outcome:
+        """What is known of a proposal that needs no training."""
+        return self.known[proposal.candidate] if proposal.kind == "duplicate" else Outcome(TrialState.PRUNED, None)
+
+    def tell(self, number: int, kind: Kind, candidate: Candidate, outcome: Outcome) -> None:
+        self.study.tell(number, outcome.values, outcome.state)
+        self._settle(kind, candidate, outcome)
+
+    def _settle(self, kind: Kind, candidate: Candidate, outcome: Outcome) -> None:
+        self.idle = 0 if kind == "train" else self.idle + 1
+        if kind == "train":
+            self.known[candidate] = outcome
+
+    def _enqueue(self, candidate: Candidate) -> None:
+        self.study.enqueue_trial(params_of(self.space, candidate))
+
+    def _fresh(self, number: int) -> Candidate | None:
+        """A feasible candidate that is not known: at random, or near one of the pool where few are feasible."""
+        rng = np.random.default_rng([self.settings.seed, number, PATIENCE])
+        for _ in range(4):
+            near = neighbours(self.space, self.pool.codes, DRAWS, rng)
+            codes = np.concatenate([self.space.sample_codes(DRAWS, rng), near])
+            for code in codes[violation(self.pricer.columns(codes), self.settings) == 0]:
+                candidate = self.space.canonical(self.space.decode(code))
+                if candidate not in self.known:
+                    return candidate
+        return None
+
+
+def objectives(costs: Costs, accuracy: float, columns: Sequence[str]) -> list[float]:
+    return [accuracy if column == "accuracy" else float(getattr(costs, column)) for column in columns]
+
+
+def _missed(costs: Costs, settings: Settings) -> dict[str, float]:
+    """By how much each budget is missed, as a share of it; 0 or less: met. No price is a miss."""
+    values = {name: getattr(costs, BUDGETS[name]) / limit - 1 for name, limit in settings.budgets.items()}
+    needed = [getattr(costs, c) for c in {*settings.columns, "latency_ms"} - {"accuracy"}]
+    priced = np.isfinite([np.nan if v is None else v for v in needed]).all() and np.isfinite([*values.values()]).all()
+    return {name: value if np.isfinite(value) else 1.0 for name, value in values.items()} | {"price": float(not priced)}

@@ -1,0 +1,73 @@
+"""What a search may be asked for, and what it adds to its settings so that it can be repeated."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from nas.errors import UserError, unknown
+from nas.run import BUDGETS, OBJECTIVES, Settings
+from nas.search.feasible import Pool
+from nas.search.samplers import SAMPLERS, start_size
+from nas.space.candidate import Candidate
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises UserError for the first setting that no search can have."""
+    if not settings.objectives:
+        raise UserError(f"a search needs an objective (known: {', '.join(OBJECTIVES)})")
+    for name in settings.objectives:
+        if name not in OBJECTIVES:
+            raise unknown("objective", name, OBJECTIVES)
+        if settings.objectives.count(name) > 1:
+            raise UserError(f"objective {name!r} is given twice")
+    if settings.sampler not in SAMPLERS:
+        raise unknown("sampler", settings.sampler, SAMPLERS)
+    for name, limit in settings.budgets.items():
+        if name not in BUDGETS:
+            raise unknown("budget", name, BUDGETS)
+        if not 0 < limit < float("inf"):
+            raise UserError(f"budget {name} must be above 0; came {limit:g}")
+    if settings.trials < 1:
+        raise UserError(f"a search needs at least 1 trial; came {settings.trials}")
+    if settings.seed < 0:
+        raise UserError(f"seed must be 0 or more; came {settings.seed}")
+    if not 0 <= settings.max_minutes < float("inf"):
+        raise UserError(f"max_minutes must be 0 (no limit) or more; came {settings.max_minutes:g}")
+
+
+def complete(settings: Settings, pool: Pool) -> Settings:
+    """The settings with date, versions, command, and the hypervolume's reference point, in each cost's own unit.
+
+    The reference point is the budget where there is one, else a tenth above the dearest of the random candidates, so
+    that the dearest still adds to the hypervolume.
+    """
+    limits = {BUDGETS[name]: float(limit) for name, limit in settings.budgets.items()}
+    costs = [column for column in settings.columns if column != "accuracy"]
+    return replace(
+        settings,
+        start=start_size(settings.sampler, settings.trials),
+        command=settings.command or shlex.join(sys.argv),
+        created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={"python": platform.python_version()}
+        | {name: _version(name) for name in ("nas", "torch", "timm", "optuna")},
+        reference_point={c: limits.get(c, 1.1 * float(np.max(pool.columns[c]))) for c in costs},
+    )
+
+
+def training_seed(seed: int, candidate: Candidate) -> int:
+    """A candidate's own seed, the same whenever in a run it is trained."""
+    return int(np.random.SeedSequence([seed, int(candidate.digest, 16)]).generate_state(1)[0]) >> 1
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

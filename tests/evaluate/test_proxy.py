@@ -1,0 +1,170 @@
+"""Proxy training and the rounding of deployed precisions, on networks trained on the bundled digits."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from nas.data.catalog import load_dataset
+from nas.data.dataset import Dataset
+from nas.errors import UserError
+from nas.evaluate.proxy import Budget, Estimate, ProxyTraining
+from nas.evaluate.quantised import fold_batch_norms, quantised
+from nas.models.builder import build
+from nas.space.block import Block
+from nas.space.network import Network
+from nas.space.reference import reference_network
+from nas.train.loop import accuracy, normalise
+
+BUDGET = Budget(epochs=6, resolution_share=0.5, batch_size=32)
+HYPERPARAMETERS = {"learning_rate": 0.1, "optimizer": "sgd", "resolution": 16, "stage1.depth": 2}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def proxy(digits: Dataset) -> ProxyTraining:
+    return ProxyTraining(digits, BUDGET, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def trained(proxy: ProxyTraining) -> Estimate:
+    return proxy.evaluate(small_network(), HYPERPARAMETERS, seed=3)
+
+
+def small_network(classes: int = 10) -> Network:
+    """16 pixels; depthwise, expanded, grouped, squeezed and bare blocks, three activations."""
+    shape, stem, wide = (3, 16, 16), (16, 16, 16), (32, 8, 8)
+    blocks = (
+        Block("conv", shape, stem, 3, 1, activation="relu6"),
+        Block("ds", stem, stem, 3, 1, activation="relu6"),
+        Block("shuffle", stem, wide, 3, 2, mid=64, groups=2, activation="relu"),
+        Block("mbconv", wide, wide, 3, 1, mid=64, se=8, activation="hswish", gate="hsigmoid"),
+        Block("pool", wide, (32, 1, 1)),
+        Block("conv", (32, 1, 1), (48, 1, 1), activation="hswish", norm=False),
+        Block("linear", (48, 1, 1), (classes, 1, 1)),
+    )
+    return Network(blocks, (0, 1, 2, 2, 3, 3, 3))
+
+
+def rebuilt(estimate: Estimate) -> nn.Module:
+    model = build(small_network()).eval()
+    model.load_state_dict(estimate.state_dict)
+    return model
+
+
+def test_estimate_holds_what_the_training_gave(proxy: ProxyTraining, digits: Dataset, trained: Estimate) -> None:
+    assert len(trained.curve) == 6 and trained.accuracy == trained.curve[-1].validation_accuracy > 0.85
+    assert trained.seconds > sum(epoch.seconds for epoch in trained.curve)
+    assert accuracy(rebuilt(trained), digits.validation, 8) == trained.accuracy
+
+
+def test_equal_seeds_give_equal_estimates(proxy: ProxyTraining, trained: Estimate) -> None:
+    one = Budget(epochs=1, data_share=0.3, resolution_share=0.5, batch_size=32)
+    first, again, other = (
+        ProxyTraining(proxy.dataset, one, device=CPU).evaluate(small_network(), HYPERPARAMETERS, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert first.curve[0].train_loss == again.curve[0].train_loss != other.curve[0].train_loss
+    assert first.accuracy == again.accuracy
+
+
+def test_hyperparameters_change_the_training(proxy: ProxyTraining) -> None:
+    quick = replace(BUDGET, epochs=1, data_share=0.2)
+    losses = {
+        ProxyTraining(proxy.dataset, quick, device=CPU).evaluate(small_network(), change, seed=1).curve[0].train_loss
+        for change in (
+            {}, {"learning_rate": 0.01}, {"weight_decay": 0.1}, {"label_smoothing": 0.0},
+            {"optimizer": "adamw"}, {"augmentation": "crop-flip"}, {"augmentation": "randaugment"},
+        )
+    }  # fmt: skip
+    assert len(losses) == 7
+
+
+@pytest.mark.parametrize(
+    ("candidate", "share", "trained_at"),
+    [(224, 0.25, 56), (160, 0.25, 40), (96, 0.34, 32), (64, 0.34, 24), (32, 0.34, 8), (32, 0.1, 8), (32, 1.0, 32)],
+)
+def test_training_resolution_is_the_share_in_steps_of_eight(candidate: int, share: float, trained_at: int) -> None:
+    network = reference_network("mobilenet_v2", resolution=candidate)
+    assert Budget(resolution_share=share).resolution(network) == trained_at
+
+
+def test_data_share_keeps_validation_whole(digits: Dataset) -> None:
+    proxy = ProxyTraining(digits, Budget(data_share=0.25), device=CPU)
+    assert len(proxy.train) == pytest.approx(len(digits.train) / 4, abs=10)
+    assert len(proxy.dataset.validation) == len(digits.validation)
+
+
+@pytest.mark.parametrize("change", [{"data_share": 0}, {"data_share": 1.5}, {"resolution_share": -1}])
+def test_budget_refuses_what_is_no_share(change: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="must lie above 0"):
+        Budget(**change)
+
+
+def test_network_with_other_classes_is_refused(proxy: ProxyTraining) -> None:
+    with pytest.raises(UserError, match=r"7 classes .* 10 of digits"):
+        proxy.evaluate(small_network(classes=7), {}, seed=0)
+
+
+def test_early_stop_keeps_what_was_reached(proxy: ProxyTraining) -> None:
+    estimate = proxy.evaluate(small_network(), {}, seed=0, on_epoch=lambda number, epoch: number == 1)
+    assert len(estimate.curve) == 1 and estimate.accuracy == estimate.curve[0].validation_accuracy
+
+
+def test_test_images_are_measured_apart(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
+    reached = proxy.evaluate_test(small_network(), trained.state_dict)
+    assert reached == accuracy(rebuilt(trained), digits.test_split(), 8)
+    assert abs(reached - trained.accuracy) < 0.08
+
+
+def test_folded_batch_norms_change_nothing(trained: Estimate, digits: Dataset) -> None:
+    model, folded = rebuilt(trained), rebuilt(trained)
+    fold_batch_norms(folded)
+    images = normalise(digits.validation.images.take(torch.arange(50), 8))
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), model(images), rtol=1e-4, atol=1e-4)
+    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 1 + 2 + 3 + 3 and all(bool((m.weight == 1).all()) for m in norms)
+
+
+def test_int8_rounds_and_keeps_most_of_the_accuracy(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
+    model = rebuilt(trained)
+    int8 = quantised(model, "int8", proxy.train, 8)
+    images = normalise(digits.validation.images.take(torch.arange(100), 8))
+    with torch.no_grad():
+        exact, rounded = model(images), int8(images)
+    assert 0.001 < float((exact - rounded).abs().max()) / float(exact.abs().max()) < 0.3
+    assert len(rounded.unique()) <= 256  # the logits are on 256 steps
+    for name, module in int8.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            assert max(len(channel.unique()) for channel in module.weight.flatten(1)) <= 255, name
+    assert abs(accuracy(int8, digits.validation, 8) - trained.accuracy) < 0.04
+    assert torch.equal(model.state_dict()["bn1.weight"], trained.state_dict["bn1.weight"])  # a copy was rounded
+
+
+def test_two_bits_would_show(proxy: ProxyTraining, trained: Estimate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation is no decoration: with weights of 2 bits it destroys the network."""
+    monkeypatch.setattr("nas.evaluate.quantised.WEIGHT_STEPS", 1)
+    int8 = quantised(rebuilt(trained), "int8", proxy.train, 8)
+    assert accuracy(int8, proxy.dataset.validation, 8) < trained.accuracy - 0.1
+
+
+def test_candidates_precision_decides_what_is_measured(
+    proxy: ProxyTraining, trained: Estimate, digits: Dataset
+) -> None:
+    one = replace(BUDGET, epochs=1)
+    estimates = {
+        precision: ProxyTraining(digits, one, device=CPU).evaluate(small_network(), {"precision": precision}, seed=1)
+        for precision in ("fp32", "int8")
+    }
+    assert estimates["fp32"].curve[0].train_loss == estimates["int8"].curve[0].train_loss
+    model = rebuilt(estimates["int8"])
+    expected = accuracy(quantised(model, "int8", proxy.train, 8), digits.validation, 8)
+    assert estimates["int8"].accuracy == expected
+    assert abs(proxy.evaluate_test(small_network(), trained.state_dict, "fp16") - trained.accuracy) < 0.08

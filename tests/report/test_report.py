@@ -1,0 +1,119 @@
+"""Tables and pictures of run folders."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from rich.console import Console
+
+from nas.report import front_table, write_report
+from nas.report.table import summary, three
+from nas.run import Run
+from nas.space.candidate import Candidate
+from tests.runs import make_run
+
+
+def printed(run: Run, width: int = 80) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width).print(front_table(run))
+    return out.getvalue()
+
+
+def drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """The figure behind the picture."""
+    figures, save = list[Figure](), Figure.savefig
+
+    def keep(self: Figure, *args: object, **options: object) -> None:
+        figures.append(self)
+        save(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    assert all(path.exists() for path in write_report(run))
+    return figures[0]
+
+
+def test_the_table_fits_a_terminal_and_holds_the_front(tmp_path: Path) -> None:
+    text = printed(make_run(tmp_path / "run"))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "5 of 7 trials on the front" in text
+    rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
+    assert rows[0] == ["2", "80.0", "5.00", "20.0", "0.500", "fp32", "@32", "d2k35"]
+    assert [row[0] for row in rows] == ["2", "0", "1", "5", "6"]
+    assert "ms, int8, fitted: -50% to +100% holds 90% of held-out networks" in text
+
+
+def test_the_report_writes_the_tables_again(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run.path / "pareto.csv").unlink()
+    assert [p.name for p in write_report(run)] == ["pareto.csv", "pareto.json", "front.png"]
+    with (run.path / "pareto.csv").open() as file:
+        assert [row["trial"] for row in csv.DictReader(file)] == ["2", "0", "1", "5", "6"]
+    assert (run.path / "front.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_picture_has_two_panels_with_units_budgets_and_references(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = drawn(make_run(tmp_path / "run", budgets={"max_latency_ms": 90.0, "max_size_mb": 9.0}), monkeypatch)
+    left, right = figure.axes
+    assert left.get_xlabel() == "latency on raspberry-pi-4, one image (ms)"
+    assert right.get_xlabel() == "energy on raspberry-pi-4, one image (mJ)"
+    assert left.get_ylabel() == "validation accuracy (%)"
+
+    def labels(panel: int) -> list[str]:
+        return [text.get_text() for text in figure.axes[panel].texts if isinstance(text, Annotation)]
+
+    assert labels(0) == ["budget 90 ms", "MobileNetV2 1.0 @224"]
+    assert labels(1) == ["MobileNetV2 1.0 @224"]
+    steps = next(line for line in left.lines if line.get_drawstyle() == "steps-post")
+    assert [list(p) for p in steps.get_xydata()] == [[5, 80], [10, 90], [20, 95], [80, 96]]  # type: ignore[union-attr]
+    points = sorted(float(x) for line in left.lines if line.get_marker() == "o" for x in line.get_xdata())  # type: ignore[union-attr]
+    assert points == [5, 10, 12, 20, 25, 80]  # every trained trial, no failed one
+
+
+def test_no_two_labels_of_a_picture_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = drawn(make_run(tmp_path / "run", budgets={"max_latency_ms": 90.0}), monkeypatch)
+    for axes in figure.axes:
+        (low, high), (floor, top) = axes.get_xlim(), axes.get_ylim()
+        texts = [*axes.texts, axes.xaxis.label, axes.yaxis.label, *figure.texts]
+        texts += [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+        texts += [t for t in axes.get_yticklabels() if floor <= t.get_position()[1] <= top]
+        boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text() and t.get_visible()]
+        assert len(boxes) > 8
+        for i, (text, extent) in enumerate(boxes):
+            assert not [other for other, beside in boxes[i + 1 :] if extent.overlaps(beside)], text
+
+
+@pytest.mark.parametrize("rows", [(), ((0, None, 3.0, 9.0),), ((0, 0.5, 3.0, 9.0),)])
+def test_runs_with_hardly_a_trial_are_reported_too(
+    tmp_path: Path, rows: tuple[tuple[int, float | None, float, float | None], ...]
+) -> None:
+    run = make_run(tmp_path / "run", rows)
+    assert len(write_report(run)) == 3
+    assert f"of {len(rows)} trials on the front" in printed(run)
+
+
+def test_without_energy_there_is_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", ((0, 0.9, 10.0, None), (1, 0.8, 5.0, None)), objectives=("accuracy", "latency"))
+    assert len(drawn(run, monkeypatch).axes) == 1
+    assert "mJ" not in printed(run)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123456, "0.0123"), (1.0, "1.00"), (99.96, "100.0"), (123.4, "123"), (12345.6, "12346"), (None, "-"), (0, "0")],
+)
+def test_costs_have_three_digits(value: float | None, text: str) -> None:
+    assert three(value) == text
+
+
+def test_a_summary_names_depth_kernel_and_expansion_of_each_stage() -> None:
+    values = {"resolution": 160, "width": 0.5, "s1.depth": 2, "s1.block1.kernel": 3, "s1.block2.kernel": 7,
+              "s1.block3.kernel": 3, "s2.op": "e3_k3", "learning_rate": 0.1, "precision": "int8"}  # fmt: skip
+    assert summary(Candidate.of(values)) == "@160 x0.5 d2k37 e3_k3"

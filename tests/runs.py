@@ -1,0 +1,48 @@
+"""Run folders with trials whose numbers are chosen by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas.run import Costs, Reference, Run, Settings, Trial, write_references, write_settings, write_trials
+from nas.space.candidate import Candidate
+
+ROWS: tuple[tuple[int, float | None, float, float | None], ...] = (  # trial, accuracy, ms, mJ
+    (0, 0.90, 10.0, 30.0), (1, 0.95, 20.0, 50.0), (2, 0.80, 5.0, 20.0), (3, 0.85, 12.0, 40.0), (4, None, 3.0, 9.0),
+    (5, 0.95, 25.0, 45.0), (6, 0.96, 80.0, 200.0),
+)  # fmt: skip
+
+
+def settings(**changed: Any) -> Settings:
+    given: dict[str, Any] = {
+        "space": "tiny", "space_sha256": "a" * 64, "device": "raspberry-pi-4", "device_sha256": "b" * 64,
+        "dataset": "digits", "classes": 10, "objectives": ("accuracy", "latency", "energy"), "sampler": "nsga2",
+        "seed": 0, "trials": 7, "reference_point": {"latency_ms": 100.0, "energy_mj": 400.0},
+    }  # fmt: skip
+    return Settings(**given | changed)
+
+
+def costs(ms: float, mj: float | None) -> Costs:
+    low, high = (None, None) if mj is None else (mj * 0.75, mj * 1.5)
+    return Costs(ms, ms / 2, ms * 2, mj, low, high, int(1e4 * ms), int(1e6 * ms), ms / 10, 0.5, "fitted")
+
+
+def trial(number: int, accuracy: float | None, ms: float, mj: float | None, **changed: Any) -> Trial:
+    values = {"resolution": 32, "stage2.depth": 2, "stage2.block1.kernel": 3, "stage2.block2.kernel": 5,
+              "learning_rate": 0.1, "precision": "int8" if number % 2 else "fp32"} | changed  # fmt: skip
+    state = "failed" if accuracy is None else "trained"
+    return Trial(number, state, accuracy, None, costs(ms, mj), 1.5, 7, Candidate.of(values))  # type: ignore[arg-type]
+
+
+def make_run(path: Path, rows: tuple[tuple[int, float | None, float, float | None], ...] = ROWS, **changed: Any) -> Run:
+    """A run folder with these trials, and one reference network in each precision."""
+    run = Run(path, settings(**changed), tuple(trial(*row) for row in rows))
+    write_settings(path, run.settings)
+    write_trials(path, run.settings, run.trials)
+    energy = next((row[3] for row in rows), None) is not None
+    references = [
+        Reference("MobileNetV2 1.0 @224", p, costs(60.0, 150.0 if energy else None)) for p in ("fp32", "int8")
+    ]
+    write_references(path, references)
+    return run

@@ -1,0 +1,35 @@
+"""The wheel carries the search spaces and device profiles, and finds them where it is installed."""
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from nas.catalog import names, shipped
+
+ROOT = Path(__file__).resolve().parents[1]
+LIST = """
+import json
+from nas.catalog import names
+found = {"spaces": names("search_spaces", ".toml"), "devices": names("device_profiles")}
+print(json.dumps({kind: {name: str(path) for name, path in entries.items()} for kind, entries in found.items()}))
+"""
+
+
+def test_a_wheel_installed_elsewhere_lists_what_ships(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    wheel = next(tmp_path.glob("*.whl"))
+    venv.create(tmp_path / "elsewhere", with_pip=True)
+    python = tmp_path / "elsewhere" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, cwd=tmp_path)
+    said = subprocess.run(
+        [python, "-c", LIST], check=True, capture_output=True, text=True, cwd=tmp_path, env={"NAS_HOME": str(tmp_path)}
+    )
+    found = json.loads(said.stdout)
+    for kind, here in (("spaces", names("search_spaces", ".toml")), ("devices", names("device_profiles"))):
+        ours = {name for name, path in here.items() if path.is_relative_to(shipped(path.parent.name))}
+        assert ours
+        assert set(found[kind]) == ours
+        assert all("elsewhere" in path for path in found[kind].values())
