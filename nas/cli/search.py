@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.amounts import amount, listed, precisions
-from nas.cli.output import print_json
+from nas.cli.output import clock, print_json
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
 
@@ -74,9 +73,9 @@ def search(
         raise UserError("give --device, or --resume with the run to go on with; nas devices lists the devices")
     from nas.search import job
 
-    with _bar(sys.stderr) as on_progress:
+    with _bar() as (show, note):
         if resume is not None:
-            run = job.resume(resume, trials=trials, max_minutes=minutes, test=test, on_progress=on_progress)
+            run = job.resume(resume, trials=trials, max_minutes=minutes, test=test, on_progress=show, on_note=note)
         elif device is not None:
             limits = budgets(max_latency, max_energy, max_size, max_memory)
             for name, value in (("max_params", max_params), ("max_macs", max_macs)):
@@ -95,7 +94,7 @@ def search(
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
-                seed=seed, out=out, test=test, on_progress=on_progress,
+                seed=seed, out=out, test=test, on_progress=show, on_note=note,
             )  # fmt: skip
     from nas.report import front_table, write_report
     from nas.run import row_of
@@ -113,18 +112,21 @@ def search(
 
 
 @contextmanager
-def _bar(stream: object) -> Iterator[Callable[[State], None]]:
-    """A progress bar with the front's size, its hypervolume and the time left; lines where there is no terminal."""
+def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
+    """A bar on stderr with the front's size, its hypervolume and the time left, and a way to print a line above it.
+
+    Lines instead of the bar where stderr is no terminal.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(file=stream)  # type: ignore[arg-type]
+    console = Console(stderr=True, highlight=False)
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("loading", total=None)
 
         def show(p: State) -> None:
-            left = "" if p.seconds_left is None else f", {_clock(p.seconds_left)} left"
+            left = "" if p.seconds_left is None else f", {clock(p.seconds_left)} left"
             text = f"front {p.front}, hypervolume {p.hypervolume:.3f}{left}"
             progress.update(task, total=p.total, completed=p.done, description=text)
             if p.note:
@@ -132,13 +134,4 @@ def _bar(stream: object) -> Iterator[Callable[[State], None]]:
             elif not console.is_terminal and p.trial is not None:
                 console.print(f"trial {p.done} of {p.total}: {text}")
 
-        yield show
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    return (
-        f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
-        if whole >= 3600
-        else f"{whole // 60}:{whole % 60:02d}"
-    )
+        yield show, lambda line: console.print(line, markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nas.space.search_space import SearchSpace, load_space
 
 TRIALS = 40
 OnProgress = Callable[[Progress], object]
+OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
 
 def search_front(
@@ -36,12 +38,14 @@ def search_front(
     out: Path | str | None = None,
     test: bool = True,
     on_progress: OnProgress = lambda _: None,
+    on_note: OnNote = lambda _: None,
 ) -> Run:
     """Searches `space` for the Pareto front on a named device and returns the finished run.
 
     `objectives` are some of accuracy, latency, energy, params, macs, peak-memory, size (default: accuracy, latency,
     and energy where the device has it). `budgets` may hold max_latency_ms, max_energy_mj, max_size_mb, max_memory_mb,
-    max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. Raises UserError.
+    max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. `out` is the run's folder
+    (default: runs/SPACE-DEVICE-N). Raises UserError.
     """
     profile, searched = load_device(device), load_space(space)
     wanted = tuple(objectives or ("accuracy", "latency", "energy")[: 3 if profile.has_energy else 2])
@@ -58,16 +62,14 @@ def search_front(
     )  # fmt: skip
     check_settings(settings)
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
-    return _run(settings, profile, searched, path, resume=False, test=test, on_progress=on_progress)
+    return _run(settings, profile, searched, path, resume=False, test=test, on_progress=on_progress, on_note=on_note)
 
 
 def resume(
     path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, test: bool = True,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = lambda _: None, on_note: OnNote = lambda _: None,
 ) -> Run:  # fmt: skip
     """Goes on with the run in a folder, with more trials or minutes if given, and returns it. Raises UserError."""
-    from dataclasses import replace
-
     kept = read_settings(Path(path))
     settings = replace(
         kept,
@@ -82,15 +84,13 @@ def resume(
     ):
         if now != was:
             raise UserError(f"{what} {getattr(kept, what)} has changed since {path} was begun, so it cannot be resumed")
-    return _run(settings, profile, space, Path(path), resume=True, test=test, on_progress=on_progress)
+    return _run(settings, profile, space, Path(path), resume=True, test=test, on_progress=on_progress, on_note=on_note)
 
 
 def _run(
     settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, *, resume: bool, test: bool,
-    on_progress: OnProgress,
+    on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
-    from dataclasses import replace
-
     from nas.data.catalog import load_dataset
     from nas.evaluate.proxy import Budget, ProxyTraining
 
@@ -98,9 +98,12 @@ def _run(
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
+    pricer = DevicePricer(profile, narrowed, settings.classes)
+    if gap := pricer.gap():
+        on_note(gap)
     return search(
         narrowed,
-        DevicePricer(profile, narrowed, settings.classes),
+        pricer,
         ProxyTraining(dataset, budget, settings.seed),
         settings,
         path,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.device.cost import predict, price
+from nas.device.cost import predict, price, unknown_in
 from nas.device.profile import DeviceProfile
+from nas.errors import UserError
 from nas.pareto import Array
 from nas.run import Costs, Reference
 from nas.space.block_table import block_table
@@ -19,6 +20,7 @@ from nas.space.network import Network
 from nas.space.reference import reference_network
 from nas.space.search_space import SearchSpace
 
+SAMPLE = 2000  # candidates that tell what of a space a device can price
 REFERENCES: tuple[tuple[str, str, int, float], ...] = (
     ("MobileNetV1 0.25 @128", "mobilenet_v1", 128, 0.25),
     ("MobileNetV2 0.35 @96", "mobilenet_v2", 96, 0.35),
@@ -63,6 +65,24 @@ class DevicePricer:
             columns["size_mb"][rows] = (weights[rows] * BYTES[precision] + biases[rows] * BIAS_BYTES[precision]) / 1e6
             columns["peak_memory_mb"][rows] = live[rows] * BYTES[precision] / 1e6
         return columns
+
+    def gap(self) -> str:
+        """What of the space the device has no figure for, in one line; empty where it has everything.
+
+        Raises UserError where it cannot price any candidate.
+        """
+        codes = self.space.sample_codes(SAMPLE, np.random.default_rng(0))
+        table = block_table(self.space, codes, self.classes)
+        precision = self.space.table.precision[0]
+        if not (names := unknown_in(self.device, table.blocks, precision)):
+            return ""
+        missing = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        priced = np.isfinite(price(self.device, table, precision).latency_ms).mean()
+        if priced == 0:
+            raise UserError(f"device {self.device.name} cannot price space {self.space.name}: no figure for {missing}")
+        if priced < 1:
+            return f"{self.device.name} has no figure for {missing}: {1 - priced:.0%} of the candidates are left out"
+        return f"{self.device.name} has no figure for {missing}: charged as the nearest kin, marked extrapolated"
 
     def costs(self, candidate: Candidate, network: Network) -> Costs:
         """One candidate's costs with their intervals; `latency_ms` is NaN where a block has no price."""
