@@ -46,6 +46,8 @@ def precisions(text: str | None) -> list[Precision] | None:
     for name, precision in found:
         if precision is None:
             raise unknown("precision", name, PRECISIONS)
+    if text is not None and not found:
+        raise UserError(f"--precision must name one of {', '.join(PRECISIONS)}; came {text!r}")
     return [p for _, p in found if p is not None] or None
 
 

@@ -89,7 +89,7 @@ def search(
             }
             quick = (space, dataset, trials, minutes) == ("tiny", "digits", None, None)
             run = job.search_front(
-                device, space, dataset, listed(objectives) or None,
+                device, space, dataset, None if objectives is None else listed(objectives),
                 sampler=sampler, trials=TRIALS if trials is None else trials,
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
                 precisions=precisions(precision), budgets=limits,

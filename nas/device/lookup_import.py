@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from nas.device.lookup_table import BlockTime, number
+from nas.device.csv_file import Row, number, read_rows
+from nas.device.lookup_table import BlockTime
 from nas.errors import UserError, unknown
 from nas.space.block import Block, make_divisible
 
-Row = dict[str, str]
 COLUMNS = ("op", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "expand", "kernel", "stride", "count", "mean_ms")
 
 
@@ -47,9 +46,8 @@ def _proxylessnas(row: Row) -> Block:
         case "Logits":
             return Block("pool_linear", source, target)
     ratio, kernel, stride = (int(row[c]) for c in ("expand", "kernel", "stride"))
-    kind: str = "ds" if ratio == 1 else "mbconv"
     return Block(
-        "ds" if kind == "ds" else "mbconv", source, target, kernel, stride, source[0] * ratio, activation="relu6"
+        "ds" if ratio == 1 else "mbconv", source, target, kernel, stride, source[0] * ratio, activation="relu6"
     )
 
 
@@ -72,7 +70,7 @@ def import_table(path: Path, form: str) -> tuple[BlockTime, ...]:
         raise unknown("table format", form, FORMATS)
     times: dict[str, list[tuple[float, int]]] = {}
     seen: dict[tuple[str, str], int] = {}
-    for line, row in _rows(path):
+    for line, row in read_rows(path, COLUMNS):
         try:
             block = FORMATS[form](row)
         except (ValueError, KeyError) as error:
@@ -89,14 +87,3 @@ def import_table(path: Path, form: str) -> tuple[BlockTime, ...]:
 def _pooled(rows: list[tuple[float, int]]) -> tuple[float, None, int, None]:
     runs = sum(n for _, n in rows)
     return sum(ms * n for ms, n in rows) / runs, None, runs, None
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [c for c in COLUMNS if c not in (reader.fieldnames or [])]:
-                raise UserError(f"{path}: a lookup table needs the columns {', '.join(COLUMNS)}; missing {missing[0]}")
-            yield from ((reader.line_num, row) for row in reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV file: {error}") from None

@@ -6,15 +6,13 @@ energy of the whole board in mJ per inference, idle included.
 
 from __future__ import annotations
 
-import csv
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.device.csv_file import Row, number, read_rows, row_precision
 from nas.errors import UserError, unknown
-from nas.space.layer import PRECISIONS, Precision
+from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.space.reference import REFERENCES, reference_network
 
@@ -43,22 +41,14 @@ def read_mlperf(path: Path, platform: str) -> tuple[Run, ...]:
     """
     runs: dict[tuple[str, str], Run] = {}
     platforms: set[str] = set()
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if lacking := [c for c in COLUMNS if c not in (reader.fieldnames or [])]:
-                raise UserError(f"{path}: needs the columns {', '.join(COLUMNS)}; missing {lacking[0]}")
-            for row in reader:
-                platforms.add(row["platform"])
-                if row["platform"] != platform:
-                    continue
-                where = f"{path}: line {reader.line_num}"
-                run = _run(row, where)
-                if (run.name, run.precision) in runs:
-                    raise UserError(f"{where} repeats {run.name} {run.precision} of {platform}")
-                runs[run.name, run.precision] = run
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV file: {error}") from None
+    for line, row in read_rows(path, COLUMNS):
+        platforms.add(row["platform"])
+        if row["platform"] != platform:
+            continue
+        run = _run(row, path, line)
+        if (run.name, run.precision) in runs:
+            raise UserError(f"{path}: line {line} repeats {run.name} {run.precision} of {platform}")
+        runs[run.name, run.precision] = run
     if not runs:
         raise unknown("platform", platform, platforms)
     return tuple(runs.values())
@@ -70,33 +60,22 @@ def architecture(family: str) -> str:
     return match[0] if match else family
 
 
-def _run(row: Mapping[str, str | None], where: str) -> Run:
-    precision = next((p for p in PRECISIONS if p == row["precision"]), None)
-    if precision is None:
-        raise UserError(f"{where}: precision must be one of {', '.join(PRECISIONS)}; got {row['precision']!r}")
-    family = row["family"] or ""
+def _run(row: Row, path: Path, line: int) -> Run:
+    precision = row_precision(row, path, line)
+    family = row["family"]
     if family not in REFERENCES:
         error = unknown("network family", family, REFERENCES)
-        raise UserError(f"{where}: model {row['model']!r}: {error}")
-    width = _number(row, "width_mult", where) if row["width_mult"] else 1.0
-    resolution = _number(row, "resolution", where)
+        raise UserError(f"{path}: line {line}: model {row['model']!r}: {error}")
+    width = number(row["width_mult"], path, line, "width_mult") if row["width_mult"] else 1.0
+    resolution = number(row["resolution"], path, line, "resolution")
     if resolution != int(resolution):
-        raise UserError(f"{where}: resolution must be a whole number; got {row['resolution']!r}")
+        raise UserError(f"{path}: resolution must be a whole number; line {line} has {row['resolution']!r}")
     classes = 1001 if family.startswith("mobilenet") else 1000  # TensorFlow's MobileNets have a background class
     try:
         network = reference_network(family, int(resolution), classes, width)
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    energy = _number(row, "energy_mj_per_inference", where) if row["energy_mj_per_inference"] else None
-    name = f"{family}-{width:g}@{int(resolution)}"
-    return Run(name, architecture(family), network, precision, _number(row, "latency_ms", where), energy)
-
-
-def _number(row: Mapping[str, str | None], column: str, where: str) -> float:
-    try:
-        value = float(row[column] or "")
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise UserError(f"{where}: {column} must be a number above 0; got {row[column]!r}")
-    return value
+        raise UserError(f"{path}: line {line}: {error}") from None
+    column = "energy_mj_per_inference"
+    energy = number(row[column], path, line, column) if row[column] else None
+    latency = number(row["latency_ms"], path, line, "latency_ms")
+    return Run(f"{family}-{width:g}@{int(resolution)}", architecture(family), network, precision, latency, energy)

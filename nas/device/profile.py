@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from nas.catalog import find
 from nas.device.lookup_table import BlockTime, lookup_table_csv, read_lookup_table
@@ -19,21 +18,17 @@ from nas.device.rates import Rates, rates_csv, read_rates
 from nas.device.validation import HeldOutError, Validation, errors_csv, read_errors, read_validation, validation_csv
 from nas.errors import UserError
 from nas.space.layer import Precision
-from nas.space.stage_table import first_problem
+from nas.space.toml_file import Table, read_toml
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Line(_Table):
+class Line(Table):
     """A straight line from the sum of block times to the time of a whole network: slope x sum + offset_ms."""
 
     slope: Annotated[float, Field(gt=0)]
     offset_ms: float
 
 
-class About(_Table):
+class About(Table):
     """profile.toml: where the numbers come from and what they mean."""
 
     name: str
@@ -122,12 +117,7 @@ def read_profile(folder: Path) -> DeviceProfile:
 
 def read_about(path: Path) -> About:
     """Reads profile.toml. Raises UserError naming the key."""
-    try:
-        return About.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not a readable TOML file: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error)}") from None
+    return read_toml(path, About)
 
 
 def fingerprint(folder: Path) -> str:

@@ -5,17 +5,16 @@ A network's cost is `counts @ rate`: summed over its layers, plus what is paid o
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from nas.device.counts import ACTIVATIONS, COUNTS, INDEX, KIN, Counts, missing, network_counts
+from nas.device.csv_file import csv_text, read_rows
 from nas.errors import UserError
 from nas.space.layer import PRECISIONS, Layer, Precision
 from nas.space.network import Network
@@ -110,35 +109,26 @@ class Rates:
 
 def rates_csv(rates: Rates) -> str:
     """The text of rates.csv: one row a count, then a row with the range of the costs."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[list[object]] = []
     for r in rates.rates:
         unit = COST_UNIT[r.quantity]
         for name, per in COUNTS.items():
-            i = INDEX[name]
-            figures = (f"{x[i]:.6g}" for x in (r.rate, r.low, r.high))
-            writer.writerow([r.precision, r.quantity, name, f"{unit} per {per}", *figures])
-        writer.writerow([r.precision, r.quantity, TOTAL, unit, "", f"{r.cost_low:.6g}", f"{r.cost_high:.6g}"])
-    return text.getvalue()
+            figures = (float(x[INDEX[name]]) for x in (r.rate, r.low, r.high))
+            rows.append([r.precision, r.quantity, name, f"{unit} per {per}", *figures])
+        rows.append([r.precision, r.quantity, TOTAL, unit, "", float(r.cost_low), float(r.cost_high)])
+    return csv_text(COLUMNS, rows)
 
 
 def read_rates(path: Path) -> Rates:
     """Reads rates.csv. Raises UserError on a missing column or row, an unknown name, or a number that is none."""
     groups: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if lacking := [c for c in COLUMNS if c not in (reader.fieldnames or [])]:
-                raise UserError(f"{path}: needs the columns {', '.join(COLUMNS)}; missing {lacking[0]}")
-            for row in reader:
-                group = groups.setdefault((row["precision"], row["quantity"]), {})
-                if row["primitive"] in group:
-                    raise UserError(f"{path}: line {reader.line_num} repeats {row['primitive']!r}")
-                group[row["primitive"]] = row
+        for line, row in read_rows(path, COLUMNS):
+            group = groups.setdefault((row["precision"], row["quantity"]), {})
+            if row["primitive"] in group:
+                raise UserError(f"{path}: line {line} repeats {row['primitive']!r}")
+            group[row["primitive"]] = row
         return Rates(tuple(_rate(*key, rows) for key, rows in groups.items()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a readable CSV file: {error}") from None
     except UserError as error:
         raise error if str(error).startswith(str(path)) else UserError(f"{path}: {error}") from None
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nas.device.lookup_table import number
+from nas.device.csv_file import csv_text, number, read_rows, row_precision
 from nas.errors import UserError
-from nas.space.layer import PRECISIONS, Precision
+from nas.space.layer import Precision
 
 COLUMNS = ("network", "precision", "split", "measured_ms", "predicted_ms", "measured_mj", "predicted_mj")
 ERROR_COLUMNS = ("precision", "quantity", "split", "networks", "mean", "spread", "spearman", "constant", "macs")
@@ -89,60 +87,33 @@ def error(rows: Sequence[Validation], precision: Precision, split: str, energy: 
 def read_errors(path: Path) -> tuple[HeldOutError, ...]:
     """Reads errors.csv. Raises UserError for a missing column or a figure that is no number."""
     found: list[HeldOutError] = []
-    for line, row in _rows(path, ERROR_COLUMNS):
+    for line, row in read_rows(path, ERROR_COLUMNS):
         try:
             figures = [float(row[c]) for c in ERROR_COLUMNS[4:]]
             networks = int(row["networks"])
         except ValueError as problem:
             raise UserError(f"{path}: line {line}: {problem}") from None
-        found.append(HeldOutError(_precision(path, line, row), row["quantity"], row["split"], networks, *figures))
+        found.append(HeldOutError(row_precision(row, path, line), row["quantity"], row["split"], networks, *figures))
     return tuple(found)
 
 
 def errors_csv(errors: Iterable[HeldOutError]) -> str:
     """The text of errors.csv."""
-    return _csv(ERROR_COLUMNS, ([getattr(e, c) for c in ERROR_COLUMNS] for e in errors))
+    return csv_text(ERROR_COLUMNS, ([getattr(e, c) for c in ERROR_COLUMNS] for e in errors))
 
 
 def read_validation(path: Path) -> tuple[Validation, ...]:
     """Reads validation.csv. Raises UserError for a missing column or a number that is not above 0."""
     rows: list[Validation] = []
-    for line, row in _rows(path, COLUMNS):
+    for line, row in read_rows(path, COLUMNS):
         ms = [number(row[c], path, line, c) for c in COLUMNS[3:5]]
         mj = [number(row[c], path, line, c) if row[c] else None for c in COLUMNS[5:]]
-        rows.append(Validation(row["network"], _precision(path, line, row), row["split"], ms[0], ms[1], mj[0], mj[1]))
+        rows.append(
+            Validation(row["network"], row_precision(row, path, line), row["split"], ms[0], ms[1], mj[0], mj[1])
+        )
     return tuple(rows)
 
 
 def validation_csv(rows: Iterable[Validation]) -> str:
     """The text of validation.csv."""
-    return _csv(COLUMNS, ([getattr(r, c) for c in COLUMNS] for r in rows))
-
-
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [c for c in columns if c not in (reader.fieldnames or [])]:
-                raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
-            yield from ((reader.line_num, row) for row in reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise UserError(f"{path}: not a readable CSV file: {problem}") from None
-
-
-def _precision(path: Path, line: int, row: dict[str, str]) -> Precision:
-    found = next((p for p in PRECISIONS if p == row["precision"]), None)
-    if found is None:
-        raise UserError(
-            f"{path}: precision must be one of {', '.join(PRECISIONS)}; line {line} has {row['precision']!r}"
-        )
-    return found
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([f"{x:.6g}" if isinstance(x, float) else x for x in row])
-    return text.getvalue()
+    return csv_text(COLUMNS, ([getattr(r, c) for c in COLUMNS] for r in rows))

@@ -38,6 +38,11 @@ class Budget:
                 f"data_share and resolution_share must lie above 0 and at most at 1; "
                 f"got {self.data_share} and {self.resolution_share}"
             )
+        if self.epochs < 1 or self.batch_size < 2:
+            raise UserError(
+                f"epochs must be at least 1, and batch_size at least 2 for batch norm; "
+                f"got {self.epochs} and {self.batch_size}"
+            )
 
     def resolution(self, network: Network) -> int:
         """Pixels of the training images for a network."""

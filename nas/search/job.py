@@ -48,7 +48,8 @@ def search_front(
     (default: runs/SPACE-DEVICE-N). Raises UserError.
     """
     profile, searched = load_device(device), load_space(space)
-    wanted = tuple(objectives or ("accuracy", "latency", "energy")[: 3 if profile.has_energy else 2])
+    default = ("accuracy", "latency", "energy")[: 3 if profile.has_energy else 2]
+    wanted = default if objectives is None else tuple(objectives)
     limits = dict(budgets or {})
     _check_device(profile, wanted, limits)
     chosen = tuple(p for p in (precisions or PRECISIONS) if p in profile.precisions)

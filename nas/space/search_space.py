@@ -17,7 +17,8 @@ from nas.space.block import Block, make_divisible
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision, Shape
 from nas.space.network import Network
-from nas.space.stage_table import Proxy, Span, Stage, StageTable, read_stage_table
+from nas.space.stage_table import Proxy, Span, Stage, StageTable
+from nas.space.toml_file import read_toml
 
 PER_BLOCK = ("kernel", "expand", "se", "op")
 Get = Callable[[str], Value]
@@ -293,4 +294,4 @@ def listed(value: object) -> tuple[Value, ...]:
 def load_space(name: str) -> SearchSpace:
     """A shipped search space by its name, or one by the path of its TOML file. Raises UserError."""
     path = Path(find("search space", "search_spaces", name, ".toml"))
-    return SearchSpace(read_stage_table(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    return SearchSpace(read_toml(path, StageTable), hashlib.sha256(path.read_bytes()).hexdigest())

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from nas.errors import UserError
 from nas.space.layer import Precision
+from nas.space.toml_file import Table
 
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[int | float, Field(gt=0)]
@@ -22,11 +20,7 @@ def one_or_more(kind: Any) -> Any:
     return kind | Annotated[list[kind], Field(min_length=1)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Span(_Table):
+class Span(Table):
     """A hyperparameter drawn from a range, uniformly or uniformly in its logarithm."""
 
     low: float
@@ -41,7 +35,7 @@ class Span(_Table):
         return self
 
 
-class Op(_Table):
+class Op(Table):
     """One of the operations that a block may be. A skip is the identity, or a 1x1 convolution where shapes change."""
 
     block: Literal["mbconv", "shuffle", "skip"]
@@ -51,7 +45,7 @@ class Op(_Table):
     activation: Activation | None = None
 
 
-class Stage(_Table):
+class Stage(Table):
     """A row of the stage table: `depth` blocks, the first with `stride`. A list makes a choice of it.
 
     `per` says whether kernel, expand, se and op are chosen for each block or once for the stage. `se` is squeeze-
@@ -89,7 +83,7 @@ class Stage(_Table):
         return self
 
 
-class Proxy(_Table):
+class Proxy(Table):
     """The proxy's budget: epochs, share of the training images, share of the candidate's resolution, batch size."""
 
     epochs: Positive = 5
@@ -98,7 +92,7 @@ class Proxy(_Table):
     batch_size: Positive = 128
 
 
-class StageTable(_Table):
+class StageTable(Table):
     """The whole file."""
 
     name: str
@@ -130,29 +124,3 @@ class StageTable(_Table):
             if isinstance(values, list) and len(set(values)) < len(values):
                 raise ValueError(f"a choice must not name a value twice; came {values}")
         return self
-
-
-def read_stage_table(path: Path) -> StageTable:
-    """Reads and checks a search space's file. Raises UserError naming the file and the key."""
-    try:
-        return StageTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not a readable TOML file: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem that pydantic found, as 'key: what must hold, came value', in one line."""
-    problems = error.errors(include_url=False)
-    problem = max(problems, key=lambda p: len([part for part in p["loc"] if isinstance(part, int)]))
-    key = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part)) or "the file"
-    more = len({p["loc"][:2] for p in problems}) - 1
-    came = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f", came {problem['input']!r}"
-    message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "unknown key")
-    return f"{key}: {message}{came}" + (f" (and {more} more)" if more else "")
-
-
-def _is_union_branch(part: str | int) -> bool:
-    """Pydantic names the branch of a union, such as 'list[int]' or 'constrained-int', as if it were a key."""
-    return isinstance(part, str) and any(mark in part for mark in ("[", "constrained", "function-", "Span"))

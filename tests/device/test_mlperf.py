@@ -30,11 +30,11 @@ def test_a_row_becomes_a_network_with_its_costs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (GOOD.replace("7.5", ""), "line 3: latency_ms must be a number above 0; got ''"),
-        (GOOD.replace("7.5", "-7.5"), "latency_ms must be a number above 0"),
-        (GOOD.replace("7.5", "nan"), "latency_ms must be a number above 0"),
-        (GOOD.replace("44.25", "0"), "energy_mj_per_inference must be a number above 0"),
-        (GOOD.replace("fp32", "fp31"), "precision must be one of fp32, fp16, int8; got 'fp31'"),
+        (GOOD.replace("7.5", ""), "latency_ms must be a finite number above 0; line 3 has ''"),
+        (GOOD.replace("7.5", "-7.5"), "latency_ms must be a finite number above 0; line 3 has '-7.5'"),
+        (GOOD.replace("7.5", "nan"), "latency_ms must be a finite number above 0; line 3 has 'nan'"),
+        (GOOD.replace("44.25", "0"), "energy_mj_per_inference must be a finite number above 0; line 3 has '0'"),
+        (GOOD.replace("fp32", "fp31"), "precision must be one of fp32, fp16, int8; line 3 has 'fp31'"),
         (GOOD.replace("mobilenet_v2", "mobilenet_v4"), "model 'mobilenet-v2-0.5-96-float': unknown network family"),
         (GOOD.replace(",96,", ",96.5,"), "resolution must be a whole number"),
         (GOOD.replace(",0.5,", ",50,"), "line 3: mobilenet_v2: .*width"),
