@@ -60,6 +60,6 @@ def pick(
     print(
         f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({costs.basis}), "
         f"{chosen.candidate.precision}, {figure(costs.size_mb)} MB, {count(costs.macs)} MACs\n"
-        f"  {chosen.candidate.json()}\n"
+        f"network: {report.summary(chosen.candidate)}  (all of it: --json)\n"
         f"rebuild it: {command}"
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.catalog import names
 from nas.cli.output import print_json, print_table
-from nas.space.search_space import SearchSpace, load_space
+
+if TYPE_CHECKING:
+    from nas.space.search_space import SearchSpace
 
 
 def spaces(
@@ -19,6 +21,8 @@ def spaces(
 
     Example: nas spaces mobilenet-v3
     """
+    from nas.space.search_space import load_space
+
     if name is not None:
         _show(load_space(name), as_json)
         return

@@ -2,7 +2,7 @@
 
 from nas.report.pick import pick
 from nas.report.picture import draw_front
-from nas.report.table import front_table
+from nas.report.table import front_table, summary
 from nas.report.write import write_report
 
-__all__ = ["draw_front", "front_table", "pick", "write_report"]
+__all__ = ["draw_front", "front_table", "pick", "summary", "write_report"]

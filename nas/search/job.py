@@ -52,6 +52,8 @@ def search_front(
     wanted = default if objectives is None else tuple(objectives)
     limits = dict(budgets or {})
     _check_device(profile, wanted, limits)
+    if odd := sorted({*(proxy or {})} - {*type(searched.proxy).model_fields}):
+        raise unknown("proxy setting", odd[0], type(searched.proxy).model_fields)
     chosen = tuple(p for p in (precisions or PRECISIONS) if p in profile.precisions)
     if precisions and (missing := [p for p in precisions if p not in profile.precisions]):
         profile.require(precision=missing[0])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nas.space.block import Block
-from nas.space.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from nas.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,194 @@
+"""What networks cost: sums by hand on a profile of three blocks, and arrays that agree with single predictions."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.catalog import names
+from nas.device.cost import BASES, predict, price
+from nas.device.counts import COUNTS, INDEX
+from nas.device.profile import load_device
+from nas.device.rates import Rate, Rates
+from nas.device.validation import Validation
+from nas.errors import UserError
+from nas.space.block import Block
+from nas.space.block_table import block_table
+from nas.space.candidate import Candidate
+from nas.space.layer import Layer
+from nas.space.network import Network, imported
+from nas.space.reference import reference_network
+from nas.space.search_space import load_space
+from tests.device.hand_made import BODY, HEAD, NETWORK, STEM, TIMES, hand_made
+
+SPACES = list(names("search_spaces", ".toml"))
+
+
+def rate(quantity: str = "latency", most: float = 1e9, cost_high: float = 1e9, **per_unit: float) -> Rate:
+    """Rates of 0 but those given; every count was in the fit, up to `most`."""
+    figures = np.zeros(len(COUNTS))
+    for name, value in per_unit.items():
+        figures[INDEX[name]] = value
+    return Rate("fp32", quantity, figures, np.zeros(len(COUNTS)), np.full(len(COUNTS), most), 0.0, cost_high)  # type: ignore[arg-type]
+
+
+def test_measured_blocks_add_up(tmp_path: Path) -> None:
+    found = predict(hand_made(tmp_path / "p"), NETWORK, "fp32")
+    assert (found.latency_ms, found.energy_mj) == (8.5, 51.0)
+    assert (found.basis, found.unknown, found.partial) == ("measured", (), False)
+    assert [(p.name, p.latency_ms) for p in found.parts] == [
+        (STEM.key, 2.0), (BODY.key, 3.0), (BODY.key, 3.0), (HEAD.key, 0.5),
+    ]  # fmt: skip
+
+
+def test_without_energy_there_is_none(tmp_path: Path) -> None:
+    times = tuple(replace(t, energy_mj=None) for t in TIMES)
+    found = predict(hand_made(tmp_path / "p", times, energy=None), NETWORK, "fp32")
+    assert (found.latency_ms, found.energy_mj, found.energy_interval_mj) == (8.5, None, None)
+
+
+def test_the_calibration_line_is_laid_through_the_sum(tmp_path: Path) -> None:
+    profile = hand_made(tmp_path / "p", calibration={"fp32": {"slope": 0.8, "offset_ms": 1.0}})
+    assert predict(profile, NETWORK, "fp32").latency_ms == pytest.approx(7.8)  # 0.8 x 8.5 + 1
+
+
+def test_a_block_that_was_not_measured_is_named_and_left_out(tmp_path: Path) -> None:
+    found = predict(hand_made(tmp_path / "p", (TIMES[0], TIMES[2])), NETWORK, "fp32")
+    assert found.unknown == (BODY.key,)
+    assert (found.latency_ms, found.energy_mj, found.partial) == (2.5, 11.0, True)
+    assert found.basis == "extrapolated"
+
+
+def test_a_classifier_for_few_classes_is_charged_as_the_smallest_larger_one(tmp_path: Path) -> None:
+    heads = (1000, 100, 5)
+    times = tuple(
+        replace(TIMES[2], block=replace(HEAD, out_shape=(n, 1, 1)).key, median_ms=n / 100) for n in heads
+    )  # 10 ms, 1 ms and 0.05 ms
+    found = predict(hand_made(tmp_path / "p", (*TIMES[:2], *times)), NETWORK, "fp32")
+    assert found.latency_ms == pytest.approx(2 + 3 + 3 + 1)
+    assert (found.basis, found.unknown, found.partial) == ("extrapolated", (), False)
+
+
+def test_a_precision_that_the_profile_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"hand has no int8 \(it has: fp32\)"):
+        predict(hand_made(tmp_path / "p"), NETWORK, "int8")
+
+
+def test_rates_alone_by_hand(tmp_path: Path) -> None:
+    """The stem convolves 3x3x3 to 8 channels at 16x16 places: 55,296 MACs; the classifier has 80."""
+    rates = Rates((rate(network=1.5, stem=100.0, linear=1000.0), rate("energy", network=4.0)))
+    found = predict(hand_made(tmp_path / "p", (), rates=rates), Network((STEM, HEAD)), "fp32")
+    assert found.latency_ms == pytest.approx(1.5 + 0.055296 * 100 + 0.00008 * 1000)
+    assert found.energy_mj == pytest.approx(4.0)
+    assert (found.basis, found.unknown) == ("fitted", ())
+
+
+def test_rates_price_what_the_table_lacks(tmp_path: Path) -> None:
+    """A network that the table holds whole is measured; one with a foreign block is priced by the rates alone."""
+    foreign = replace(BODY, kernel=5)
+    profile = hand_made(tmp_path / "p", rates=Rates((rate(layer=1.0), rate("energy", layer=2.0))))
+    assert predict(profile, NETWORK, "fp32").latency_ms == 8.5
+    found = predict(profile, Network((STEM, foreign, HEAD)), "fp32")
+    assert (found.latency_ms, found.energy_mj) == (7.0, 14.0)  # conv; 3 convs and an addition; pool, classifier
+    assert (found.basis, found.partial) == ("fitted", False)
+
+
+@pytest.mark.parametrize(("most", "cost_high"), [(5.0, 1e9), (1e9, 5.0)], ids=["a count", "the cost"])
+def test_more_than_the_fit_had_is_an_extrapolation(most: float, cost_high: float, tmp_path: Path) -> None:
+    rates = Rates((rate(layer=1.0, most=most, cost_high=cost_high),))
+    profile = hand_made(tmp_path / "p", (), rates=rates, energy=None)
+    assert predict(profile, Network((STEM, HEAD)), "fp32").basis == "fitted"  # 3 layers
+    assert predict(profile, NETWORK, "fp32").basis == "extrapolated"  # 11 layers
+
+
+def test_an_unknown_primitive_is_named_and_makes_an_extrapolation() -> None:
+    """The Raspberry Pi's fit saw no grouped convolution."""
+    network = reference_network("mobilenet_v1")
+    grouped = Layer("conv", (8, 16, 16), (8, 16, 16), (3, 3), groups=2)
+    found = predict(load_device("raspberry-pi-4"), imported([*network.layers, grouped]), "fp32")
+    assert found.unknown == ("grouped",)
+    assert found.basis == "extrapolated" and not found.partial
+    assert found.latency_ms > predict(load_device("raspberry-pi-4"), network, "fp32").latency_ms
+
+
+def test_operations_that_are_no_layers_are_named_too(tmp_path: Path) -> None:
+    found = predict(hand_made(tmp_path / "p"), NETWORK, "fp32", unread=("Softmax",))
+    assert (found.unknown, found.partial, found.basis) == (("Softmax",), True, "extrapolated")
+
+
+def test_the_interval_is_that_of_the_networks_held_out(tmp_path: Path) -> None:
+    """Measured over predicted is 0.5, 0.6 ... 1.5 eleven times: the central 90% is 0.55 to 1.45."""
+    rows = tuple(Validation(f"n{i}", "fp32", "network", 0.5 + 0.1 * i, 1.0, 2.0, 1.0) for i in range(11))
+    family = tuple(Validation(f"n{i}", "fp32", "family", 3.0, 1.0) for i in range(11))
+    profile = hand_made(tmp_path / "p", validation=rows + family)
+    found = predict(profile, NETWORK, "fp32")
+    assert found.latency_interval_ms == pytest.approx((0.55 * 8.5, 1.45 * 8.5))
+    assert found.energy_interval_mj == pytest.approx((51.0, 2 * 51.0))  # all were twice as dear, none cheaper
+    extrapolated = predict(profile, NETWORK, "fp32", unread=("Softmax",))
+    assert extrapolated.latency_interval_ms == pytest.approx((8.5, 3 * 8.5))  # families held out were three times off
+
+
+def test_without_validation_there_is_no_interval(tmp_path: Path) -> None:
+    assert predict(hand_made(tmp_path / "p"), NETWORK, "fp32").latency_interval_ms is None
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_arrays_agree_with_single_predictions(name: str, precision: str) -> None:
+    space, pi = load_space(name), load_device("raspberry-pi-4")
+    codes = space.sample_codes(24, np.random.default_rng(3))
+    prices = price(pi, block_table(space, codes), precision)  # type: ignore[arg-type]
+    assert prices.energy_mj is not None
+    for i, code in enumerate(codes):
+        one = predict(pi, space.network(space.decode(code)), precision)  # type: ignore[arg-type]
+        assert prices.latency_ms[i] == pytest.approx(one.latency_ms)
+        assert prices.energy_mj[i] == pytest.approx(one.energy_mj)
+        assert BASES[int(prices.basis[i])] == one.basis
+
+
+def test_arrays_have_nan_where_a_block_has_no_price() -> None:
+    space, note10 = load_space("mobilenet-v3"), load_device("samsung-note10")
+    resolutions = next(c for c in space.choices if c.name == "resolution").options
+    codes = space.sample_codes(len(resolutions), np.random.default_rng(0))
+    codes[:, [c.name for c in space.choices].index("resolution")] = np.arange(len(resolutions))
+    priced = np.isfinite(price(note10, block_table(space, codes), "fp32").latency_ms)
+    assert priced.tolist() == [int(r) >= 160 for r in resolutions]  # the table holds 160 to 224
+
+
+def test_a_hundred_thousand_candidates_take_at_most_a_second_of_one_core() -> None:
+    space, pi = load_space("mobilenet-v3"), load_device("raspberry-pi-4")
+    codes = space.sample_codes(100_000, np.random.default_rng(0))
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        prices = price(pi, block_table(space, codes), "fp32")
+        seconds.append(time.process_time() - start)
+    assert np.isfinite(prices.latency_ms).all()
+    assert min(seconds) <= 1.0, seconds
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["mobilenet-v2", "mobilenet-v3", "tiny"]))
+def test_a_larger_image_never_costs_less(seed: int, name: str) -> None:
+    space, pi = load_space(name), load_device("raspberry-pi-4")
+    candidate = space.sample(np.random.default_rng(seed))
+    sizes = sorted(int(r) for r in next(c for c in space.choices if c.name == "resolution").options)
+    small, large = sorted(np.random.default_rng(seed).choice(sizes, 2, replace=False))
+    costs = [
+        predict(pi, space.network(Candidate.of(candidate.as_dict() | {"resolution": int(r)})), "fp32")
+        for r in (small, large)
+    ]
+    assert costs[0].latency_ms <= costs[1].latency_ms
+    assert (costs[0].energy_mj or 0) <= (costs[1].energy_mj or 0)
+
+
+def test_a_block_costs_the_same_wherever_it_stands(tmp_path: Path) -> None:
+    profile = hand_made(tmp_path / "p")
+    other = Block("conv", (3, 32, 32), (8, 16, 16), 3, 2, activation="relu")
+    assert predict(profile, Network((BODY, other, HEAD, BODY)), "fp32").latency_ms == 8.5

@@ -1,0 +1,97 @@
+"""The package as programs use it: the words of the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nas
+from nas.errors import UserError
+from nas.run import Run
+from tests.cli.bench import small_onnx
+
+COLUMNS = (
+    "trial", "accuracy", "latency_ms", "energy_mj", "params", "macs", "size_mb", "peak_memory_mb", "precision",
+    "basis", "candidate",
+)  # fmt: skip
+SMALL = {"max_latency_ms": 1.0}  # so that a training takes a second
+QUICK = {"epochs": 1, "data_share": 0.1}
+
+
+def test_spaces_and_devices_are_loaded_by_name() -> None:
+    space, device = nas.load_space("mobilenet-v3"), nas.load_device("raspberry-pi-4")
+    assert (space.name, device.name) == ("mobilenet-v3", "raspberry-pi-4")
+    network = space.network(space.sample(np.random.default_rng(0)))
+    assert nas.predict(network, device, "int8").latency_ms < nas.predict(network, device).latency_ms
+
+
+def test_a_timm_model_costs_what_the_board_measured() -> None:
+    """MLPerf Inference v2.0 on rpi4-tflite-v2.7.1-ruy: MobileNetV2 1.0 at 224 in fp32 takes 73.9 ms and 372 mJ."""
+    found = nas.predict("timm:mobilenetv2_100@224", "raspberry-pi-4")
+    assert found.latency_ms == pytest.approx(73.9, rel=0.1)
+    assert found.energy_mj == pytest.approx(372, rel=0.1)
+    assert found.unknown == ()
+    low, high = found.latency_interval_ms or (0.0, 0.0)
+    assert low < found.latency_ms < high
+
+
+def test_an_onnx_file_is_priced(tmp_path: Path) -> None:
+    found = nas.predict(str(small_onnx(tmp_path / "small.onnx")), "raspberry-pi-4", "int8")
+    assert found.latency_ms > 0 and (found.energy_mj or 0) > 0
+    assert [part.name.split()[0] for part in found.parts] == ["standard", "global_pool", "linear"]
+
+
+def test_a_search_returns_a_run_whose_front_is_a_data_frame(tmp_path: Path) -> None:
+    seen = []
+    run = nas.search(
+        "raspberry-pi-4", "tiny", "digits", trials=2, proxy=QUICK, budgets=SMALL, sampler="random", seed=3,
+        out=tmp_path / "run", on_progress=seen.append,
+    )  # fmt: skip
+    assert isinstance(run, Run) and run.path == tmp_path / "run"
+    assert set(COLUMNS) <= set(run.front.columns) == set(run.trials_frame.columns)
+    assert 1 <= len(run.front) <= len(run.trials_frame) == 2
+    assert run.front["latency_ms"].between(0, 1.0).all()
+    assert run.front["test_accuracy"].between(0, 1).all()
+    assert (run.settings.space, run.settings.seed, run.settings.sampler) == ("tiny", 3, "random")
+    assert 0 < run.hypervolume < 1
+    assert seen[-1].done == 2
+    again = nas.load_run(tmp_path / "run")
+    assert again.trials == run.trials
+    assert again.front.equals(run.front)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"device": "raspbery-pi-4"}, "did you mean 'raspberry-pi-4'"),
+        ({"objectives": []}, "needs an objective"),
+        ({"objectives": ["acuracy"]}, "did you mean 'accuracy'"),
+        ({"budgets": {"max_latency": 5.0}}, "unknown budget 'max_latency'; did you mean 'max_latency_ms'"),
+        ({"budgets": {"max_latency_ms": -5.0}}, "must be above 0; came -5"),
+        ({"proxy": {"epoch": 1}}, "unknown proxy setting 'epoch'; did you mean 'epochs'"),
+        ({"trials": 0}, "at least 1 trial"),
+        ({"max_minutes": -1.0}, "max_minutes must be 0"),
+    ],
+)
+def test_bad_arguments_are_errors_of_the_user(changed: dict, message: str, tmp_path: Path) -> None:
+    given = {"device": "raspberry-pi-4", "trials": 2, "proxy": QUICK, "out": tmp_path / "run"} | changed
+    with pytest.raises(UserError, match=message):
+        nas.search(**given)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("first", ["nas.search.loop", "nas.search", "nas.search.job", "nas"])
+def test_search_can_be_called_whatever_was_imported_first(first: str) -> None:
+    """`nas.search` is a package and a function: importing what is in it must not hide the function."""
+    code = f"import {first}, nas\ntry:\n  nas.search('nowhere')\nexcept nas.errors.UserError as e:\n  print(e)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("unknown device 'nowhere'")
+
+
+def test_an_unknown_word_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'serch'"):
+        nas.serch  # noqa: B018
