@@ -51,6 +51,10 @@ def profile(
     print(
         f"{blocks} blocks and {len(plan.items) - blocks} whole networks, about {clock(plan.seconds)}", file=sys.stderr
     )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
     console = Console(stderr=True)
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:

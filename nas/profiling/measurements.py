@@ -19,7 +19,10 @@ from nas.space.layer import PRECISIONS, Precision
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One visit to one block or network: so many runs one after the other, batch 1, milliseconds."""
+    """One visit to one block or network: so many runs, batch 1, milliseconds, in turn with runs of a reference.
+
+    `relative` is the median of a run's time over that of the reference runs around it.
+    """
 
     name: str  # Block.key, or the name of a network
     precision: Precision
@@ -28,17 +31,19 @@ class Measurement:
     threads: int
     median_ms: float
     p90_ms: float
+    relative: float
+    reference_ms: float
     runs: int
 
 
+FIGURES = ("median_ms", "p90_ms", "relative", "reference_ms")
 COLUMNS = tuple(field.name for field in fields(Measurement))
 
 
 def append_measurement(path: Path, measurement: Measurement) -> Measurement:
     """Adds one row, written to the disk before this returns; a new file gets its header first. Gives it as written."""
-    median_ms, p90_ms = (float(f"{ms:.6g}") for ms in (measurement.median_ms, measurement.p90_ms))
     # as it will be read again, so that an interrupted profile ends with the same numbers
-    measurement = replace(measurement, median_ms=median_ms, p90_ms=p90_ms)
+    measurement = replace(measurement, **{name: float(f"{getattr(measurement, name):.6g}") for name in FIGURES})
     row = io.StringIO()
     writer = csv.writer(row, lineterminator="\n")
     if not path.exists() or not path.stat().st_size:
@@ -83,21 +88,27 @@ def _measurement(row: dict[str, str | None], path: Path, line: int) -> Measureme
     precision = next((p for p in PRECISIONS if p == row["precision"]), None)
     if precision is None or not row["name"] or not (row["visit"] or "").isdigit():
         raise UserError(f"{path}: line {line} is no measurement")
-    ms = [number(row[column], path, line, column) for column in ("median_ms", "p90_ms")]
+    figures = [number(row[column], path, line, column) for column in FIGURES]
     threads, runs = (int(number(row[column], path, line, column)) for column in ("threads", "runs"))
     visit = int(row["visit"] or 0)
-    return Measurement(row["name"], precision, visit, row["runtime"] or "", threads, ms[0], ms[1], runs)
+    return Measurement(row["name"], precision, visit, row["runtime"] or "", threads, *figures, runs)
 
 
 def pooled(measurements: Iterable[Measurement]) -> dict[tuple[str, Precision], Timing]:
-    """All visits to each block or network together: the median of the medians, and of the 90th percentiles."""
+    """All visits to each block or network together, at the speed that the machine mostly had.
+
+    Each visit counts relative to the reference measured in turn with it, times the reference's median over all
+    visits: the median of these is the median, and likewise the 90th percentile.
+    """
     visits: dict[tuple[str, Precision], list[Measurement]] = {}
+    measurements = list(measurements)
+    typical = float(np.median([m.reference_ms for m in measurements])) if measurements else 0.0
     for m in measurements:
         visits.setdefault((m.name, m.precision), []).append(m)
     return {
         key: Timing(
-            float(np.median([m.median_ms for m in found])),
-            float(np.median([m.p90_ms for m in found])),
+            typical * float(np.median([m.relative for m in found])),
+            typical * float(np.median([m.relative * m.p90_ms / m.median_ms for m in found])),
             sum(m.runs for m in found),
         )
         for key, found in visits.items()

@@ -18,7 +18,7 @@ from nas.errors import UserError
 from nas.profiling.block_graph import block_graph
 from nas.profiling.int8 import quantized, within_network
 from nas.profiling.measurements import Measurement, append_measurement, pooled, read_measurements
-from nas.profiling.timing import Timing, runtime, time_model
+from nas.profiling.timing import Timing, compare, prepare, runtime, time_model
 from nas.space.block import Block
 from nas.space.block_table import all_blocks
 from nas.space.candidate import Candidate
@@ -65,6 +65,12 @@ class Plan:
     items: tuple[Item, ...]
     calibrating: Mapping[str, Network]
     held_out: Mapping[str, Network]
+
+    @property
+    def reference(self) -> Item:
+        """The block that every visit is compared with: the one with the middle number of MACs."""
+        blocks = [item for item in self.items if not item.whole]
+        return sorted(blocks, key=lambda item: sum(layer.macs for layer in item.blocks[0].layers))[len(blocks) // 2]
 
     def visits(self, rng: np.random.Generator) -> list[tuple[int, Item]]:
         """Every item with the numbers of its visits: round by round, each round in a random order."""
@@ -141,9 +147,9 @@ def _sample(space: SearchSpace, n: int, resolution: int | None, seed: int) -> di
 def measure(plan: Plan, folder: Path, threads: int, seed: int = 0, progress: Progress | None = None) -> SpaceProfile:
     """Carries out the plan; what folder/measurements.csv already has is not measured again.
 
-    Each block is visited VISITS times, each network NETWORK_VISITS times as often, for RUNS_PER_VISIT runs; every
-    visit makes a new session and warms it up. May be interrupted at any time and called again. Raises UserError if
-    the file belongs to another setting.
+    Each block is visited VISITS times, each network NETWORK_VISITS times as often, for RUNS_PER_VISIT runs in turn
+    with a reference block; every visit makes a new session and warms it up. May be interrupted at any time and called
+    again. Raises UserError if the file belongs to another setting.
     """
     path = folder / "measurements.csv"
     name = runtime()
@@ -151,13 +157,15 @@ def measure(plan: Plan, folder: Path, threads: int, seed: int = 0, progress: Pro
     known = {(m.name, m.precision, m.visit) for m in done}
     visits = plan.visits(np.random.default_rng(seed))
     left = [(visit, item) for visit, item in visits if (item.name, item.precision, visit) not in known]
+    reference = prepare(block_graph(plan.reference.blocks).SerializeToString(), threads, seed)
     start = monotonic()
     with TemporaryDirectory() as models:
         for position, (visit, item) in enumerate(left):
-            timing = time_model(_model(item, Path(models)), threads, RUNS_PER_VISIT, seed)
+            found = compare(prepare(_model(item, Path(models)), threads, seed), reference, RUNS_PER_VISIT)
             m = Measurement(
-                item.name, item.precision, visit, name, threads, timing.median_ms, timing.p90_ms, timing.runs
-            )
+                item.name, item.precision, visit, name, threads,
+                found.timing.median_ms, found.timing.p90_ms, found.relative, found.reference_ms, found.timing.runs,
+            )  # fmt: skip
             done.append(append_measurement(path, m))
             if progress:
                 remaining = (monotonic() - start) / (position + 1) * (len(left) - position - 1)

@@ -42,8 +42,40 @@ def session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Runs of a model in turn with runs of a reference model, so that the machine's speed at that moment is known.
+
+    `relative` is the median of each run's time over that of the reference runs around it.
+    """
+
+    timing: Timing
+    relative: float
+    reference_ms: float
+
+
 def time_model(model: bytes, threads: int, runs: int, seed: int = 0) -> Timing:
     """Times a serialised model with one input on random data. Input and output stay in place, nothing is copied."""
+    once = prepare(model, threads, seed)
+    times = np.array([once() for _ in range(runs)]) * 1000
+    return Timing(float(np.median(times)), float(np.quantile(times, 0.9)), runs)
+
+
+def compare(once: Callable[[], float], reference: Callable[[], float], runs: int) -> Compared:
+    """Times one prepared model in turn with another. A shared machine's speed changes by half within a second."""
+    beside = [reference()]
+    times = []
+    for _ in range(runs):
+        times.append(once())
+        beside.append(reference())
+    ms, reference_ms = np.array(times) * 1000, np.array(beside) * 1000
+    relative = float(np.median(ms / ((reference_ms[:-1] + reference_ms[1:]) / 2)))
+    timing = Timing(float(np.median(ms)), float(np.quantile(ms, 0.9)), runs)
+    return Compared(timing, relative, float(np.median(reference_ms)))
+
+
+def prepare(model: bytes, threads: int, seed: int = 0) -> Callable[[], float]:
+    """A session on random data, warmed up: each call runs it once and returns the seconds that it took."""
     run = session(model, threads)
     image = run.get_inputs()[0]
     rng = np.random.default_rng(seed)
@@ -54,7 +86,6 @@ def time_model(model: bytes, threads: int, runs: int, seed: int = 0) -> Timing:
     binding = run.io_binding()
     binding.bind_cpu_input(image.name, values)
     binding.bind_output(run.get_outputs()[0].name)
-
     clock = _clock(threads)
 
     def once() -> float:
@@ -63,8 +94,7 @@ def time_model(model: bytes, threads: int, runs: int, seed: int = 0) -> Timing:
         return clock() - start
 
     _warm_up(once)
-    times = np.array([once() for _ in range(runs)]) * 1000
-    return Timing(float(np.median(times)), float(np.quantile(times, 0.9)), runs)
+    return once
 
 
 def _clock(threads: int) -> Callable[[], float]:

@@ -18,7 +18,7 @@ from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace, load_space
 
-ROW = Measurement("conv-3x8x8", "fp32", 0, runtime(), 1, 0.5, 0.75, 10)
+ROW = Measurement("conv-3x8x8", "fp32", 0, runtime(), 1, 0.5, 0.75, 2.0, 0.25, 10)
 
 
 @pytest.fixture
@@ -125,25 +125,33 @@ def test_measurements_survive_a_kill_in_the_middle_of_a_row(tmp_path: Path) -> N
 
 
 def test_visits_are_pooled_by_their_median() -> None:
-    rows = [replace(ROW, visit=i, median_ms=ms, p90_ms=2 * ms) for i, ms in enumerate((1.0, 9.0, 2.0))]
+    rows = [replace(ROW, visit=i, relative=x) for i, x in enumerate((4.0, 36.0, 8.0))]
     (timing,) = pooled(rows).values()
-    assert (timing.median_ms, timing.p90_ms, timing.runs) == (2.0, 4.0, 30)
+    assert (timing.median_ms, timing.p90_ms, timing.runs) == (2.0, 3.0, 30)  # 8 times 0.25 ms; the 90th is 1.5 times it
+
+
+def test_a_visit_while_the_machine_was_slow_counts_like_any_other() -> None:
+    quick = [replace(ROW, visit=i) for i in range(2)]
+    slow = replace(ROW, name="mbconv-8x8x8", median_ms=3.0, p90_ms=4.5, relative=6.0, reference_ms=0.5)
+    times = pooled([*quick, slow])
+    assert times["conv-3x8x8", "fp32"].median_ms == 0.5
+    assert times["mbconv-8x8x8", "fp32"].median_ms == 1.5  # what 3 ms at half the speed are
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("trial,accuracy\n1,0.5\n", "no file of measurements"),
-        ("{header}\nconv,fp32,0,{runtime},2,0.5,0.7,10\n", "2 threads"),
-        ("{header}\nconv,fp32,0,Other 1.0,1,0.5,0.7,10\n", "Other 1.0"),
-        ("{header}\nconv,fp32,0,{runtime},1,-0.5,0.7,10\n", "median_ms"),
-        ("{header}\nconv,fp64,0,{runtime},1,0.5,0.7,10\n", "line 2"),
-        ("{header}\nconv,fp32,first,{runtime},1,0.5,0.7,10\n", "line 2"),
+        ("{header}\nconv,fp32,0,{runtime},2,0.5,0.7,2,0.25,10\n", "2 threads"),
+        ("{header}\nconv,fp32,0,Other 1.0,1,0.5,0.7,2,0.25,10\n", "Other 1.0"),
+        ("{header}\nconv,fp32,0,{runtime},1,-0.5,0.7,2,0.25,10\n", "median_ms"),
+        ("{header}\nconv,fp64,0,{runtime},1,0.5,0.7,2,0.25,10\n", "line 2"),
+        ("{header}\nconv,fp32,first,{runtime},1,0.5,0.7,2,0.25,10\n", "line 2"),
         ("{header}\nconv,fp32\n", "line 2"),
     ],
 )
 def test_foreign_measurements_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
-    header = "name,precision,visit,runtime,threads,median_ms,p90_ms,runs"
+    header = "name,precision,visit,runtime,threads,median_ms,p90_ms,relative,reference_ms,runs"
     path = tmp_path / "measurements.csv"
     path.write_text(text.format(header=header, runtime=runtime()))
     with pytest.raises(UserError, match=message) as caught:
