@@ -5,7 +5,7 @@ The words of the command line, for programs; each is loaded when it is first use
     space = nas.load_space("mobilenet-v3")
     device = nas.load_device("raspberry-pi-4")
     nas.predict("timm:mobilenetv2_100", device, "int8").latency_ms
-    run = nas.search("raspberry-pi-4", trials=40)
+    run = nas.search("raspberry-pi-4", trials=50)
     run.front  # a pandas DataFrame
 """
 

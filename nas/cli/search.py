@@ -17,7 +17,7 @@ from nas.errors import UserError
 if TYPE_CHECKING:
     from nas.search.loop import Progress as State
 
-TRIALS = 40
+TRIALS = 50
 QUICK_MINUTES = 4.5  # the default search's limit, so that the first one ends within five minutes on any machine
 
 

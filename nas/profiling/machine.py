@@ -14,6 +14,7 @@ from nas.space.search_space import SearchSpace
 def about_machine(name: str, space: SearchSpace, found: SpaceProfile, resolution: int | None) -> About:
     """What profile.toml says of a profile that was measured here."""
     at = f" at {resolution} pixels" if resolution else ""
+    clock = "time of the thread" if found.threads == 1 else "time that passed"
     return About(
         name=name,
         board=f"{platform.system()} {platform.machine()}",
@@ -23,7 +24,7 @@ def about_machine(name: str, space: SearchSpace, found: SpaceProfile, resolution
         precisions=list(found.calibration),
         statistic="median",
         protocol=f"each block in {VISITS} rounds of {RUNS_PER_VISIT} runs after warm-up, in random order, networks "
-        f"three times as often, in turn with a reference block; {'time of the thread' if found.threads == 1 else 'time that passed'}",
+        f"three times as often, in turn with a reference block; {clock}",
         date=datetime.now(UTC).date().isoformat(),
         source="measured by nas profile",
         limits=f"the {space.name} space{at}; networks of other blocks have no price; no energy",

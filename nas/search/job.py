@@ -17,7 +17,7 @@ from nas.search.settings import check_settings
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace, load_space
 
-TRIALS = 40
+TRIALS = 50
 OnProgress = Callable[[Progress], object]
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
