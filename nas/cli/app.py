@@ -19,7 +19,7 @@ app = typer.Typer(
     name="nas",
     help="Search networks for a named device: a search space and a device profile in, a Pareto front of accuracy "
     "against latency and energy out.\n\nStart with: nas search --device raspberry-pi-4",
-    no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,7 +35,9 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
-def _root(show: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it.")) -> None:
+def _root(
+    show: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
     pass
 
 
@@ -52,7 +54,7 @@ app.add_typer(devices.app, name="devices")
 def main() -> None:
     """Runs the command line. Exit status: 0 done, 1 done in part, 2 a user's mistake, 130 interrupted."""
     try:
-        status = app(standalone_mode=False)
+        status = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
     except UserError as error:
         status = _complain(str(error))
     except typer.Exit as stop:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,8 @@ COLUMNS = tuple(field.name for field in fields(Measurement))
 def append_measurement(path: Path, measurement: Measurement) -> Measurement:
     """Adds one row, written to the disk before this returns; a new file gets its header first. Gives it as written."""
     # as it will be read again, so that an interrupted profile ends with the same numbers
-    measurement = replace(measurement, **{name: float(f"{getattr(measurement, name):.6g}") for name in FIGURES})
+    figures: dict[str, Any] = {name: float(f"{getattr(measurement, name):.6g}") for name in FIGURES}
+    measurement = replace(measurement, **figures)
     row = io.StringIO()
     writer = csv.writer(row, lineterminator="\n")
     if not path.exists() or not path.stat().st_size:
@@ -88,10 +90,12 @@ def _measurement(row: dict[str, str | None], path: Path, line: int) -> Measureme
     precision = next((p for p in PRECISIONS if p == row["precision"]), None)
     if precision is None or not row["name"] or not (row["visit"] or "").isdigit():
         raise UserError(f"{path}: line {line} is no measurement")
-    figures = [number(row[column], path, line, column) for column in FIGURES]
+    median_ms, p90_ms, relative, reference_ms = (number(row[column], path, line, column) for column in FIGURES)
     threads, runs = (int(number(row[column], path, line, column)) for column in ("threads", "runs"))
     visit = int(row["visit"] or 0)
-    return Measurement(row["name"], precision, visit, row["runtime"] or "", threads, *figures, runs)
+    return Measurement(
+        row["name"], precision, visit, row["runtime"] or "", threads, median_ms, p90_ms, relative, reference_ms, runs
+    )
 
 
 def pooled(measurements: Iterable[Measurement]) -> dict[tuple[str, Precision], Timing]:
