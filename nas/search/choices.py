@@ -8,7 +8,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from nas.space.candidate import Candidate
-from nas.space.search_space import Choice, SearchSpace
+from nas.space.choice import Choice
+from nas.space.search_space import SearchSpace
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

@@ -15,6 +15,7 @@ from nas.catalog import find
 from nas.errors import UserError
 from nas.space.block import Block, make_divisible
 from nas.space.candidate import Candidate, Value
+from nas.space.choice import Choice
 from nas.space.layer import Precision, Shape
 from nas.space.network import Network
 from nas.space.stage_table import Proxy, Span, Stage, StageTable
@@ -22,42 +23,6 @@ from nas.space.toml_file import read_toml
 
 PER_BLOCK = ("kernel", "expand", "se", "op")
 Get = Callable[[str], Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One decision: a list of options, or a range from low to high."""
-
-    name: str
-    options: tuple[Value, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    log: bool = False
-    integer: bool = False
-
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n codes: indices of options, or values in the range."""
-        if self.options:
-            return rng.integers(len(self.options), size=n).astype(float)
-        low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)
-        drawn = rng.uniform(low, high, size=n)
-        values = np.clip(np.exp(drawn), self.low, self.high) if self.log else drawn
-        return np.round(values) if self.integer else values
-
-    def value(self, code: float) -> Value:
-        if self.options:
-            return self.options[int(code)]
-        return int(code) if self.integer else float(code)
-
-    def code(self, value: Value) -> float:
-        """Raises UserError when the value is not one of this choice."""
-        if self.options:
-            if value not in self.options:
-                raise UserError(f"choice {self.name} must be one of {list(self.options)}; came {value!r}")
-            return float(self.options.index(value))
-        if isinstance(value, str) or not self.low <= value <= self.high:
-            raise UserError(f"choice {self.name} must be from {self.low} to {self.high}; came {value!r}")
-        return float(value)
 
 
 @dataclass(frozen=True, eq=False)
