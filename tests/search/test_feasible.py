@@ -71,6 +71,6 @@ def test_a_candidate_survives_the_way_through_optuna(name: str) -> None:
 
 def test_numbers_keep_their_order_and_names_have_none() -> None:
     known = distributions(load_space("tiny"))
-    assert known["resolution"] == IntDistribution(0, 3)  # 32, 48, 64, 96
+    assert known["resolution"] == IntDistribution(0, 4)  # 24, 32, 48, 64, 96
     assert known["precision"] == CategoricalDistribution(("fp32", "int8"))
     assert known["learning_rate"] == FloatDistribution(0.02, 0.3, log=True)
