@@ -33,14 +33,11 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
 
     if context.invoked_subcommand:
         return
-    every = [read_profile(path) for path in names("device_profiles").values()]
+    folders = names("device_profiles").values()
     if as_json:
-        print_json([_summary(profile) for profile in every])
+        print_json([_summary(read_profile(folder)) for folder in folders])
         return
-    rows = [
-        (p.name, p.about.runtime, " ".join(p.precisions), p.basis, _worst(p, "latency"), _worst(p, "energy"))
-        for p in every
-    ]
+    rows = [_row(folder) for folder in folders]
     heads = ("device", "runtime", "precision", "from", "ms error", "mJ error")
     print_table(heads, rows, right=heads[4:])
     print("Mean error on networks held out, in the worst precision; ?: not checked. More: nas devices show NAME")
@@ -128,11 +125,22 @@ def _print_errors(profile: DeviceProfile) -> None:
     print("Mean absolute error; held out: network, a fifth of them at a time; family, all of its kind at once.")
 
 
-def _worst(profile: DeviceProfile, quantity: str) -> str:
-    if quantity == "energy" and not profile.has_energy:
-        return "no energy"
-    means = [e.mean for e in profile.errors if e.quantity == quantity and e.split != "family"]
-    return percent(max(means)) if means else "?"
+def _row(folder: Path) -> tuple[str, ...]:
+    """A profile's row in the list, from its description and errors alone: the tables may be long."""
+    from nas.device.profile import read_about
+    from nas.device.validation import read_errors
+
+    about, file = read_about(folder / "profile.toml"), folder / "errors.csv"
+    errors = read_errors(file) if file.exists() else ()
+
+    def worst(quantity: str) -> str:
+        means = [e.mean for e in errors if e.quantity == quantity and e.split != "family"]
+        return percent(max(means)) if means else "?"
+
+    kinds = {"blocks.csv": "measured blocks", "rates.csv": "fitted rates"}
+    basis = " + ".join(kind for name, kind in kinds.items() if (folder / name).exists())
+    energy = worst("energy") if about.energy else "no energy"
+    return about.name, about.runtime, " ".join(about.precisions), basis, worst("latency"), energy
 
 
 def _summary(profile: DeviceProfile) -> dict[str, object]:

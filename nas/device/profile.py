@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from nas.catalog import find
 from nas.device.lookup_table import BlockTime, lookup_table_csv, read_lookup_table
-from nas.device.rates import Rates, rates_csv, read_rates
 from nas.device.validation import HeldOutError, Validation, errors_csv, read_errors, read_validation, validation_csv
 from nas.errors import UserError
 from nas.space.layer import Precision
 from nas.space.toml_file import Table, read_toml
+
+if TYPE_CHECKING:
+    from nas.device.rates import Rates
 
 
 class Line(Table):
@@ -98,6 +100,8 @@ def load_device(name: str) -> DeviceProfile:
 
 def read_profile(folder: Path) -> DeviceProfile:
     """Reads and checks a profile's folder. Raises UserError naming the file and what must hold."""
+    from nas.device.rates import read_rates  # late: it needs numpy, and listing the devices does not
+
     about = read_about(folder / "profile.toml")
     blocks, rates, validation, errors = (folder / name for name in FILES[1:])
     profile = DeviceProfile(
@@ -149,6 +153,8 @@ def write_profile(
 
     Raises UserError when it cannot be written or would not be a valid profile; the old one then stays.
     """
+    from nas.device.rates import rates_csv
+
     texts = {
         "profile.toml": about_toml(about),
         "blocks.csv": lookup_table_csv(lookup_table) if (lookup_table := tuple(lookup_table)) else None,

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nas.device.csv_file import csv_text, number, read_rows, row_precision
 from nas.errors import UserError
 from nas.space.layer import Precision
@@ -74,6 +72,8 @@ class Error:
 
 def error(rows: Sequence[Validation], precision: Precision, split: str, energy: bool = False) -> Error | None:
     """The error over the rows of one precision and split; None where there are none."""
+    import numpy as np  # late: listing the devices needs none
+
     chosen = [r.pair(energy) for r in rows if r.precision == precision and r.split == split]
     pairs = np.array([p for p in chosen if p])
     if not len(pairs):

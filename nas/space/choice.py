@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from nas.errors import UserError
 from nas.space.candidate import Value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Choice:
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n codes: indices of options, or values in the range."""
+        import numpy as np  # late: listing the spaces needs none
+
         if self.options:
             return rng.integers(len(self.options), size=n).astype(float)
         low, high = (np.log(self.low), np.log(self.high)) if self.log else (self.low, self.high)

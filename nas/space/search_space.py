@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from nas.catalog import find
 from nas.errors import UserError
@@ -23,6 +22,9 @@ from nas.space.toml_file import read_toml
 
 PER_BLOCK = ("kernel", "expand", "se", "op")
 Get = Callable[[str], Value]
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,8 @@ class SearchSpace:
 
     def sample_codes(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n random codes (n, d), each choice drawn on its own; not canonical."""
+        import numpy as np  # late: listing the spaces needs none
+
         return np.stack([choice.draw(n, rng) for choice in self.choices], axis=1)
 
     def sample(self, rng: np.random.Generator) -> Candidate:
@@ -126,6 +130,8 @@ class SearchSpace:
 
         Raises UserError for a choice that is missing, unknown, or out of its options.
         """
+        import numpy as np
+
         values = candidate.as_dict()
         if values.keys() != {c.name for c in self.choices}:
             odd = sorted(values.keys() ^ {c.name for c in self.choices})
@@ -137,6 +143,8 @@ class SearchSpace:
 
     def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
         """A neighbour: each choice is drawn anew with probability 1/d, at least one; canonical."""
+        import numpy as np
+
         code = self.encode(candidate)
         redrawn = rng.random(len(code)) < 1 / len(code)
         redrawn[rng.integers(len(code))] = True

@@ -68,7 +68,7 @@ CASES = {
     "no-such-precision": (f"{PRICE} raspberry-pi-4 --precision fp23", "precision must be one of fp32, fp16, int8"),
     "no-blocks-of-the-space": (
         "search --device samsung-note10 --out new",
-        "cannot price space tiny: no figure for conv-3x32x32",
+        "cannot price space tiny: no figure for conv-3x24x24",
     ),
     "unreachable": (f"{PI} --max-latency 1us", r"smallest values reachable are latency 0\.\d+ ms \(budget 0\.001 ms\)"),
     "unreachable-two": (

@@ -45,7 +45,7 @@ def test_the_pool_is_feasible_and_begins_with_the_cheapest(limit: float) -> None
     pricer = CountingPricer(space)
     pool = feasible_pool(space, pricer, settings_for(space, budgets={"max_latency_ms": limit}))
     assert pool.columns["latency_ms"].max() <= limit
-    assert pool.columns["latency_ms"][0] == pool.columns["latency_ms"].min() == pytest.approx(0.253376 / 2)
+    assert pool.columns["latency_ms"][0] == pool.columns["latency_ms"].min() == pytest.approx(0.102736 / 2)
     assert len(pool.codes) >= 256
 
 
