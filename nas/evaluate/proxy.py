@@ -13,8 +13,8 @@ from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
 from nas.evaluate.quantised import quantised
 from nas.models.builder import build
-from nas.space.candidate import Value
-from nas.space.layer import PRECISIONS, Precision
+from nas.space.candidate import Candidate, Value
+from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.train.loop import OnEpoch, TrainingCurve, accuracy, best_device, fit
 from nas.train.recipe import recipe
@@ -100,7 +100,7 @@ class ProxyTraining:
             seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,
         )  # fmt: skip
         reached = curve[-1].validation_accuracy
-        if (precision := _precision(hyperparameters)) != "fp32":
+        if (precision := Candidate.of(hyperparameters).precision) != "fp32":
             reached = accuracy(quantised(model, precision, self.train, resolution), validation, resolution)
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         return Estimate(reached, curve, perf_counter() - start, weights)
@@ -115,8 +115,3 @@ class ProxyTraining:
         resolution = self.budget.resolution(network)
         deployed = quantised(model.eval(), precision, self.train, resolution)
         return accuracy(deployed, self.dataset.test_split(), resolution)
-
-
-def _precision(hyperparameters: Mapping[str, Value]) -> Precision:
-    value = hyperparameters.get("precision", "fp32")
-    return next(p for p in PRECISIONS if p == value)
