@@ -8,6 +8,7 @@ import sys
 import typer
 
 from nas.cli import build, devices, pick, predict, profile, report, search, spaces
+from nas.cli.output import printable
 from nas.errors import UserError
 
 # Typer carries a copy of Click that it does not export; these are its UsageError and ClickException
@@ -46,8 +47,8 @@ app.command("report")(report.report)
 app.command("pick")(pick.pick)
 app.command("build")(build.build)
 app.command("predict")(predict.predict)
-app.command("profile")(profile.profile)
 app.command("spaces")(spaces.spaces)
+app.add_typer(profile.app, name="profile")
 app.add_typer(devices.app, name="devices")
 
 
@@ -74,5 +75,5 @@ def main() -> None:
 
 
 def _complain(message: str) -> int:
-    print("nas: " + " ".join(message.split()), file=sys.stderr)
+    print("nas: " + printable(" ".join(message.split())), file=sys.stderr)
     return 2

@@ -1,146 +1,213 @@
-"""nas devices: the device profiles; how one is fitted to measured networks or imported from a published table."""
+"""nas devices: the device profiles, listed and shown."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli.output import percent, print_json, print_table
+from nas.cli import devices_check, devices_make
+from nas.cli.held_out import print_errors
+from nas.cli.output import figure, percent, print_json, print_table, printable
+from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.device.profile import DeviceProfile
+    from nas.device.slower_blocks import SlowerBlocks
+    from nas.device.validation import HeldOutError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Out = Annotated[Path, typer.Option(help="The profile's folder; one that exists is made anew.")]
-AboutFile = Annotated[
-    Path | None,
-    typer.Option(help="A TOML file with board, soc, runtime, source ... (default: the profile.toml in --out)."),
-]
+WORST = 5  # blocks slower in int8 that are named
+SOURCES = {"measured blocks": "blocks", "fitted blocks": "fitted", "fitted rates": "rates", " networks)": "", "(": ""}
+HIDDEN = {  # keys of profile.toml that are said in words
+    "calibration", "energy_calibration", "energy_without_idle", "idle_w", "adapted_from", "batch", "blocks",
+}  # fmt: skip
 
 app = typer.Typer(
-    help="List the device profiles, show one, or make one.\n\nExample: nas devices show raspberry-pi-4",
+    help="List the device profiles, show, check or compare them, or make one.\n\n"
+    "Example: nas devices show raspberry-pi-4",
     invoke_without_command=True,
 )
 
 
 @app.callback()
-def devices(context: typer.Context, as_json: Json = False) -> None:
+def devices(context: typer.Context, as_json: Json = False) -> int:
     from nas.catalog import names
-    from nas.device.profile import read_profile
 
     if context.invoked_subcommand:
-        return
-    folders = names("device_profiles").values()
+        return 0
+    from nas.device.profile import fingerprint
+
+    found: list[dict[str, Any]] = []
+    broken: list[str] = []
+    for name, folder in names("device_profiles").items():
+        try:
+            found.append(_listed(name, folder) | ({"sha256": fingerprint(folder)} if as_json else {}))
+        except UserError as error:
+            broken.append(printable(str(error)))
     if as_json:
-        print_json([_summary(read_profile(folder)) for folder in folders])
-        return
-    rows = [_row(folder) for folder in folders]
-    heads = ("device", "runtime", "precision", "from", "ms error", "mJ error")
-    print_table(heads, rows, right=heads[4:])
-    print("Mean error on networks held out, in the worst precision; ?: not checked. More: nas devices show NAME")
+        print_json(found)
+    else:
+        _print_list(found)
+    for line in broken:
+        typer.echo(f"nas: {line}", err=True)
+    return int(bool(broken))
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A profile's name or folder.")], as_json: Json = False) -> None:
-    """Show where a profile's numbers come from and how far they were off on networks held out.
+def show(
+    name: Annotated[str, typer.Argument(help="A profile's name or folder.")],
+    picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show where a profile's numbers come from, how far they were off, and what it must not be used for.
 
-    Example: nas devices show raspberry-pi-4
+    Example: nas devices show raspberry-pi-4 --picture pi.png
     """
-    from rich.console import Console
-    from rich.table import Table
-
+    from nas.device.picture import draw_validation
     from nas.device.profile import load_device
+    from nas.device.slower_blocks import slower_blocks
 
     profile = load_device(name)
-    about = profile.about.model_dump(exclude_none=True, exclude={"calibration"})
+    slower = slower_blocks(profile)
+    if picture:
+        if not profile.validation:
+            raise UserError(f"{profile.name} has no validation.csv: no whole network was measured, so none is drawn")
+        draw_validation(profile.validation, f"{profile.name}: whole networks held out", picture)
     if as_json:
-        print_json(about | _summary(profile))
+        about = profile.about.model_dump(exclude_none=True)
+        print_json(about | _summary(profile) | {"slower_in_int8": slower and asdict(slower)})
         return
-    table = Table.grid(padding=(0, 2))
-    for key, value in about.items():
-        table.add_row(key, ", ".join(value) if isinstance(value, list) else str(value))
-    Console().print(table)
-    _print_errors(profile)
+    _print_about(profile)
+    print_errors(profile.errors)
+    if slower:
+        _print_slower(slower)
+    if picture:
+        print(f"picture: {picture}")
 
 
-@app.command("import")
-def import_(
-    table: Annotated[Path, typer.Argument(help="The CSV file of a published lookup table.")],
-    form: Annotated[str, typer.Option("--format", help="ofa (Once-for-All) or proxylessnas.")],
-    out: Out,
-    about: AboutFile = None,
-) -> None:
-    """Make a profile from a published table of measured blocks.
-
-    Example: nas devices import note10.csv --format ofa --about note10.toml --out device_profiles/samsung-note10
-    """
-    from nas.device.lookup_import import import_table
-    from nas.device.profile import read_about, write_profile
-
-    command = f"nas devices import {table.name} --format {form} --out {out}"
-    description = read_about(about or out / "profile.toml").model_copy(update={"command": command})
-    times = import_table(table, form)
-    write_profile(out, description, lookup_table=times)
-    print(f"{out}: {len(times)} measured blocks")
+app.command("validate")(devices_check.validate)
+app.command("diff")(devices_check.diff)
+app.command("import")(devices_make.import_)
+app.command("fit")(devices_make.fit)
 
 
-@app.command()
-def fit(
-    runs: Annotated[Path, typer.Argument(help="A CSV file of whole networks measured on the device.")],
-    platform: Annotated[str, typer.Option(help="The rows to fit, by their platform column.")],
-    out: Out,
-    about: AboutFile = None,
-) -> None:
-    """Fit per-primitive rates to whole networks, and say how far off it is on networks and families held out.
-
-    Example: nas devices fit runs.csv --platform rpi4-tflite-v2.7.1-ruy --out device_profiles/raspberry-pi-4
-    """
-    from nas.device.fit import fit_profile_data
-    from nas.device.profile import read_about, read_profile, write_profile
-
-    command = f"nas devices fit {runs.name} --platform {platform} --out {out}"
-    description = read_about(about or out / "profile.toml").model_copy(update={"command": command})
-    fitted = fit_profile_data(runs, platform)
-    write_profile(out, description, rates=fitted.rates, validation=fitted.validation, errors=fitted.errors)
-    print(f"{out}: rates fitted to {platform}")
-    _print_errors(read_profile(out))
-
-
-def _print_errors(profile: DeviceProfile) -> None:
-    """Each quantity's error on networks held out, beside what a constant and the MACs alone would reach."""
-    if not profile.errors:
-        print("No whole network was measured, so its error is not known.")
-        return
-    heads = ("precision", "error of", "held out", "mean", "constant", "MACs", "Spearman")
-    rows = [
-        (e.precision, e.quantity, f"{e.split} ({e.networks})",
-         percent(e.mean) + (f" ± {percent(e.spread)}" if e.spread else ""), percent(e.constant, 0), percent(e.macs, 0),
-         f"{e.spearman:.3f}")
-        for e in profile.errors
-    ]  # fmt: skip
-    print_table(heads, rows, right=heads[3:])
-    print("Mean absolute error; held out: network, a fifth of them at a time; family, all of its kind at once.")
-
-
-def _row(folder: Path) -> tuple[str, ...]:
-    """A profile's row in the list, from its description and errors alone: the tables may be long."""
-    from nas.device.profile import read_about
+def _listed(name: str, folder: Path) -> dict[str, Any]:
+    """A profile's entry in the list, from its description and errors alone: the tables may be long."""
+    from nas.device.profile import basis, read_about
     from nas.device.validation import read_errors
+    from nas.space.plain_file import file_in
 
-    about, file = read_about(folder / "profile.toml"), folder / "errors.csv"
-    errors = read_errors(file) if file.exists() else ()
+    about, file = read_about(file_in(folder, "profile.toml") or folder / "profile.toml"), file_in(folder, "errors.csv")
+    errors = read_errors(file) if file else ()
+    has = [file_in(folder, table) is not None for table in ("blocks.csv", "rates.csv")]
+    if not any(has):
+        raise UserError(f"{folder}: a profile needs blocks.csv or rates.csv; it has neither")
+    return {
+        "name": name, "board": about.board, "runtime": about.runtime, "precisions": about.precisions,
+        "energy": about.energy, "batch": about.batch, "basis": basis(about, *has),
+        "latency_error": _worst(errors, "latency"), "energy_error": _worst(errors, "energy"),
+        "errors": [asdict(e) for e in errors],
+    }  # fmt: skip
 
-    def worst(quantity: str) -> str:
-        means = [e.mean for e in errors if e.quantity == quantity and e.split != "family"]
-        return percent(max(means)) if means else "?"
 
-    kinds = {"blocks.csv": "measured blocks", "rates.csv": "fitted rates"}
-    basis = " + ".join(kind for name, kind in kinds.items() if (folder / name).exists())
-    energy = worst("energy") if about.energy else "no energy"
-    return about.name, about.runtime, " ".join(about.precisions), basis, worst("latency"), energy
+def _worst(errors: tuple[HeldOutError, ...], quantity: str) -> float | None:
+    """The mean error in the worst precision, on networks held out; None where it was not checked."""
+    return max((e.mean for e in errors if e.quantity == quantity and e.split != "family"), default=None)
+
+
+def _print_list(found: list[dict[str, Any]]) -> None:
+    """One line a profile in 80 columns; board and runtime are shortened to what the terminal leaves them."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    def line(p: dict[str, Any]) -> tuple[str, ...]:
+        bits = " ".join(precision.lstrip("fpint") for precision in p["precisions"])
+        source = p["basis"]
+        for long, short in SOURCES.items():
+            source = source.replace(long, short)
+        board = p["board"] + (f", batch {p['batch']}" if p["batch"] > 1 else "")
+        energy = _off(p["energy_error"]) if p["energy"] else "-"
+        return p["name"], board, p["runtime"], bits, source, _off(p["latency_error"]), energy
+
+    heads = ("device", "board", "runtime", "bits", "from", "ms off", "mJ off")
+    rows = [tuple(printable(cell) for cell in line(p)) for p in found]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    console = Console()
+    spare = console.width - sum(widths) + widths[1] + widths[2] - (len(heads) - 1)
+    most = {2: max(7, min(widths[2], spare * 2 // 5))}
+    most[1] = max(5, spare - most[2])
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(head, justify="right" if head in heads[5:] else "left", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_short(cell, most.get(i, len(cell)))) for i, cell in enumerate(row)))
+    console.print(table)
+    print(
+        "\nbits: fp32, fp16, int8. from: blocks measured one by one; blocks fitted or rates\n"
+        "fitted to whole networks; adapted from so many networks and other devices.\n"
+        "off: mean error on networks held out, in the worst precision; ?: not checked;\n"
+        "-: no energy. More: nas devices show NAME"
+    )
+
+
+def _off(error: float | None) -> str:
+    return "?" if error is None else percent(error)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip(" ,(") + "…"
+
+
+def _print_about(profile: DeviceProfile) -> None:
+    """profile.toml in words, with what it must not be used for last."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    about = profile.about
+    said = about.model_dump(exclude_none=True, exclude_defaults=True, exclude=HIDDEN)
+    lines = {key: ", ".join(value) if isinstance(value, list) else str(value) for key, value in said.items()}
+    limits = lines.pop("limits", "not said")
+    lines["predicts from"] = profile.basis
+    if about.adapted_from:
+        lines["measured on it"] = ", ".join(about.adapted_from)
+    if about.batch > 1:
+        lines["batch"] = f"{about.batch} images: costs are those of the whole batch"
+    for precision, line in about.calibration.items():
+        lines[f"{precision} network"] = f"{line.slope:.4g} x sum of its blocks {line.offset_ms:+.3g} ms"
+    for precision, energy in about.energy_calibration.items():
+        lines[f"{precision} energy"] = f"{energy.slope:.4g} x sum of its blocks {energy.offset_mj:+.3g} mJ"
+    if about.energy and about.idle_w is not None:
+        other = "add" if about.energy_without_idle else "take off"
+        which = "without" if about.energy_without_idle else "with"
+        lines["idle power"] = (
+            f"{figure(about.idle_w)} W; energies are {which} it: {other} {figure(about.idle_w)} mJ a ms"
+        )
+    lines["limits"] = limits
+    table = Table.grid(padding=(0, 2))
+    for key, value in lines.items():
+        table.add_row(key.replace("_", " "), Text(printable(value)))
+    Console().print(table)
+
+
+def _print_slower(slower: SlowerBlocks) -> None:
+    n = len(slower.blocks)
+    if not n:
+        print(f"No block of {slower.compared} is slower in {slower.precision} than in {slower.than}.")
+        return
+    are = "is" if n == 1 else "are"
+    print(f"\n{n} of {slower.compared} blocks {are} slower in {slower.precision} than in {slower.than}.")
+    if trait := slower.trait:
+        print(f"In common: {trait.words}, which {trait.slower} of them have, and {trait.every} blocks in all.")
+    elif n > 2:
+        print("No kind, kernel, stride, activation or squeeze-excite, nor two of them, tells them from the rest.")
+    heads = ("block", slower.than, slower.precision, "times")
+    rows = [(b.block, f"{figure(b.than_ms)} ms", f"{figure(b.ms)} ms", f"{b.ratio:.2f}") for b in slower.blocks[:WORST]]
+    print_table(heads, rows, right=heads[1:])
 
 
 def _summary(profile: DeviceProfile) -> dict[str, object]:

@@ -25,8 +25,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
         first = column == columns[0]
         table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=first)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     Console().print(table)
+
+
+def printable(text: str) -> str:
+    """The text as a terminal may have it: a name from a file must not move the cursor or change colours."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def figure(value: float | None, digits: int = 3) -> str:

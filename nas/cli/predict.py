@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import count, figure, print_json, print_table
+from nas.cli.output import count, figure, print_json, print_table, printable
 
 
 def predict(
@@ -35,12 +35,14 @@ def predict(
     reading = read_model(model)
     network = reading.network
     found = price(profile, network, chosen, reading.unread)
+    both = None if found.energy_mj is None else profile.about.both_energies(found.energy_mj, found.latency_ms)
     costliest = sorted(found.parts, key=lambda p: -p.latency_ms)[:5]
     if as_json:
         print_json({
             "model": model, "device": profile.name, "precision": chosen,
             "latency_ms": found.latency_ms, "latency_interval_ms": found.latency_interval_ms,
             "energy_mj": found.energy_mj, "energy_interval_mj": found.energy_interval_mj,
+            "energy_with_idle_mj": both and both[0], "energy_without_idle_mj": both and both[1],
             "peak_memory_mb": network.peak_memory_mb(chosen), "size_mb": network.size_mb(chosen),
             "params": network.params, "macs": network.macs, "basis": found.basis, "unknown": found.unknown,
             "costliest": [{"layer": p.name, "latency_ms": p.latency_ms, "energy_mj": p.energy_mj} for p in costliest],
@@ -51,6 +53,9 @@ def predict(
     print(f"  latency  {at_least}{figure(found.latency_ms)} ms{between(found.latency_interval_ms)}")
     if found.energy_mj is not None:
         print(f"  energy   {at_least}{figure(found.energy_mj)} mJ{between(found.energy_interval_mj)}")
+    if both:
+        idle = figure(profile.about.idle_w)
+        print(f"           {figure(both[0])} mJ with and {figure(both[1])} mJ without the {idle} W that it draws idle")
     print(f"  memory   {figure(network.peak_memory_mb(chosen))} MB peak activations")
     print(
         f"  size     {figure(network.size_mb(chosen))} MB, {count(network.params)} params, {count(network.macs)} MACs"
@@ -60,7 +65,7 @@ def predict(
     if found.unknown:
         how = "left out" if found.partial else "charged as their nearest kin"
         print(f"{profile.name} has no figure for these, which are {how}:")
-        print("\n".join(f"  {name}" for name in found.unknown))
+        print("\n".join(f"  {printable(name)}" for name in found.unknown))
     return int(bool(found.unknown))
 
 

@@ -1,74 +1,196 @@
-"""nas profile: a device profile of this machine, measured."""
+"""nas profile: a device profile, measured here, over ssh, or by carrying a bundle to the board."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas.cli.amounts import precisions
 from nas.cli.output import clock, percent
-from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.profiling.bundle import Progress
+    from nas.profiling.plan import Plan
+    from nas.profiling.results import Results
+
+Space = Annotated[str, typer.Option(help="The search space whose blocks are measured.")]
+Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: one, or several with commas.")]
+Resolution = Annotated[int | None, typer.Option(help="One of the space's resolutions alone (default: all).")]
+Seed = Annotated[int, typer.Option(help="Draws the order and the whole networks.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Measure ten networks, and adapt from the devices known.")]
+Networks = Annotated[
+    int | None,
+    typer.Option(min=1, help="Measure so many whole networks and no blocks: what 'nas devices validate' compares."),
+]
+Noisy = Annotated[bool, typer.Option("--noisy", help="Accept a machine whose speed varied too much.")]
+Power = Annotated[Path | None, typer.Option(help="The trace of an outside meter: CSV, or PowerTOP's.")]
+
+app = typer.Typer(
+    help="Measure a device profile: of this machine, of a board over ssh, or with a bundle carried to it.\n\n"
+    "Blocks are timed one by one, then whole networks that calibrate their sum, and others that only check it: their "
+    "error is printed. Stop it at any time; the same command goes on. Leave the machine alone meanwhile.\n\n"
+    "Example: nas profile --space mobilenet-v3 --resolution 160 --name my-laptop\n\n"
+    "Over ssh: nas profile --ssh pi@raspberrypi --space tiny --name my-board\n\n"
+    "By hand: nas profile pack --out bundle.zip; on the board python3 agent.py; nas profile build results.json",
+    invoke_without_command=True,
+)
 
 
+@app.callback()
 def profile(
-    space: Annotated[str, typer.Option(help="The search space whose blocks are measured.")] = "tiny",
-    precision: Annotated[str, typer.Option(help="fp32, int8, or both with a comma between.")] = "fp32,int8",
+    context: typer.Context,
+    space: Space = "tiny",
+    precision: Precisions = "fp32,int8",
+    resolution: Resolution = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime computes with.")] = 1,
-    resolution: Annotated[int | None, typer.Option(help="One of the space's resolutions alone (default: all).")] = None,
+    cpus: Annotated[str | None, typer.Option(help="Processors to stay on, for example 0,1.")] = None,
+    meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, external, none.")] = "none",
+    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure that board, over ssh.")] = None,
+    python: Annotated[str, typer.Option(help="With --ssh: Python on the board, as venv/bin/python.")] = "python3",
+    quick: Quick = False,
+    networks: Networks = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "this-machine",
     out: Annotated[
         Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the order and the whole networks.")] = 0,
+    power: Power = None,
+    noisy: Noisy = False,
+    seed: Seed = 0,
 ) -> None:
-    """Measure the blocks of a space on this machine through ONNX Runtime, and write a device profile.
+    if context.invoked_subcommand:
+        return
+    from nas.profiling.local import RESULTS, Stopped, check_board, clean, prepare, run_here, run_there
 
-    Every block is timed (warm-up, at least 30 runs, median and p90), then whole networks that calibrate the sum of
-    their blocks, and others that only check it: their error is printed. Stop it at any time; the same command goes
-    on. Leave the machine alone meanwhile.
+    folder = _folder(name, out)
+    if ssh:
+        check_board(ssh, python=python)  # before minutes of writing models
+    plan = _plan(space, precision, resolution, seed, quick, networks)
+    _announce(plan)
+    bundle = prepare(plan, folder, _packing(len(plan.items)))
+    arguments = ["--threads", str(threads), "--meter", meter, *(["--cpus", cpus] if cpus else [])]
+    try:
+        results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
+    except Stopped as stopped:
+        raise typer.Exit(stopped.status) from None
+    if networks is None:
+        _build(results, folder, f"nas profile --space {space} --precision {precision}", power, noisy)
+    else:
+        print(f"{folder / RESULTS}: compare with nas devices validate NAME --against {folder / RESULTS}")
+    clean(folder)
 
-    Example: nas profile --space mobilenet-v3 --resolution 160 --precision int8 --threads 2
+
+@app.command()
+def pack(
+    out: Annotated[Path, typer.Option(help="The bundle: a new folder, or a file that ends in .zip.")],
+    space: Space = "tiny",
+    precision: Precisions = "fp32,int8",
+    resolution: Resolution = None,
+    quick: Quick = False,
+    networks: Networks = None,
+    seed: Seed = 0,
+) -> None:
+    """Make a bundle for a board: the models, the plan, and the agent, which needs Python 3.8, NumPy, ONNX Runtime.
+
+    Example: nas profile pack --space tiny --precision fp32,int8 --out bundle.zip
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from nas.profiling.bundle import write_bundle
 
+    plan = _plan(space, precision, resolution, seed, quick, networks)
+    _announce(plan)
+    write_bundle(plan, out, _packing(len(plan.items)))
+    print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
+    print("On the board: unzip it, then python3 agent.py; here: nas profile build results.json --name my-board")
+
+
+@app.command()
+def build(
+    results: Annotated[Path, typer.Argument(help="The results.json that the agent wrote.")],
+    name: Annotated[str, typer.Option(help="The profile's name.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
+    ] = None,
+    power: Power = None,
+    noisy: Noisy = False,
+) -> None:
+    """Make a device profile from what the agent measured on a board.
+
+    Example: nas profile build results.json --name my-board --power meter.csv
+    """
+    from nas.profiling.results import read_results
+
+    _build(read_results(results), _folder(name, out), f"nas profile build {results.name} --name {name}", power, noisy)
+
+
+def _folder(name: str, out: Path | None) -> Path:
+    """The profile's folder, which must be ours to write, and can be a profile's name."""
     from nas.catalog import home
-    from nas.device.profile import write_profile
-    from nas.profiling.machine import about_machine
-    from nas.profiling.space_profile import make_plan, measure
-    from nas.space.search_space import load_space
+    from nas.device.profile import require_ours, safe_name
+    from nas.errors import UserError
 
     folder = out or home() / "device_profiles" / name
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} exists and is no folder; choose another by --out")
-    searched = load_space(space)
-    wanted = precisions(precision) or []
-    plan = make_plan(searched, wanted, resolution, seed)
-    blocks = sum(not item.whole for item in plan.items)
-    print(
-        f"{blocks} blocks and {len(plan.items) - blocks} whole networks, about {clock(plan.seconds)}", file=sys.stderr
-    )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
+        safe_name(folder.name if out else name)
+    except ValueError as error:
+        raise UserError(f"{'--out' if out else '--name'} {error}") from None
+    require_ours(folder)
+    return folder
+
+
+def _plan(space: str, precision: str, resolution: int | None, seed: int, quick: bool, networks: int | None) -> Plan:
+    from nas.errors import UserError
+    from nas.profiling.plan import make_plan
+    from nas.space.search_space import load_space
+
+    searched, wanted = load_space(space), precisions(precision) or []
+    if quick:
+        if networks is not None:
+            raise UserError("--quick chooses its networks itself; leave out --networks")
+        from nas.profiling.quick import quick_plan
+
+        return quick_plan(searched, wanted, resolution, seed)
+    if networks is not None:
+        return make_plan(searched, wanted, resolution, seed, 0, networks, blocks=False)
+    return make_plan(searched, wanted, resolution, seed)
+
+
+def _announce(plan: Plan) -> None:
+    blocks = sum(item.kind == "block" for item in plan.items)
+    whole = len(plan.items) - 1 - blocks
+    print(f"{blocks} blocks and {whole} whole networks, about {clock(plan.seconds)}", file=sys.stderr)
+
+
+def _packing(total: int) -> Progress:
+    """A progress bar for writing so many models."""
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
-    columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring", total=None)
+    steps = iter(track(range(total), "writing models", console=console, disable=not console.is_terminal))
 
-        def show(done: int, total: int, left: float) -> None:
-            bar.update(task, completed=done, total=total, description=f"{clock(left)} left")
+    def show(done: int, total: int) -> None:
+        next(steps, None)
 
-        found = measure(plan, folder, threads, seed, show)
-    about = about_machine(folder.name, searched, found, resolution)
-    write_profile(folder, about, lookup_table=found.blocks, validation=found.validation, errors=found.errors)
-    for e in found.errors:
+    return show
+
+
+def _build(results: Results, folder: Path, command: str, power: Path | None, noisy: bool) -> None:
+    from nas.catalog import home
+    from nas.profiling.build import build_profile
+
+    built = build_profile(results, folder, command, power, noisy=noisy)
+    lacking = set(results.plan.precisions) - set(results.precisions)
+    if lacking:
+        print(f"{', '.join(sorted(lacking))}: this runtime does not have it", file=sys.stderr)
+    for e in built.errors:
+        unit = "" if e.quantity == "latency" else "energy, "
         print(
-            f"{e.precision}: mean error {percent(e.mean)} on {e.networks} networks held out "
+            f"{e.precision}: {unit}mean error {percent(e.mean)} on {e.networks} networks held out "
             f"(a constant: {percent(e.constant)}, MACs: {percent(e.macs)}), Spearman {e.spearman:.3f}"
         )
-    print(f"{folder}: search with --device {folder.name if out is None else folder}")
+    if built.agreement:
+        print(built.agreement)
+    own = folder == home() / "device_profiles" / folder.name
+    print(f"{folder}: search with --device {folder.name if own else folder}")

@@ -91,12 +91,14 @@ def price(profile: DeviceProfile, table: BlockTable, precision: Precision) -> Pr
     profile.require(precision=precision)
     prices = _from_blocks(profile, table, precision)
     rest = np.isnan(prices.latency_ms)
-    if not rest.any() or _rate(profile, precision, "latency") is None:
+    # blocks may be timed one by one where the meter resolves whole networks alone: then only energy is fitted
+    bare = rest if prices.energy_mj is None else rest | np.isnan(prices.energy_mj)
+    if not bare.any() or _rate(profile, precision, "latency") is None:
         return prices
     fitted = _from_rates(profile, table, precision)
     energy = None
     if prices.energy_mj is not None and fitted.energy_mj is not None:
-        energy = np.where(rest, fitted.energy_mj, prices.energy_mj)
+        energy = np.where(bare, fitted.energy_mj, prices.energy_mj)
     return Prices(
         np.where(rest, fitted.latency_ms, prices.latency_ms), energy, np.where(rest, fitted.basis, prices.basis)
     )
@@ -154,8 +156,11 @@ def _from_blocks(profile: DeviceProfile, table: BlockTable, precision: Precision
             per_block[i] = time.median_ms, np.nan if time.energy_mj is None else time.energy_mj
     ms, mj = table.total(per_block).T
     if line := profile.about.calibration.get(precision):
-        ms = line.slope * ms + line.offset_ms
-    basis = np.where(table.largest(stretched) > 0, BASES.index("extrapolated"), BASES.index("measured"))
+        ms = line.slope * ms + line.per_block_ms * (table.index >= 0).sum(axis=0) + line.offset_ms
+    if energy_line := profile.about.energy_calibration.get(precision):
+        mj = energy_line.slope * mj + energy_line.per_block_mj * (table.index >= 0).sum(axis=0) + energy_line.offset_mj
+    known: Basis = "fitted" if profile.about.adapted_from else profile.about.blocks
+    basis = np.where(table.largest(stretched) > 0, BASES.index("extrapolated"), BASES.index(known))
     return Prices(ms, mj if profile.has_energy else None, basis)
 
 

@@ -10,20 +10,35 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.space.layer import PRECISIONS, Precision
+from nas.space.plain_file import MB, read_text
 
 Row = dict[str, str]
 
+MOST_BYTES = 64 * MB
+MOST_ROWS = 1_000_000
+LONGEST = 10_000  # characters of a cell: a candidate of a large space, written as JSON, has two thousand
+
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    """Each row with its line. Raises UserError when the file cannot be read or lacks a column."""
+    """Each row with its line.
+
+    Raises UserError when the file cannot be read, is too large, or lacks a column, and for a cell that is too long or
+    has more than one line.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path, MOST_BYTES, "CSV"), newline=""))
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [c for c in columns if c not in (reader.fieldnames or [])]:
-                raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
-            for row in reader:
-                yield reader.line_num, {name: value or "" for name, value in row.items() if name is not None}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        if missing := [c for c in columns if c not in (reader.fieldnames or [])]:
+            raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
+        for n, row in enumerate(reader):
+            if n == MOST_ROWS:
+                raise UserError(f"{path}: must have at most {MOST_ROWS:,} rows")
+            found = {name: value or "" for name, value in row.items() if name is not None}
+            if any(len(cell) > LONGEST or "\n" in cell for cell in found.values()):
+                raise UserError(
+                    f"{path}: a cell must be one line of at most {LONGEST:,} characters; line {reader.line_num}"
+                )
+            yield reader.line_num, found
+    except csv.Error as error:
         raise UserError(f"{path}: not a readable CSV file: {error}") from None
 
 

@@ -9,22 +9,21 @@ with those counts, are averaged by how well each does inside the data at hand, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from nas.device.counts import INDEX, network_counts
-from nas.device.mlperf import Run, read_mlperf
+from nas.device.held_out import SEEDS, Folds, check, random_folds
+from nas.device.mlperf import Run
 from nas.device.rates import QUANTITIES, Quantity, Rate, Rates
 from nas.device.validation import HeldOutError, Validation
 from nas.errors import UserError
 from nas.space.layer import PRECISIONS
 
 Split = Literal["network", "family"]
-Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 # Of the squared length of each column of relative counts. Measured latency is noisier than energy, so its rates are
 # held back more. Counts, forms and these figures were chosen by the held-out errors of nine MLPerf platforms together,
@@ -37,8 +36,6 @@ FORMS: tuple[tuple[str, ...], ...] = (  # counts left out of each of the fits th
 )
 SHARPNESS = 4  # a form's weight is its error inside the data to the power of -4
 INNER_FOLDS = 10
-FOLDS = 5
-SEEDS = 5
 LEAST_RUNS = 10  # of a precision; below that, a held-out error says nothing
 
 
@@ -51,11 +48,6 @@ class FittedProfile:
     errors: tuple[HeldOutError, ...]
 
 
-def fit_profile_data(path: Path, platform: str) -> FittedProfile:
-    """Fits one platform of an MLPerf results file and checks the fit. Raises UserError on anything wrong in it."""
-    return fit_profile(read_mlperf(path, platform))
-
-
 def fit_profile(runs: Sequence[Run]) -> FittedProfile:
     """Fits rates to all runs, and predicts each run from fits that did not see it: its fold, and its family."""
     rates = fit_rates(runs)
@@ -63,7 +55,8 @@ def fit_profile(runs: Sequence[Run]) -> FittedProfile:
     errors: list[HeldOutError] = []
     for precision in PRECISIONS:
         chosen = [run for run in runs if run.precision == precision]
-        for split in get_args(Split) if chosen else ():
+        several = len({run.family for run in chosen}) > 1
+        for split in [s for s in get_args(Split) if chosen and (s == "network" or several)]:
             held_out = {q: _held_out(chosen, q, split) for q in QUANTITIES if rates.get(precision, q)}
             errors += [error for error, _ in held_out.values()]
             ms = held_out["latency"][1]
@@ -120,6 +113,8 @@ def _least_squares(relative: np.ndarray, used: np.ndarray, ridge: float) -> np.n
     from scipy.optimize import nnls
 
     used = used & relative.any(axis=0)
+    if not used.any():  # no network left: scipy's nnls must not be called on nothing, it may end the process
+        return np.zeros(relative.shape[1])
     scale = np.sqrt((relative[:, used] ** 2).sum(axis=0))
     system = np.vstack([relative[:, used] / scale, np.sqrt(ridge) * np.eye(len(scale))])
     rates = np.zeros(relative.shape[1])
@@ -138,51 +133,22 @@ def _costs(runs: Sequence[Run], quantity: Quantity) -> np.ndarray | None:
     return None if None in values else np.array(values, dtype=float)
 
 
-def _folds(runs: Sequence[Run], split: Split, seed: int) -> list[np.ndarray]:
-    """Indices of the runs that are left out together."""
+def _foldings(runs: Sequence[Run], split: Split) -> list[Folds]:
+    """The ways of leaving runs out: each family at once, or fifths at random, several times."""
     if split == "family":
         families = sorted({run.family for run in runs})
-        return [np.array([i for i, run in enumerate(runs) if run.family == family]) for family in families]
-    order = np.random.default_rng(seed).permutation(len(runs))
-    return [order[fold::FOLDS] for fold in range(FOLDS)]
-
-
-def _by_median(counts: np.ndarray, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return np.full(len(wanted), np.median(cost))
-
-
-def _by_line(macs: np.ndarray, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """A straight line through MACs (n, 2: ones, MACs), by relative least squares."""
-    line = np.linalg.lstsq(macs / cost[:, None], np.ones(len(cost)), rcond=None)[0]
-    return np.asarray(wanted @ line)
+        return [[np.array([i for i, run in enumerate(runs) if run.family == family]) for family in families]]
+    return [random_folds(len(runs), seed) for seed in range(SEEDS)]
 
 
 def _held_out(runs: Sequence[Run], quantity: Quantity, split: Split) -> tuple[HeldOutError, np.ndarray]:
     """The errors on runs left out, and the predictions of the first way of splitting, (n,)."""
-    from scipy.stats import spearmanr
-
     cost = _costs(runs, quantity)
     assert cost is not None  # the caller fitted it
     counts = _counts(runs)
-    macs = np.array([(1.0, run.network.macs / 1e6) for run in runs])
+    macs = np.array([run.network.macs / 1e6 for run in runs])
 
-    def predictions(predictor: Predictor, features: np.ndarray, seed: int) -> np.ndarray:
-        predicted = np.zeros(len(cost))
-        for fold in _folds(runs, split, seed):
-            rest = np.setdiff1d(np.arange(len(cost)), fold)
-            if len(rest):
-                predicted[fold] = predictor(features[rest], cost[rest], features[fold])
-        return predicted
+    def by_rates(rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        return np.asarray(counts[wanted] @ solve(counts[rest], cost[rest], quantity))
 
-    def errors(predictor: Predictor, features: np.ndarray) -> np.ndarray:
-        seeds = range(SEEDS if split == "network" else 1)
-        return np.array([np.mean(np.abs(predictions(predictor, features, seed) / cost - 1)) for seed in seeds])
-
-    def by_rates(counts: np.ndarray, cost: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        return np.asarray(wanted @ solve(counts, cost, quantity))
-
-    ours, first = errors(by_rates, counts), predictions(by_rates, counts, 0)
-    constant, line = errors(_by_median, counts).mean(), errors(_by_line, macs).mean()
-    rank = float(spearmanr(first, cost).statistic)
-    figures = (float(x) for x in (ours.mean(), ours.std(), rank, constant, line))
-    return HeldOutError(runs[0].precision, quantity, split, len(runs), *figures), first
+    return check(by_rates, cost, macs, _foldings(runs, split), runs[0].precision, quantity, split)

@@ -1,11 +1,12 @@
-"""Published lookup tables, read into blocks: the CSV forms of the Once-for-All and ProxylessNAS tables."""
+"""Published lookup tables, read into blocks: those of Once-for-All and ProxylessNAS, in YAML as published or in CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nas.device.csv_file import Row, number, read_rows
+from nas.device.key_table import read_key_rows
 from nas.device.lookup_table import BlockTime
 from nas.errors import UserError, unknown
 from nas.space.block import Block, make_divisible
@@ -59,28 +60,33 @@ def _shapes(row: Row) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (i[0], i[1], i[2]), (o[0], o[1], o[2])
 
 
-def import_table(path: Path, form: str) -> tuple[BlockTime, ...]:
+def import_table(paths: Path | Sequence[Path], form: str) -> tuple[BlockTime, ...]:
     """The rows of a published table as measured blocks (fp32; means, for the tables give no medians).
 
-    A block that the table lists for several resolutions is given the mean of its rows, weighted by their runs.
+    A table may be in several files (Once-for-All has one a resolution), CSV or, as published, YAML. A block that is
+    listed for several resolutions is given the mean of its rows, weighted by their runs.
     Raises UserError for an unknown format, a missing column, a value that is not a positive number, or an operation
     that the format does not have, naming the line; so also for one key twice within a resolution.
     """
     if form not in FORMATS:
         raise unknown("table format", form, FORMATS)
     times: dict[str, list[tuple[float, int]]] = {}
-    seen: dict[tuple[str, str], int] = {}
-    for line, row in read_rows(path, COLUMNS):
-        try:
-            block = FORMATS[form](row)
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{path}: line {line} is not a row of the {form} format: {error}") from None
-        once = (row.get("resolution", ""), block.key)
-        if once in seen:
-            raise UserError(f"{path}: a block must be listed once; lines {seen[once]} and {line} are both {block.key}")
-        seen[once] = line
-        ms, runs = number(row["mean_ms"], path, line, "mean_ms"), int(number(row["count"], path, line, "count"))
-        times.setdefault(block.key, []).append((ms, runs))
+    for path in [paths] if isinstance(paths, Path) else paths:
+        seen: dict[tuple[str, str], int] = {}
+        rows = read_key_rows(path) if path.suffix in (".yaml", ".yml") else read_rows(path, COLUMNS)
+        for line, row in rows:
+            try:
+                block = FORMATS[form](row)
+            except (ValueError, KeyError) as error:
+                raise UserError(f"{path}: line {line} is not a row of the {form} format: {error}") from None
+            once = (row.get("resolution", ""), block.key)
+            if once in seen:
+                raise UserError(
+                    f"{path}: a block must be listed once; lines {seen[once]} and {line} are both {block.key}"
+                )
+            seen[once] = line
+            ms, runs = number(row["mean_ms"], path, line, "mean_ms"), int(number(row["count"], path, line, "count"))
+            times.setdefault(block.key, []).append((ms, runs))
     return tuple(BlockTime(key, "fp32", *_pooled(rows)) for key, rows in times.items())
 
 

@@ -45,7 +45,7 @@ def read_mlperf(path: Path, platform: str) -> tuple[Run, ...]:
         platforms.add(row["platform"])
         if row["platform"] != platform:
             continue
-        run = _run(row, path, line)
+        run = read_run(row, path, line)
         if (run.name, run.precision) in runs:
             raise UserError(f"{path}: line {line} repeats {run.name} {run.precision} of {platform}")
         runs[run.name, run.precision] = run
@@ -60,7 +60,11 @@ def architecture(family: str) -> str:
     return match[0] if match else family
 
 
-def _run(row: Row, path: Path, line: int) -> Run:
+def read_run(row: Row, path: Path, line: int, *, background: bool = True) -> Run:
+    """The run in a row. `background`: TensorFlow's MobileNets have a class for it, 1,001 in all.
+
+    Raises UserError naming file and line.
+    """
     precision = row_precision(row, path, line)
     family = row["family"]
     if family not in REFERENCES:
@@ -70,12 +74,12 @@ def _run(row: Row, path: Path, line: int) -> Run:
     resolution = number(row["resolution"], path, line, "resolution")
     if resolution != int(resolution):
         raise UserError(f"{path}: resolution must be a whole number; line {line} has {row['resolution']!r}")
-    classes = 1001 if family.startswith("mobilenet") else 1000  # TensorFlow's MobileNets have a background class
+    classes = 1001 if background and family.startswith("mobilenet") else 1000
     try:
         network = reference_network(family, int(resolution), classes, width)
     except UserError as error:
         raise UserError(f"{path}: line {line}: {error}") from None
     column = "energy_mj_per_inference"
-    energy = number(row[column], path, line, column) if row[column] else None
+    energy = number(row[column], path, line, column) if row.get(column) else None
     latency = number(row["latency_ms"], path, line, "latency_ms")
     return Run(f"{family}-{width:g}@{int(resolution)}", architecture(family), network, precision, latency, energy)

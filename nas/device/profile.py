@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nas.catalog import find
+from nas.device.csv_file import MOST_BYTES
 from nas.device.lookup_table import BlockTime, lookup_table_csv, read_lookup_table
 from nas.device.validation import HeldOutError, Validation, errors_csv, read_errors, read_validation, validation_csv
 from nas.errors import UserError
 from nas.space.layer import Precision
+from nas.space.plain_file import file_in, read_bytes
 from nas.space.toml_file import Table, read_toml
 
 if TYPE_CHECKING:
     from nas.device.rates import Rates
 
 
+def safe_name(name: str) -> str:
+    """The name, if a profile may have it: a folder is called by it. Raises ValueError otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError(
+            "must have 1 to 64 letters, digits, '.', '_' or '-', and begin with a letter or a digit; "
+            f"came {name[:80]!r}"
+        )
+    return name
+
+
 class Line(Table):
-    """A straight line from the sum of block times to the time of a whole network: slope x sum + offset_ms."""
+    """From the sum of block times to the time of a whole network: slope x sum + per_block_ms x blocks + offset_ms.
+
+    Timed on its own, each block also pays for the start of a run, which the term per block takes back.
+    """
 
     slope: Annotated[float, Field(gt=0)]
     offset_ms: float
+    per_block_ms: float = 0.0
+
+
+class EnergyLine(Table):
+    """The same of energy: slope x sum + per_block_mj x blocks + offset_mj."""
+
+    slope: Annotated[float, Field(gt=0)]
+    offset_mj: float
+    per_block_mj: float = 0.0
 
 
 class About(Table):
@@ -43,11 +68,33 @@ class About(Table):
     protocol: str
     date: str
     source: str
+    licence: str | None = None  # of the data that it was made from
     energy: str | None = None  # what it includes: board at the wall, core rail, idle in or out; None: no energy
+    energy_without_idle: bool = False  # which of the two the energies are; with `idle_w`, `both_energies` tells both
+    idle_w: Annotated[float, Field(ge=0)] | None = None  # idle power in watts; None: not measured
     ram_mb: Annotated[int, Field(gt=0)] | None = None
+    batch: Annotated[int, Field(gt=0)] = 1  # images an inference; costs are those of the whole batch
+    clock: str | None = None  # what time was taken with
+    noise: str | None = None  # how much the machine's speed varied, in words
+    repeatability: str | None = None  # how far a second measurement agreed, in words
+    blocks: Literal["measured", "fitted"] = "measured"  # blocks.csv: timed one by one, or fitted to whole networks
+    adapted_from: list[str] = []  # the few networks measured on the board, where the rest comes from other devices
     command: str | None = None  # what made this profile
     limits: str | None = None  # what it must not be used for
     calibration: dict[Precision, Line] = {}
+    energy_calibration: dict[Precision, EnergyLine] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _safe(cls, name: str) -> str:
+        return safe_name(name)
+
+    def both_energies(self, energy_mj: float, latency_ms: float) -> tuple[float, float] | None:
+        """An inference's energy (with, without) the idle power, in mJ; None where the idle power is not known."""
+        if self.idle_w is None:
+            return None
+        idle_mj = self.idle_w * latency_ms  # W x ms = mJ
+        return (energy_mj + idle_mj, energy_mj) if self.energy_without_idle else (energy_mj, energy_mj - idle_mj)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +122,8 @@ class DeviceProfile:
 
     @property
     def basis(self) -> str:
-        """How it predicts: from measured blocks, from fitted rates, or both."""
-        return " + ".join(w for w, has in (("measured blocks", self.lookup_table), ("fitted rates", self.rates)) if has)
+        """How it predicts, in words."""
+        return basis(self.about, bool(self.lookup_table), self.rates is not None)
 
     @cached_property
     def times(self) -> dict[tuple[str, Precision], BlockTime]:
@@ -90,7 +137,15 @@ class DeviceProfile:
             raise UserError(f"device {self.name} has no energy, so energy can be neither objective nor budget on it")
 
 
+def basis(about: About, blocks: bool, rates: bool) -> str:
+    """How a profile predicts: from blocks, measured or fitted, from fitted rates, or both; or adapted from devices."""
+    if about.adapted_from:
+        return f"adapted ({len(about.adapted_from)} networks)"
+    return " + ".join(w for w, has in ((f"{about.blocks} blocks", blocks), ("fitted rates", rates)) if has)
+
+
 FILES = ("profile.toml", "blocks.csv", "rates.csv", "validation.csv", "errors.csv")
+WORKING_FILES = frozenset({"measurements.csv", "measurements.jsonl", "results.json", "bundle", "bundle.zip"})
 
 
 def load_device(name: str) -> DeviceProfile:
@@ -102,14 +157,14 @@ def read_profile(folder: Path) -> DeviceProfile:
     """Reads and checks a profile's folder. Raises UserError naming the file and what must hold."""
     from nas.device.rates import read_rates  # late: it needs numpy, and listing the devices does not
 
-    about = read_about(folder / "profile.toml")
-    blocks, rates, validation, errors = (folder / name for name in FILES[1:])
+    about = read_about(file_in(folder, "profile.toml") or folder / "profile.toml")
+    blocks, rates, validation, errors = (file_in(folder, name) for name in FILES[1:])
     profile = DeviceProfile(
         about,
-        read_lookup_table(blocks) if blocks.exists() else (),
-        read_rates(rates) if rates.exists() else None,
-        read_validation(validation) if validation.exists() else (),
-        read_errors(errors) if errors.exists() else (),
+        read_lookup_table(blocks) if blocks else (),
+        read_rates(rates) if rates else None,
+        read_validation(validation) if validation else (),
+        read_errors(errors) if errors else (),
         fingerprint(folder),
     )
     if not profile.lookup_table and profile.rates is None:
@@ -128,8 +183,8 @@ def fingerprint(folder: Path) -> str:
     """sha256 over the names and bytes of a profile's files."""
     digest = hashlib.sha256()
     for name in FILES:
-        if (folder / name).exists():
-            digest.update(name.encode() + b"\0" + (folder / name).read_bytes())
+        if path := file_in(folder, name):
+            digest.update(name.encode() + b"\0" + read_bytes(path, MOST_BYTES))
     return digest.hexdigest()
 
 
@@ -138,6 +193,23 @@ def about_toml(about: About) -> str:
     import tomli_w
 
     return tomli_w.dumps(about.model_dump(exclude_none=True, exclude_defaults=True))
+
+
+def require_ours(folder: Path) -> None:
+    """Raises UserError unless a profile may be written into the folder.
+
+    It must be absent, empty, a profile's, or hold nothing but what measuring one leaves. So a mistyped --out spoils
+    nothing; call it before measuring.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"cannot write {folder}: it is no folder")
+    if not folder.exists() or (folder / "profile.toml").exists():
+        return
+    if foreign := sorted({entry.name for entry in folder.iterdir()} - WORKING_FILES):
+        raise UserError(
+            f"{folder} is no device profile and holds other files ({foreign[0]!r}); "
+            "give a new or empty folder, or one with a profile.toml"
+        )
 
 
 def write_profile(
@@ -151,10 +223,12 @@ def write_profile(
 ) -> None:
     """Writes a profile's folder; files that the new profile has not are removed.
 
-    Raises UserError when it cannot be written or would not be a valid profile; the old one then stays.
+    Raises UserError when the folder is not ours, cannot be written, or would not be a valid profile; the old one then
+    stays.
     """
     from nas.device.rates import rates_csv
 
+    require_ours(folder)
     texts = {
         "profile.toml": about_toml(about),
         "blocks.csv": lookup_table_csv(lookup_table) if (lookup_table := tuple(lookup_table)) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,12 +89,20 @@ def read_errors(path: Path) -> tuple[HeldOutError, ...]:
     """Reads errors.csv. Raises UserError for a missing column or a figure that is no number."""
     found: list[HeldOutError] = []
     for line, row in read_rows(path, ERROR_COLUMNS):
+        if row["quantity"] not in ("latency", "energy"):
+            raise UserError(f"{path}: quantity must be latency or energy; line {line} has {row['quantity'][:80]!r}")
         try:
-            figures = [float(row[c]) for c in ERROR_COLUMNS[4:]]
+            mean, spread, spearman, constant, macs = (float(row[c]) for c in ERROR_COLUMNS[4:])
             networks = int(row["networks"])
         except ValueError as problem:
             raise UserError(f"{path}: line {line}: {problem}") from None
-        found.append(HeldOutError(row_precision(row, path, line), row["quantity"], row["split"], networks, *figures))
+        sound = all(0 <= x < math.inf for x in (mean, spread, constant, macs))
+        if not sound or networks < 1 or abs(spearman) > 1.000001:  # a Spearman may be nan: that of networks all alike
+            raise UserError(f"{path}: errors must be finite, 0 or more, and over 1 or more networks; line {line}")
+        precision = row_precision(row, path, line)
+        found.append(
+            HeldOutError(precision, row["quantity"], row["split"], networks, mean, spread, spearman, constant, macs)
+        )
     return tuple(found)
 
 

@@ -1,254 +1,205 @@
-"""Measuring a search space on this machine: every block of it, and whole networks that calibrate and check the sum."""
+"""A device profile from what the agent measured: costs of blocks, the lines through whole networks, and their error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import monotonic
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from nas.device.fit import FittedProfile
 from nas.device.lookup_table import BlockTime
-from nas.device.profile import Line
+from nas.device.profile import EnergyLine, Line
+from nas.device.rates import Quantity, Rates
 from nas.device.validation import HeldOutError, Validation
 from nas.errors import UserError
-from nas.profiling.block_graph import block_graph
-from nas.profiling.int8 import quantized, within_network
-from nas.profiling.measurements import Measurement, append_measurement, pooled, read_measurements
-from nas.profiling.timing import Timing, compare, prepare, runtime, time_model
-from nas.space.block import Block
-from nas.space.block_table import all_blocks
-from nas.space.candidate import Candidate
+from nas.profiling.energy import MeasuredEnergy, MeasuredNetwork, fit_energy
+from nas.profiling.results import PlannedItem, Results, Timing, candidate_of, pooled, steadiness
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 
-MEASURABLE: tuple[Precision, ...] = ("fp32", "int8")
-VISITS = 5  # to each block, in another random order each time, so that a slow minute of the machine hits them all alike
-NETWORK_VISITS = 3  # times as many to a network: few are measured, and each weighs more than a block
-RUNS_PER_VISIT = 10
-NETWORKS = 12  # whole networks that calibrate the sum of blocks
-HELD_OUT = 10  # further networks, which only check it
-
-Progress = Callable[[int, int, float], None]  # visits done, visits in all, seconds left
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing to measure: a block on its own, or all blocks of a network."""
-
-    name: str
-    blocks: tuple[Block, ...]
-    precision: Precision
-    whole: bool
+LARGEST_SWING = 3.0  # of the reference, 90th percentile over 10th: beyond it runs side by side are not alike either
+LARGEST_DRIFT = 0.05  # between the halves of the visits, after the correction
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceProfile:
-    """What was measured of a space: times of blocks, the lines through whole networks, and the networks held out."""
+    """What was measured of a space: costs of blocks, the lines through whole networks, and the networks held out."""
 
     blocks: tuple[BlockTime, ...]
     calibration: Mapping[Precision, Line]
     validation: tuple[Validation, ...]
     errors: tuple[HeldOutError, ...]
-    runtime: str
-    threads: int
+    energy_calibration: Mapping[Precision, EnergyLine] = field(default_factory=dict)
+    rates: Rates | None = None  # where energy was fitted to whole networks
+    energy: str | None = None  # what it is, in words
+    adapted_from: tuple[str, ...] = ()
+
+
+def require_steady(results: Results) -> None:
+    """Raises UserError where the machine's speed varied so much that the reference cannot correct it."""
+    found = steadiness(results)
+    advice = "measure it again with nothing else running, or accept it with --noisy"
+    if found.swing > LARGEST_SWING:
+        raise UserError(
+            f"the machine's speed varied {found.swing:.1f}-fold while it was measured, at most {LARGEST_SWING:g}-fold "
+            f"can be corrected: {advice}"
+        )
+    if found.drift is not None and found.drift > LARGEST_DRIFT:
+        raise UserError(
+            f"whole networks took {100 * found.drift:.1f}% more or less in the second half of the measurement than in "
+            f"the first, at most {100 * LARGEST_DRIFT:g}% is accepted: {advice}"
+        )
+
+
+def measured_networks(results: Results, space: SearchSpace) -> dict[str, Network]:
+    """The whole networks among the results, by their id. Raises UserError for one that is none of the space."""
+    return {
+        item.id: space.network(space.decode(space.encode(candidate_of(item))))
+        for item in results.items_of("calibrate", "check")
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is measured for a profile. `calibrating` networks fit the lines, the `held_out` ones check them."""
+class _Measured:
+    """Whole networks of one precision, those that calibrate first: `known` of them."""
 
-    items: tuple[Item, ...]
-    calibrating: Mapping[str, Network]
-    held_out: Mapping[str, Network]
-
-    @property
-    def reference(self) -> Item:
-        """The block that every visit is compared with: the one with the middle number of MACs."""
-        blocks = [item for item in self.items if not item.whole]
-        return sorted(blocks, key=lambda item: sum(layer.macs for layer in item.blocks[0].layers))[len(blocks) // 2]
-
-    def visits(self, rng: np.random.Generator) -> list[tuple[int, Item]]:
-        """Every item with the numbers of its visits: round by round, each round in a random order."""
-        found: list[tuple[int, Item]] = []
-        for turn in range(VISITS):
-            once = [(turn, item) for item in self.items if not item.whole]
-            often = [
-                (turn * NETWORK_VISITS + k, item) for item in self.items if item.whole for k in range(NETWORK_VISITS)
-            ]
-            found += [(once + often)[i] for i in rng.permutation(len(once) + len(often))]
-        return found
-
-    @property
-    def seconds(self) -> float:
-        """About how long it takes, for a first word to the user: known better once it runs."""
-        quantising = sum(0.1 * len(item.blocks) for item in self.items if item.precision == "int8")
-        visits = VISITS * np.array([NETWORK_VISITS if item.whole else 1 for item in self.items])
-        layers = np.array([sum(len(block.layers) for block in item.blocks) for item in self.items])
-        macs = np.array([sum(layer.macs for block in item.blocks for layer in block.layers) for item in self.items])
-        inference = macs / 2e10 + layers * 1e-5  # 20 MACs a nanosecond, 10 microseconds a layer: one core of a laptop
-        return float(quantising + visits @ (layers * 1e-3 + (RUNS_PER_VISIT + 6) * inference))
+    items: Sequence[PlannedItem]
+    networks: Sequence[Network]
+    known: int
 
 
-def make_plan(
-    space: SearchSpace, precisions: Sequence[Precision], resolution: int | None = None, seed: int = 0,
-    networks: int = NETWORKS, held_out: int = HELD_OUT,
-) -> Plan:  # fmt: skip
-    """The blocks of the space, at one resolution if given, and distinct random networks of it.
+def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> SpaceProfile:
+    """Puts sums of blocks on a line through the calibrating networks, and predicts the others.
 
-    Raises UserError for a precision that ONNX Runtime does not run on a CPU, or a resolution the space lacks.
+    Energy likewise where the meter resolves single blocks, else by rates fitted to the whole networks. Raises UserError
+    when something of the plan was not measured, or the space is not the one that was planned.
     """
-    if odd := [p for p in precisions if p not in MEASURABLE]:
-        raise UserError(f"precisions measured on a CPU are {', '.join(MEASURABLE)}; {odd[0]} is not among them")
-    if not precisions:
-        raise UserError(f"name at least one precision to measure: {', '.join(MEASURABLE)}")
-    options = next((choice.options for choice in space.choices if choice.name == "resolution"), ())
-    if resolution is not None and options and resolution not in options:
-        raise UserError(
-            f"{space.name} has the resolutions {', '.join(map(str, options))}; {resolution} is none of them"
-        )
-    fixed = resolution if options else None
-    blocks = {block.key: block for block in all_blocks(space, resolution=fixed)}
-    sampled = _sample(space, networks + held_out, fixed, seed)
-    items = [Item(key, (block,), p, False) for key, block in blocks.items() for p in precisions]
-    items += [Item(name, network.blocks, p, True) for name, network in sampled.items() for p in precisions]
-    names = list(sampled)
-    calibrating = names[: max(2, len(names) * networks // (networks + held_out))]
-    return Plan(
-        tuple(items),
-        {name: sampled[name] for name in calibrating},
-        {name: sampled[name] for name in names if name not in calibrating},
-    )
-
-
-def _sample(space: SearchSpace, n: int, resolution: int | None, seed: int) -> dict[str, Network]:
-    """Up to n distinct networks; a small space has fewer."""
-    rng = np.random.default_rng(seed)
-    found: dict[Network, str] = {}
-    for _ in range(50 * n):
-        values = space.sample(rng).as_dict()
-        if resolution is not None:
-            values["resolution"] = resolution
-        candidate = space.canonical(Candidate.of(values))
-        network = space.network(candidate)
-        if len(found) < n and network.blocks:
-            found.setdefault(network, f"{space.name}-{candidate.digest}")
-    if len(found) < 4:
-        raise UserError(
-            f"{space.name} has too few networks to calibrate a profile: {len(found)}, at least 4 are needed"
-        )
-    return {name: network for network, name in found.items()}
-
-
-def measure(plan: Plan, folder: Path, threads: int, seed: int = 0, progress: Progress | None = None) -> SpaceProfile:
-    """Carries out the plan; what folder/measurements.csv already has is not measured again.
-
-    Each block is visited VISITS times, each network NETWORK_VISITS times as often, for RUNS_PER_VISIT runs in turn
-    with a reference block; every visit makes a new session and warms it up. May be interrupted at any time and called
-    again. Raises UserError if the file belongs to another setting.
-    """
-    path = folder / "measurements.csv"
-    name = runtime()
-    done = read_measurements(path, name, threads)
-    known = {(m.name, m.precision, m.visit) for m in done}
-    visits = plan.visits(np.random.default_rng(seed))
-    left = [(visit, item) for visit, item in visits if (item.name, item.precision, visit) not in known]
-    reference = prepare(block_graph(plan.reference.blocks).SerializeToString(), threads, seed)
-    start = monotonic()
-    with TemporaryDirectory() as models:
-        for position, (visit, item) in enumerate(left):
-            found = compare(prepare(_model(item, Path(models)), threads, seed), reference, RUNS_PER_VISIT)
-            m = Measurement(
-                item.name, item.precision, visit, name, threads,
-                found.timing.median_ms, found.timing.p90_ms, found.relative, found.reference_ms, found.timing.runs,
-            )  # fmt: skip
-            done.append(append_measurement(path, m))
-            if progress:
-                remaining = (monotonic() - start) / (position + 1) * (len(left) - position - 1)
-                progress(len(visits) - len(left) + position + 1, len(visits), remaining)
-    return _profile(plan, pooled(done), name, threads)
-
-
-def _model(item: Item, cache: Path) -> bytes:
-    """The item as a serialised model. Quantising takes longer than measuring, so int8 models are kept for a while."""
-    if item.precision == "fp32":
-        return bytes(block_graph(item.blocks).SerializeToString())
-    path = cache / f"{item.name}.onnx"
-    if not path.exists():
-        model = quantized(block_graph(item.blocks))
-        path.write_bytes((model if item.whole else within_network(model)).SerializeToString())
-    return path.read_bytes()
-
-
-def measure_network(network: Network, precision: Precision, threads: int, runs: int = 50) -> Timing:
-    """One whole network as it is deployed: float32 image in, float32 scores out."""
-    if precision not in MEASURABLE:
-        raise UserError(f"precisions measured on a CPU are {', '.join(MEASURABLE)}; {precision} is not among them")
-    model = block_graph(network.blocks)
-    return time_model((quantized(model) if precision == "int8" else model).SerializeToString(), threads, runs)
-
-
-def _profile(plan: Plan, times: Mapping[tuple[str, Precision], Timing], name: str, threads: int) -> SpaceProfile:
-    blocks = tuple(
-        BlockTime(item.name, item.precision, t.median_ms, t.p90_ms, t.runs, None)
-        for item in plan.items
-        if not item.whole and (t := times[item.name, item.precision])
-    )
-    calibration: dict[Precision, Line] = {}
+    space, times = results.space(), pooled(results)
+    networks = measured_networks(results, space)
+    blocks = results.items_of("block")
+    by_block = energy is not None and bool(blocks) and not energy.unresolved([item.id for item in blocks])
+    lines: dict[Precision, Line] = {}
+    energy_lines: dict[Precision, EnergyLine] = {}
     rows: list[Validation] = []
     errors: list[HeldOutError] = []
-    for precision in dict.fromkeys(item.precision for item in plan.items):
-
-        def total(network: Network, p: Precision = precision) -> float:
-            return sum(times[block.key, p].median_ms for block in network.blocks)
-
-        measured = {n: times[n, precision].median_ms for n in (*plan.calibrating, *plan.held_out)}
-        line = fit_line([total(n) for n in plan.calibrating.values()], [measured[n] for n in plan.calibrating])
-        calibration[precision] = line
-        known = [measured[n] for n in plan.calibrating]
-        by_macs = fit_line([float(network.macs) for network in plan.calibrating.values()], known)
-        wanted = np.array([measured[n] for n in plan.held_out])
-        held_out = list(plan.held_out.values())
-        ours = np.array([line.slope * total(network) + line.offset_ms for network in held_out])
-        macs = np.array([by_macs.slope * network.macs + by_macs.offset_ms for network in held_out])
-        figures = [
-            _error(ours, wanted),
-            0.0,
-            _rank(ours, wanted),
-            _error(np.median(known), wanted),
-            _error(macs, wanted),
-        ]
-        errors.append(HeldOutError(precision, "latency", "held-out", len(held_out), *figures))
+    for precision in results.precisions:
+        found = _of_precision(results, networks, precision)
+        table = {item.name: times[item.id].median_ms for item in blocks if item.precision == precision}
+        measured = np.array([times[item.id].median_ms for item in found.items])
+        line, ms, error = _calibrated(found, table, measured, precision, "latency")
+        lines[precision] = Line(slope=line[0], offset_ms=line[2], per_block_ms=line[1])
+        errors += error
+        measured_mj, mj = np.full(len(measured), np.nan), np.full(len(measured), np.nan)
+        if energy is not None and by_block:
+            table = {item.name: energy.items[item.id].mj for item in blocks if item.precision == precision}
+            measured_mj = np.array([energy.items[item.id].mj for item in found.items])
+            line, mj, error = _calibrated(found, table, measured_mj, precision, "energy")
+            energy_lines[precision] = EnergyLine(slope=line[0], offset_mj=line[2], per_block_mj=line[1])
+            errors += error
         rows += [
-            Validation(n, precision, "held-out", float(w), float(p))
-            for n, w, p in zip(plan.held_out, wanted, ours, strict=True)
+            Validation(item.name, precision, "held-out", *(None if np.isnan(x) else float(x) for x in figures))  # type: ignore[arg-type]
+            for item, *figures in list(zip(found.items, measured, ms, measured_mj, mj, strict=True))[found.known :]
         ]
-    return SpaceProfile(blocks, calibration, tuple(rows), tuple(errors), name, threads)
+    fitted = None if energy is None or by_block else _fitted_energy(results, networks, times, energy)
+    if fitted:
+        rows += fitted.validation
+        errors += [error for error in fitted.errors if error.quantity == "energy"]
+    return SpaceProfile(
+        tuple(_block_cost(item, times[item.id], energy if by_block else None) for item in blocks),
+        lines,
+        tuple(rows),
+        tuple(errors),
+        energy_lines,
+        fitted.rates if fitted else None,
+        energy.definition(idle=True, fitted_to=0 if by_block else len(networks)) if energy else None,
+    )
 
 
-def _error(predicted: np.ndarray | np.floating[Any], measured: np.ndarray) -> float:
-    """Mean absolute error as a fraction of the measured times."""
-    return float(np.mean(np.abs(predicted / measured - 1)))
+def _block_cost(item: PlannedItem, time: Timing, energy: MeasuredEnergy | None) -> BlockTime:
+    mj = energy.items[item.id].mj if energy else None
+    return BlockTime(item.name, item.precision, time.median_ms, time.p90_ms, time.runs, mj, time.p99_ms)
 
 
-def _rank(predicted: np.ndarray, measured: np.ndarray) -> float:
+def _of_precision(results: Results, networks: Mapping[str, Network], precision: Precision) -> _Measured:
+    known, held_out = (
+        [item for item in results.items_of(kind) if item.precision == precision] for kind in ("calibrate", "check")
+    )
+    if len(known) < 2:
+        raise UserError(f"results: {precision} has {len(known)} calibrating networks measured; at least 2 are needed")
+    return _Measured([*known, *held_out], [networks[item.id] for item in [*known, *held_out]], len(known))
+
+
+def _calibrated(
+    found: _Measured, table: Mapping[str, float], measured: np.ndarray, precision: Precision, quantity: Quantity
+) -> tuple[tuple[float, float, float], np.ndarray, list[HeldOutError]]:
+    """The line (slope, per block, offset) to whole networks, what it gives for all (n,), and its error."""
+    if lacking := next((b.key for network in found.networks for b in network.blocks if b.key not in table), None):
+        raise UserError(f"results: the block {lacking} was not measured in {precision}, but networks have it")
+    sums = np.array([sum(table[block.key] for block in network.blocks) for network in found.networks])
+    blocks = np.array([len(network.blocks) for network in found.networks], dtype=float)
+    line = fit_line(sums[: found.known], blocks[: found.known], measured[: found.known])
+    ours = _terms(sums, blocks) @ line
+    macs = np.array([network.macs for network in found.networks], dtype=float)
+    held_out = len(measured) > found.known
+    error = [_error(precision, quantity, ours, measured, macs, found.known)] if held_out else []
+    return (float(line[0]), float(line[1]), float(line[2])), ours, error
+
+
+def _fitted_energy(
+    results: Results, networks: Mapping[str, Network], times: Mapping[str, Timing], energy: MeasuredEnergy
+) -> FittedProfile:
+    return fit_energy(
+        [
+            MeasuredNetwork(i.name, networks[i.id], i.precision, times[i.id].median_ms, energy.items[i.id].mj)
+            for i in results.items_of("calibrate", "check")
+            if i.id in energy.items
+        ]
+    )
+
+
+def _error(
+    precision: Precision, quantity: Quantity, ours: np.ndarray, measured: np.ndarray, macs: np.ndarray, known: int
+) -> HeldOutError:
+    """The error of `ours` on the networks after the first `known`; all (n,)."""
     from scipy.stats import spearmanr
 
-    return float(spearmanr(predicted, measured).statistic)
+    wanted = measured[known:]
+    line = fit_line(macs[:known], np.zeros(known), measured[:known])
+
+    def off(predicted: np.ndarray | float) -> float:
+        return float(np.mean(np.abs(predicted / wanted - 1)))
+
+    rank = float(spearmanr(ours[known:], wanted).statistic)
+    constant = off(float(np.median(measured[:known])))
+    return HeldOutError(
+        precision, quantity, "held-out", len(wanted), off(ours[known:]), 0.0, rank, constant,
+        off(_terms(macs[known:], np.zeros(len(wanted))) @ line),
+    )  # fmt: skip
 
 
-def fit_line(sums_ms: Sequence[float], measured_ms: Sequence[float]) -> Line:
-    """The straight line from the sums of block times to whole networks with the least relative errors, squared.
+def fit_line(sums: np.ndarray, blocks: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Slope, cost per block and offset, (3,), from sums of block costs and numbers of blocks to whole networks, (n,).
 
-    A line through the origin where networks so alike were measured that no other says more.
+    Relative least squares. Of the forms with and without the latter two, the one that predicts each network best from
+    the others: a space whose networks are alike in size or in depth does not tell them apart.
     """
-    x, y = np.array(sums_ms), np.array(measured_ms)
-    if np.ptp(x) > 0.05 * x.mean():
-        slope, offset = np.polyfit(x, y, 1, w=1 / y)
-        if slope > 0 and np.all(slope * x + offset > 0):
-            return Line(slope=float(slope), offset_ms=float(offset))
-    return Line(slope=float(np.mean(y / x)), offset_ms=0.0)
+    terms, best, least = _terms(sums, blocks), np.zeros(3), np.inf
+    for used in ([0], [0, 2], [0, 1], [0, 1, 2]):
+        if len(measured) <= len(used):
+            break
+        system = terms[:, used] / measured[:, None]
+        if np.linalg.matrix_rank(system / np.abs(system).max(axis=0).clip(1e-300), tol=1e-3) < len(used):
+            continue
+        line = np.zeros(3)
+        line[used] = np.linalg.lstsq(system, np.ones(len(measured)), rcond=None)[0]
+        hat = np.einsum("ij,ji->i", system, np.linalg.pinv(system))  # what each network weighs in its own prediction
+        error = float(np.sum(np.square((1 - terms @ line / measured) / np.maximum(1 - hat, 1e-9))))
+        if line[0] > 0 and (terms @ line > 0).all() and error < 0.98 * least:
+            best, least = line, error
+    return best
+
+
+def _terms(sums: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    return np.stack([sums, blocks, np.ones(len(sums))], axis=1)

@@ -28,7 +28,7 @@ class Candidate:
         """Raises UserError when `text` is not a JSON object of names and plain values."""
         try:
             mapping = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
             raise UserError(f"a candidate must be a JSON object of choices; {error}: {text[:60]!r}") from None
         if not isinstance(mapping, dict) or not all(isinstance(v, str | int | float) for v in mapping.values()):
             raise UserError(f"a candidate must be a JSON object of choices and plain values; came {text[:60]!r}")

@@ -9,12 +9,18 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.errors import UserError
+from nas.space.plain_file import MB, has_tricks, read_text
+
+MOST_BYTES = MB // 4
+LONGEST = 10_000  # characters of a text
+DOTS = 200  # in one line: tomllib takes minutes over a key of ten thousand parts
+SHOWN = 80  # characters of a wrong value that its error shows
 
 
 class Table(BaseModel):
     """A table of a TOML file: unknown keys are errors, types are not converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 T = TypeVar("T", bound=Table)
@@ -22,21 +28,46 @@ T = TypeVar("T", bound=Table)
 
 def read_toml(path: Path, table: type[T]) -> T:
     """Reads and checks a TOML file. Raises UserError naming the file and the key."""
+    text = read_text(path, MOST_BYTES, "TOML")
+    if any(line.count(".") > DOTS for line in text.splitlines()):
+        raise UserError(f"{path}: not a readable TOML file: a line must have at most {DOTS} dots")
     try:
-        return table.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not a readable TOML file: {error}") from None
+        found = tomllib.loads(text)
+        _check_texts(found, path)
+    except RecursionError:
+        raise UserError(f"{path}: not a readable TOML file: tables or lists too deep in each other") from None
+    except ValueError as error:  # TOMLDecodeError is one; so is a whole number of more than 4,300 digits
+        raise UserError(f"{path}: not a readable TOML file: {str(error)[:200]}") from None
+    try:
+        return table.model_validate(found)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}") from None
+
+
+def _check_texts(value: object, path: Path) -> None:
+    """Raises UserError for a key or text that is too long, or that a terminal would act on: TOML can write any."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_texts(key, path)
+            _check_texts(inner, path)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_texts(inner, path)
+    elif isinstance(value, str) and (len(value) > LONGEST or has_tricks(value)):
+        raise UserError(
+            f"{path}: a text must have no control characters and at most {LONGEST:,} characters; "
+            f"came {len(value):,}: {value[:SHOWN]!r}"
+        )
 
 
 def _first_problem(error: ValidationError) -> str:
     """The first problem that pydantic found, as 'key: what must hold, came value', in one line."""
     problems = error.errors(include_url=False)
     problem = max(problems, key=lambda p: (sum(isinstance(x, int) for x in p["loc"]), p["type"] == "too_short"))
-    key = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part)) or "the file"
+    key = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part))[:SHOWN] or "the file"
     more = len({p["loc"][:2] for p in problems}) - 1
     came = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f", came {problem['input']!r}"
+    came = came if len(came) <= SHOWN else came[:SHOWN] + "..."
     message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "unknown key")
     return f"{key}: {message}{came}" + (f" (and {more} more)" if more else "")
 

@@ -107,7 +107,7 @@ CASES = {
     "profile-no-folder": (f"{PRICE} profiles/gone", "profiles/gone: there is no such folder"),
     # a profile of this machine
     "profile-space": ("profile --space tinny --out new", r"unknown search space 'tinny'; did you mean 'tiny'"),
-    "profile-precision": ("profile --precision fp16 --out new", "fp16 is not among them"),
+    "profile-precision": ("profile --precision fp64 --out new", "fp64"),
     "profile-no-precision-named": ("profile --precision , --out new", "--precision must name one of"),
     "profile-resolution": ("profile --resolution 33 --out new", "tiny has the resolutions .*; 33 is none of them"),
     "profile-threads": ("profile --threads 0 --out new", "--threads"),

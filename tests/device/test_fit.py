@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nas.device.counts import COUNTS, INDEX, network_counts
-from nas.device.fit import FittedProfile, fit_profile, fit_profile_data, fit_rates
-from nas.device.mlperf import Run, architecture
+from nas.device.fit import FittedProfile, fit_profile, fit_rates
+from nas.device.mlperf import Run, architecture, read_mlperf
 from nas.errors import UserError
 from nas.space.network import Network
 from nas.space.reference import reference_network
@@ -105,7 +105,7 @@ def test_the_same_runs_give_the_same_fit() -> None:
 @lru_cache(maxsize=1)
 def raspberry_pi() -> FittedProfile:
     path = shared_data("mlperf_inference_edge/singlestream_latency_energy_mobile.csv")
-    return fit_profile_data(path, "rpi4-tflite-v2.7.1-ruy")
+    return fit_profile(read_mlperf(path, "rpi4-tflite-v2.7.1-ruy"))
 
 
 @pytest.mark.parametrize(

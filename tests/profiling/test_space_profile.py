@@ -1,170 +1,165 @@
-"""Measuring on this machine, for real but little: no time is expected in milliseconds, only what must hold anywhere."""
+"""From what was measured to a profile: recorded results, and others made by hand with a known answer."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nas.device.cost import predict
+from nas.device.profile import read_profile
 from nas.errors import UserError
-from nas.profiling import space_profile
-from nas.profiling.block_graph import block_graph
-from nas.profiling.measurements import Measurement, append_measurement, pooled, read_measurements
-from nas.profiling.space_profile import Plan, fit_line, make_plan, measure, measure_network
-from nas.profiling.timing import runtime, time_model
-from nas.space.block import Block
-from nas.space.network import Network
-from nas.space.search_space import SearchSpace, load_space
+from nas.profiling.build import build_profile, compared
+from nas.profiling.results import Results, candidate_of, read_results
+from nas.profiling.space_profile import fit_line, require_steady, space_profile
 
-ROW = Measurement("conv-3x8x8", "fp32", 0, runtime(), 1, 0.5, 0.75, 2.0, 0.25, 10)
+RECORDED = Path(__file__).parent / "recorded/results.json"
 
 
-@pytest.fixture
-def space() -> SearchSpace:
-    return load_space("tiny")
+def content() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RECORDED.read_text())
+    return found
 
 
-@pytest.fixture
-def plan(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """Four networks, and the blocks in them."""
-    monkeypatch.setattr(space_profile, "VISITS", 2)
-    monkeypatch.setattr(space_profile, "RUNS_PER_VISIT", 3)
-    plan = make_plan(space, ("fp32", "int8"), networks=2, held_out=2)
-    used = {b.key for n in (*plan.calibrating.values(), *plan.held_out.values()) for b in n.blocks}
-    return replace(plan, items=tuple(item for item in plan.items if item.whole or item.name in used))
+def exact(energy: bool = False, of: str = "") -> Results:
+    """Results in which a network takes 1 ms and twice the sum of its blocks, each k microseconds for the k-th; energy
+    likewise, 3 mJ for each ms, at 2 W idle, of items whose id begins with `of`.
+    """
+    found = content()
+    rows = found["plan"]["items"]
+    space = Results.model_validate(found).space()
+    ms = {row["name"]: 0.001 * (k + 1) for k, row in enumerate(rows) if row["kind"] == "block"}
+    times = {}
+    for row in rows[1:]:
+        if row["kind"] == "block":
+            times[row["id"]] = ms[row["name"]]
+        else:
+            candidate = candidate_of(Results.model_validate(found).plan.items[rows.index(row)])
+            times[row["id"]] = 1 + 2 * sum(ms[b.key] for b in space.network(candidate).blocks)
+    visit = {"at": 1.0, "runs": 10, "reference_ms": 1.0}
+    found["items"] = {
+        name: [visit | {"median_ms": t, "p90_ms": 1.1 * t, "p99_ms": 1.2 * t, "relative": t}] * 4
+        for name, t in times.items()
+    }
+    if energy:
+        start = 1000.0
+        windows = []
+        for name, t in times.items():
+            if name.startswith(of):
+                runs = round(3000 / t)
+                windows.append({"id": name, "start": start, "end": start + 3, "runs": runs, "joules": 0.003 * t * runs})
+                start += 4
+        idle = [{"start": start + 4 * k, "end": start + 4 * k + 3, "joules": 6.0} for k in range(4)]
+        found["energy"] = {"meter": "rapl", "includes": "package", "idle": idle, "windows": windows, "pattern": []}
+    return Results.model_validate(found)
 
 
-def test_a_larger_block_takes_longer() -> None:
-    small, large = (Block("conv", (16, n, n), (16, n, n), 3, 1, activation="relu") for n in (16, 64))
-    times = [time_model(block_graph([block]).SerializeToString(), 1, 30) for block in (small, large)]
-    assert times[0].runs == 30
-    assert 0 < times[0].median_ms <= times[0].p90_ms
-    assert times[0].median_ms < times[1].median_ms
+def test_recorded_results_make_a_profile_that_predicts_what_was_held_out(tmp_path: Path) -> None:
+    results = read_results(RECORDED)
+    built = build_profile(results, tmp_path / "board", "nas profile build results.json --name board", noisy=True)
+    profile = read_profile(tmp_path / "board")
+    assert profile.precisions == ("fp32", "int8") and not profile.has_energy
+    assert len(profile.lookup_table) == 36 and all(t.median_ms <= (t.p99_ms or 0) for t in profile.lookup_table)
+    assert built.agreement is None and profile.about.noise and "-fold" in profile.about.noise
+    for error in profile.errors:  # of a busy machine, with less than half of its visits kept
+        assert error.networks == 10 and error.mean < 0.08 and error.mean < error.constant
+    space = results.space()
+    for item in results.items_of("check")[:3]:
+        row = next(v for v in profile.validation if (v.network, v.precision) == (item.name, item.precision))
+        found = predict(profile, space.network(candidate_of(item)), item.precision)
+        assert found.basis == "measured" and found.latency_ms == pytest.approx(row.predicted_ms, rel=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_network_is_measured_as_it_is_deployed(precision: str) -> None:
-    network = Network((Block("conv", (3, 16, 16), (8, 8, 8), 3, 2), Block("pool_linear", (8, 8, 8), (10, 1, 1))))
-    timing = measure_network(network, precision, threads=1, runs=5)  # type: ignore[arg-type]
-    assert timing.runs == 5 and 0 < timing.median_ms <= timing.p90_ms
+def test_an_exact_line_is_found_and_predicts_exactly() -> None:
+    found = space_profile(exact())
+    for precision in ("fp32", "int8"):
+        line = found.calibration[precision]
+        assert (line.slope, line.offset_ms) == pytest.approx((2, 1))
+    assert all(row.predicted_ms == pytest.approx(row.measured_ms) for row in found.validation)
+    assert [error.mean for error in found.errors] == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_a_plan_has_every_block_in_every_precision_and_no_network_twice(space: SearchSpace) -> None:
-    plan = make_plan(space, ("fp32", "int8"))
-    assert not plan.calibrating.keys() & plan.held_out.keys()
-    assert not set(plan.calibrating.values()) & set(plan.held_out.values())
-    names = {(item.name, item.precision) for item in plan.items}
-    assert len(names) == len(plan.items)
-    for network in (*plan.calibrating.values(), *plan.held_out.values()):
-        assert all((block.key, p) in names for block in network.blocks for p in ("fp32", "int8"))
-    assert make_plan(space, ("fp32", "int8")) == plan
-    assert make_plan(space, ("fp32", "int8"), seed=1).held_out.keys() != plan.held_out.keys()
-    assert plan.seconds > make_plan(space, ("fp32",)).seconds > 0
+def test_energy_of_blocks_goes_on_a_line_of_its_own(tmp_path: Path) -> None:
+    build_profile(exact(energy=True), tmp_path / "board", "test", noisy=True)
+    profile = read_profile(tmp_path / "board")
+    assert profile.about.idle_w == pytest.approx(2) and "idle" in (profile.about.energy or "")
+    line = profile.about.energy_calibration["fp32"]
+    assert (line.slope, line.offset_mj) == pytest.approx((2, 3), rel=0.05)  # whole numbers of runs in a window
+    rows = [row for row in profile.validation if row.split == "held-out"]
+    assert rows and all(row.predicted_mj == pytest.approx(row.measured_mj, rel=0.03) for row in rows)
+    results = exact()
+    item = results.items_of("check")[0]
+    found = predict(profile, results.space().network(candidate_of(item)), "fp32")
+    assert found.energy_mj == pytest.approx(3 * found.latency_ms, rel=0.05)
 
 
-def test_a_plan_for_one_resolution_has_only_its_blocks() -> None:
-    plan = make_plan(load_space("mobilenet-v3"), ("fp32",), resolution=160)
-    assert {item.blocks[0].in_shape for item in plan.items if item.whole} == {(3, 160, 160)}
-    assert all(max(item.blocks[0].in_shape[1:]) <= 160 for item in plan.items)
-    with pytest.raises(UserError, match="resolutions"):
-        make_plan(load_space("mobilenet-v3"), ("fp32",), resolution=161)
+def test_energy_of_whole_networks_alone_is_fitted_and_times_stay_measured(tmp_path: Path) -> None:
+    build_profile(exact(energy=True, of="n"), tmp_path / "board", "test", noisy=True)
+    profile = read_profile(tmp_path / "board")
+    assert profile.rates is not None and not profile.about.energy_calibration
+    assert "fitted to 44 whole networks" in (profile.about.energy or "")
+    results = exact()
+    item = results.items_of("check")[0]
+    found = predict(profile, results.space().network(candidate_of(item)), "fp32")
+    assert found.basis == "measured"
+    assert found.energy_mj == pytest.approx(3 * found.latency_ms, rel=0.2)
+    assert {error.quantity for error in profile.errors} == {"latency", "energy"}
 
 
-@pytest.mark.parametrize("precisions", [("fp16",), ()])
-def test_precisions_that_cannot_be_measured_are_refused(space: SearchSpace, precisions: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match="fp32, int8"):
-        make_plan(space, precisions)  # type: ignore[arg-type]
+def test_a_machine_that_was_too_uneven_is_refused() -> None:
+    uneven = content()
+    for visits in uneven["items"].values():
+        for i, visit in enumerate(visits):
+            visit["reference_ms"] *= 1 + 5 * (i % 2)
+    with pytest.raises(UserError, match=r"-fold.*--noisy"):
+        require_steady(Results.model_validate(uneven))
+    drifting = exact().model_dump()
+    for visits in drifting["items"].values():
+        visits += [visit | {"at": 9.0, "relative": 1.2 * visit["relative"]} for visit in visits]
+    with pytest.raises(UserError, match=r"20\.0% more or less"):
+        require_steady(Results.model_validate(drifting))
 
 
-def test_a_profile_has_all_that_was_planned_and_an_interrupted_one_goes_on(plan: Plan, tmp_path: Path) -> None:
-    whole = sum(item.whole for item in plan.items)
-    assert whole == 2 * 4
-    total = 2 * (len(plan.items) - whole) + 6 * whole
-
-    def stop(done: int, of: int, seconds: float) -> None:
-        assert of == total and seconds >= 0
-        if done == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        measure(plan, tmp_path, threads=1, progress=stop)
-    path = tmp_path / "measurements.csv"
-    before = path.read_text()
-    assert before.count("\n") == 1 + 5
-
-    steps: list[int] = []
-    profile = measure(plan, tmp_path, threads=1, progress=lambda done, of, s: steps.append(done))
-    assert steps == list(range(6, total + 1))
-    assert path.read_text().startswith(before) and path.read_text().count("\n") == 1 + total
-    blocks = {(item.name, item.precision) for item in plan.items if not item.whole}
-    assert {(t.block, t.precision) for t in profile.blocks} == blocks
-    assert all(t.runs == 6 and t.median_ms > 0 for t in profile.blocks)
-    assert {row.network for row in profile.validation} == plan.held_out.keys()
-    assert len(profile.validation) == 2 * len(plan.held_out)
-    assert all(line.slope > 0 for line in profile.calibration.values())
-    for row in profile.validation:
-        times = {t.block: t.median_ms for t in profile.blocks if t.precision == row.precision}
-        line = profile.calibration[row.precision]
-        total_ms = sum(times[block.key] for block in plan.held_out[row.network].blocks)
-        assert row.predicted_ms == pytest.approx(line.slope * total_ms + line.offset_ms)
-
-    again: list[int] = []
-    assert measure(plan, tmp_path, threads=1, progress=lambda done, of, s: again.append(done)) == profile
-    assert again == []
+def test_what_was_not_measured_is_named() -> None:
+    lacking = content()
+    block = next(row for row in lacking["plan"]["items"] if row["kind"] == "block")
+    del lacking["items"][block["id"]]
+    with pytest.raises(UserError, match=block["name"]):
+        space_profile(Results.model_validate(lacking))
+    few = content()
+    few["items"] = {name: visits for name, visits in few["items"].items() if name.startswith("b")}
+    with pytest.raises(UserError, match="calibrating networks"):
+        space_profile(Results.model_validate(few))
 
 
-def test_measurements_survive_a_kill_in_the_middle_of_a_row(tmp_path: Path) -> None:
-    path = tmp_path / "measurements.csv"
-    append_measurement(path, ROW)
-    whole = path.read_text()
-    path.write_text(whole + "conv-3x16x16,fp32,0,ONN")
-    assert read_measurements(path, runtime(), 1) == [ROW]
-    assert path.read_text() == whole
+def test_a_second_measurement_is_compared_with_the_first(tmp_path: Path) -> None:
+    for _ in range(2):
+        built = build_profile(exact(), tmp_path / "board", "test", noisy=True)
+    assert built.agreement and built.agreement.startswith("agrees within 3%") and "20 whole" in built.agreement
+    rows = space_profile(exact()).validation
+    slower = tuple(type(r)(r.network, r.precision, r.split, 1.1 * r.measured_ms, r.predicted_ms) for r in rows)
+    assert "does NOT agree" in (compared(rows, slower) or "") and "10.0% on average" in (compared(rows, slower) or "")
 
 
-def test_visits_are_pooled_by_their_median() -> None:
-    rows = [replace(ROW, visit=i, relative=x) for i, x in enumerate((4.0, 36.0, 8.0))]
-    (timing,) = pooled(rows).values()
-    assert (timing.median_ms, timing.p90_ms, timing.runs) == (2.0, 3.0, 30)  # 8 times 0.25 ms; the 90th is 1.5 times it
-
-
-def test_a_visit_while_the_machine_was_slow_counts_like_any_other() -> None:
-    quick = [replace(ROW, visit=i) for i in range(2)]
-    slow = replace(ROW, name="mbconv-8x8x8", median_ms=3.0, p90_ms=4.5, relative=6.0, reference_ms=0.5)
-    times = pooled([*quick, slow])
-    assert times["conv-3x8x8", "fp32"].median_ms == 0.5
-    assert times["mbconv-8x8x8", "fp32"].median_ms == 1.5  # what 3 ms at half the speed are
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("trial,accuracy\n1,0.5\n", "no file of measurements"),
-        ("{header}\nconv,fp32,0,{runtime},2,0.5,0.7,2,0.25,10\n", "2 threads"),
-        ("{header}\nconv,fp32,0,Other 1.0,1,0.5,0.7,2,0.25,10\n", "Other 1.0"),
-        ("{header}\nconv,fp32,0,{runtime},1,-0.5,0.7,2,0.25,10\n", "median_ms"),
-        ("{header}\nconv,fp64,0,{runtime},1,0.5,0.7,2,0.25,10\n", "line 2"),
-        ("{header}\nconv,fp32,first,{runtime},1,0.5,0.7,2,0.25,10\n", "line 2"),
-        ("{header}\nconv,fp32\n", "line 2"),
-    ],
-)
-def test_foreign_measurements_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
-    header = "name,precision,visit,runtime,threads,median_ms,p90_ms,relative,reference_ms,runs"
-    path = tmp_path / "measurements.csv"
-    path.write_text(text.format(header=header, runtime=runtime()))
-    with pytest.raises(UserError, match=message) as caught:
-        read_measurements(path, runtime(), 1)
-    assert "\n" not in str(caught.value)
+def test_a_foreign_folder_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match=r"thesis\.tex"):
+        build_profile(exact(), tmp_path, "test", noisy=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_the_line_through_exact_networks_is_found() -> None:
-    line = fit_line([1.0, 2.0, 4.0], [2.5, 4.0, 7.0])
-    assert (line.slope, line.offset_ms) == pytest.approx((1.5, 1.0))
+    sums, blocks = np.array([1.0, 2.0, 4.0, 5.0, 7.0]), np.array([3.0, 5.0, 4.0, 6.0, 3.0])
+    assert fit_line(sums, blocks, 1.5 * sums + 1.0) == pytest.approx([1.5, 0, 1.0])
+    assert fit_line(sums, blocks, 1.5 * sums - 0.1 * blocks) == pytest.approx([1.5, -0.1, 0])
+    assert fit_line(sums, blocks, 1.5 * sums - 0.1 * blocks + 1) == pytest.approx([1.5, -0.1, 1])
 
 
-def test_networks_all_alike_give_a_line_through_the_origin() -> None:
-    line = fit_line([2.0, 2.01], [3.0, 2.9])
-    assert line.offset_ms == 0
-    assert line.slope == pytest.approx(np.mean([3.0 / 2.0, 2.9 / 2.01]))
+def test_networks_of_one_depth_have_no_cost_per_block_and_those_all_alike_a_line_through_the_origin() -> None:
+    sums = np.array([1.0, 2.0, 4.0, 5.0])
+    assert fit_line(sums, np.full(4, 7.0), 1.5 * sums + 1.0)[1] == 0
+    slope, per_block, offset = fit_line(np.array([2.0, 2.0001]), np.array([3.0, 3.0]), np.array([3.0, 2.9]))
+    assert (slope, per_block, offset) == pytest.approx((1.475, 0, 0), rel=0.01)

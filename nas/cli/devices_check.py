@@ -1,0 +1,190 @@
+"""nas devices validate and diff: a profile against measurements, and against another profile."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli.amounts import precisions, share
+from nas.cli.output import figure, percent, print_json, print_table, printable
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.device.check import Check
+    from nas.device.comparison import Ratios, SpaceRatios
+    from nas.device.profile import DeviceProfile
+    from nas.space.layer import Precision
+
+WORST = 5  # networks that are named
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def validate(
+    name: Annotated[str, typer.Argument(help="A profile's name or folder.")],
+    against: Annotated[Path, typer.Option(help="results.json, or a CSV: network,precision,latency_ms[,energy_mj].")],
+    platform: Annotated[str | None, typer.Option(help="The file is MLPerf's table: this platform's rows.")] = None,
+    precision: Annotated[str | None, typer.Option(help="These precisions alone, with commas between.")] = None,
+    keep_all: Annotated[bool, typer.Option("--all", help="Keep networks that calibrate a profile, too.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Compare a profile's predictions with measured whole networks.
+
+    A network of the CSV is what nas predict takes; with a column space, a candidate of it: JSON, or choice=value;...
+    What cannot be priced is named, and the exit status is then 1.
+
+    Example: nas devices validate raspberry-pi-4 --against measured.csv --picture pi.png
+    """
+    from nas.cli.measured import read_measured
+    from nas.device.check import check
+    from nas.device.picture import draw_validation
+    from nas.device.profile import load_device
+
+    profile, chosen = load_device(name), precisions(precision)
+    without_idle = profile.about.energy_without_idle
+    file = read_measured(against, platform, all_networks=keep_all, without_idle=without_idle)
+    networks = [n for n in file.networks if chosen is None or n.precision in chosen]
+    if not networks:
+        raise UserError(f"{against}: holds no network in {precision}")
+    found = check(profile, networks)
+    if picture and found.priced:
+        title = f"{profile.name} against {against.name}: {len(found.priced)} measurements"
+        draw_validation([p.row for p in found.priced], title, picture)
+    if as_json:
+        print_json({
+            "device": profile.name, "against": str(against), "notes": file.notes, "in_fit": found.in_fit,
+            "agreement": [{"precision": p, "quantity": q, **asdict(a)} for (p, q), a in found.agreement.items()],
+            "networks": [asdict(p.row) | {"basis": p.basis} for p in found.priced],
+            "unpriced": [asdict(u) for u in found.unpriced],
+        })  # fmt: skip
+    else:
+        for note in file.notes:
+            _say(note)
+        _print_check(profile, found)
+        if picture and found.priced:
+            print(f"picture: {picture}")
+    return int(bool(found.unpriced))
+
+
+def _print_check(profile: DeviceProfile, found: Check) -> None:
+    heads = ("", "n", "error", "<5%", "<10%", "Spearman", "Kendall", "ratio", "const.", "MACs")
+    rows: list[tuple[Any, ...]] = [
+        (f"{p} {'mJ' if q == 'energy' else 'ms'}", a.networks, percent(a.mean, 1 if a.mean < 1 else 0),
+         percent(a.within_5, 0), percent(a.within_10, 0), _plain(a.spearman), _plain(a.kendall), _plain(a.ratio),
+         percent(a.constant, 0), percent(a.macs, 0))
+        for (p, q), a in found.agreement.items()
+    ]  # fmt: skip
+    if rows:
+        print_table(heads, rows, right=heads[1:])
+        _say(
+            "error: mean absolute. ratio: median of measured / predicted. const., MACs: errors of two baselines, each "
+            "network predicted from all the others."
+        )
+    if any(quantity == "energy" for _, quantity in found.agreement):
+        _say(f"What was measured must mean the same energy: {profile.about.energy}")
+    if found.in_fit:
+        _say(
+            f"{found.in_fit} of {len(found.priced)} measurements are of networks that {profile.name} was fitted to: "
+            f"no held-out errors, which nas devices show {profile.name} has"
+        )
+    if extrapolated := sum(p.basis == "extrapolated" for p in found.priced):
+        print(f"{extrapolated} of {len(found.priced)} predictions are extrapolated")
+    worst = sorted(found.priced, key=lambda p: -abs(p.row.predicted_ms / p.row.measured_ms - 1))[:WORST]
+    rows = [
+        (p.row.network, p.row.precision, f"{figure(p.row.measured_ms)} ms", f"{figure(p.row.predicted_ms)} ms",
+         f"{100 * (p.row.predicted_ms / p.row.measured_ms - 1):+.1f}%")
+        for p in worst
+    ]  # fmt: skip
+    if rows:
+        print_table(("worst latency", "precision", "measured", "predicted", "error"), rows,
+                    right=("measured", "predicted", "error"))  # fmt: skip
+    if found.unpriced:
+        print(f"{profile.name} cannot price {len(found.unpriced)} of {len(found.priced) + len(found.unpriced)}:")
+        print_table(("network", "precision", "lacking"), [(u.network, u.precision, u.lacking) for u in found.unpriced])
+
+
+def diff(
+    first: Annotated[str, typer.Argument(help="A profile's name or folder.")],
+    second: Annotated[str, typer.Argument(help="Another one; ratios are its times over the first's.")],
+    within: Annotated[str, typer.Option(help="What agreement is: the mean difference over whole networks.")] = "3%",
+    space: Annotated[str | None, typer.Option(help="Predict random networks of this search space on both.")] = None,
+    networks: Annotated[int, typer.Option(min=4, max=100_000, help="How many of them.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Draws them.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare two profiles: what they say of themselves, their blocks, and measured whole networks.
+
+    Example: nas devices diff this-machine this-machine-again --space tiny
+    """
+    from nas.device.comparison import block_ratios, differences, network_ratios, space_ratios, verdict
+    from nas.device.profile import load_device
+    from nas.space.search_space import load_space
+
+    limit = share(within, "--within")
+    assert limit is not None  # it has a default
+    one, other = load_device(first), load_device(second)
+    blocks, whole = block_ratios(one, other), network_ratios(one, other)
+    predicted = space_ratios(one, other, load_space(space), networks, seed) if space else {}
+    agree, line = verdict(whole, limit, "measured whole networks")
+    priced = {p: s.ratios for p, s in predicted.items() if s.ratios}
+    predictions_agree, second_line = verdict(priced, limit, f"predicted networks of {space}")
+    said = differences(one, other)
+    if as_json:
+        print_json({
+            "first": one.name, "second": other.name, "agree": agree, "verdict": line,
+            "predictions_agree": predictions_agree,
+            "differences": [{"key": k, "first": x, "second": y} for k, x, y in said],
+            "blocks": {p: asdict(r) for p, r in blocks.items()}, "networks": {p: asdict(r) for p, r in whole.items()},
+            "predicted": {p: asdict(r) for p, r in predicted.items()},
+        })  # fmt: skip
+        return
+    if said:
+        print_table(("", one.name, other.name), said)
+    else:
+        print("Both profiles say the same of themselves.")
+    _print_ratios("block", blocks, f"{other.name} / {one.name}")
+    _print_ratios("measured whole network", whole, f"{other.name} / {one.name}")
+    if space:
+        _print_predicted(predicted, space, f"{other.name} / {one.name}")
+        print(second_line)
+    print(line)
+
+
+def _print_ratios(what: str, found: Mapping[Precision, Ratios], ratio: str) -> None:
+    if not found:
+        print(f"No {what} in common.")
+        return
+    heads = (f"{what}s", "n", "median", "central 90%", "mean off")
+    print_table(heads, [_ratio_row(p, r) for p, r in found.items()], right=heads[1:])
+    largest = [(f"{p} {name}", _plain(x)) for p, r in found.items() for name, x in r.largest[:3]]
+    print_table((f"{what}s that differ most", ratio), largest, right=(ratio,))
+
+
+def _print_predicted(found: Mapping[Precision, SpaceRatios], space: str, ratio: str) -> None:
+    if not found:
+        print(f"{space} has no precision that both profiles have.")
+        return
+    heads = ("predicted", "n", "median", "central 90%", "mean off", "Spearman", "no price")
+    rows: list[tuple[Any, ...]] = [
+        (*(_ratio_row(p, s.ratios) if s.ratios else (p, 0, "-", "-", "-")), _plain(s.spearman), s.unpriced)
+        for p, s in found.items()
+    ]
+    print_table(heads, rows, right=heads[1:])
+    print(f"Random networks of {space}, priced on both, {ratio}; no price: drawn and passed over.")
+
+
+def _ratio_row(precision: Precision, r: Ratios) -> tuple[Any, ...]:
+    return precision, r.n, _plain(r.median), f"{_plain(r.low)} to {_plain(r.high)}", percent(r.off)
+
+
+def _say(text: str) -> None:
+    print(textwrap.fill(printable(text), 80))
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,125 @@
+"""Whole networks that were measured: a results file of the board agent, MLPerf's table, or a CSV of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.device.check import Measured
+    from nas.space.graph import Reading
+    from nas.space.network import Network
+
+COLUMNS = ("network", "precision", "latency_ms")  # and, where there are any: energy_mj, space
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFile:
+    """The networks of a file, and what of it was left out or must be said, in lines."""
+
+    networks: tuple[Measured, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_measured(path: Path, platform: str | None, *, all_networks: bool, without_idle: bool) -> MeasuredFile:
+    """Reads the file, whichever of the three it is.
+
+    `all_networks` keeps those that calibrate a profile made from the same plan; `without_idle` says which energy is
+    wanted, where the file has both. Raises UserError naming the file, the line and what is wrong.
+    """
+    from nas.device.check import Measured
+
+    if platform is not None:
+        from nas.device.mlperf import read_mlperf
+
+        return MeasuredFile(
+            tuple(
+                Measured(run.name, run.network, run.precision, run.latency_ms, run.energy_mj)
+                for run in read_mlperf(path, platform)
+            )
+        )
+    if path.suffix.lower() == ".json":
+        return _results(path, all_networks, without_idle)
+    return MeasuredFile(tuple(_table(path)))
+
+
+def _results(path: Path, all_networks: bool, without_idle: bool) -> MeasuredFile:
+    from nas.device.check import Measured
+    from nas.profiling.energy import measured_energy
+    from nas.profiling.results import candidate_of, pooled, read_results
+
+    results = read_results(path)
+    space, times = results.space(), pooled(results)
+    kinds = ("calibrate", "check") if all_networks else ("check",)
+    notes = []
+    if not all_networks and (left_out := len(results.items_of("calibrate"))):
+        notes.append(
+            f"{left_out} measurements of networks that calibrate a profile are left out; --all keeps them "
+            "(honest only if the profile was made from another plan)"
+        )
+    energies: dict[str, float] = {}
+    if results.energy is not None:
+        try:
+            items = measured_energy(results.energy).items
+            energies = {name: e.net_mj if without_idle else e.mj for name, e in items.items()}
+        except UserError as error:
+            notes.append(f"no energy is compared: {error}")
+    networks = [
+        Measured(
+            item.name, space.network(candidate_of(item)), item.precision, times[item.id].median_ms,
+            energy if (energy := energies.get(item.id, 0.0)) > 0 else None,
+        )
+        for item in results.items_of(*kinds)
+    ]  # fmt: skip
+    if not networks:
+        raise UserError(f"{path}: holds no measured whole network" + (f", but {notes[0]}" if notes else ""))
+    return MeasuredFile(tuple(networks), tuple(notes))
+
+
+def _table(path: Path) -> Iterator[Measured]:
+    from nas.device.check import Measured
+    from nas.device.csv_file import number, read_rows, row_precision
+
+    models: dict[str, Reading] = {}
+    seen: dict[tuple[str, str, str], int] = {}
+    for line, row in read_rows(path, COLUMNS):
+        precision = row_precision(row, path, line)
+        ms = number(row["latency_ms"], path, line, "latency_ms")
+        mj = number(row["energy_mj"], path, line, "energy_mj") if row.get("energy_mj") else None
+        name, space = row["network"], row.get("space", "")
+        if (first := seen.setdefault((name, space, precision), line)) != line:
+            raise UserError(f"{path}: line {line} repeats the network and precision of line {first}")
+        try:
+            if space:
+                title, network = _candidate(space, name)
+                yield Measured(title, network, precision, ms, mj)
+                continue
+            if name not in models:
+                models[name] = _model(name, path)
+        except UserError as error:
+            raise UserError(f"{path}: line {line}: {error}") from None
+        yield Measured(name, models[name].network, precision, ms, mj, tuple(models[name].unread))
+    if not seen:
+        raise UserError(f"{path}: has no rows")
+
+
+def _candidate(space: str, text: str) -> tuple[str, Network]:
+    """A short name for the candidate, and its network."""
+    from nas.space.candidate_text import read_candidate
+    from nas.space.search_space import load_space
+
+    found = load_space(space)
+    candidate = read_candidate(found, text)
+    return f"{found.name}-{candidate.digest}", found.network(candidate)
+
+
+def _model(name: str, table: Path) -> Reading:
+    """What nas predict takes; an ONNX file may lie beside the table."""
+    from nas.models.price import read_model
+
+    beside = table.parent / name
+    return read_model(str(beside) if name.endswith(".onnx") and beside.is_file() else name)

@@ -1,0 +1,77 @@
+"""The YAML tables as Once-for-All and ProxylessNAS publish them: one block a key, its mean and count below it.
+
+    expanded_conv-input:56x56x24-output:56x56x24-expand:6-kernel:3-stride:1-idskip:1:
+      count: 421
+      mean: 11.09
+
+Read event by event and never built as objects: no aliases, no tags, nothing deeper than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas.device.csv_file import MOST_BYTES, MOST_ROWS, Row
+from nas.errors import UserError
+from nas.space.plain_file import read_text
+
+
+def read_key_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Each block with its line, as the rows of the CSV forms. Raises UserError for anything but such a table."""
+    for n, (line, key, figures) in enumerate(_entries(path)):
+        if n == MOST_ROWS:
+            raise UserError(f"{path}: must have at most {MOST_ROWS:,} blocks")
+        if missing := {"count", "mean"} - figures.keys():
+            raise UserError(f"{path}: line {line}: {key[:80]!r} needs count and mean; missing {min(missing)}")
+        yield line, _row(key, path, line) | {"count": figures["count"], "mean_ms": figures["mean"]}
+
+
+def _row(key: str, path: Path, line: int) -> Row:
+    op, *parts = key.split("-")
+    named = dict(part.split(":", 1) for part in parts if ":" in part)
+    row = {"op": op, "hs": "", "se": "", "idskip": "", "expand": "", "kernel": "", "stride": ""}
+    for side, name in (("in", "input"), ("out", "output")):
+        sizes = named.pop(name, "").split("x")
+        if len(sizes) not in (1, 3) or not sizes[0]:
+            raise UserError(f"{path}: line {line}: {key[:80]!r} must give its {name} as 56x56x24")
+        height, width, channels = sizes if len(sizes) == 3 else ("1", "1", sizes[0])
+        row |= {f"{side}_h": height, f"{side}_w": width, f"{side}_c": channels}
+    return row | named
+
+
+def _entries(path: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
+    """Each key of the outer mapping with its line and the plain values below it."""
+    import yaml  # late: listing the devices needs none
+
+    def refuse(event: yaml.Event) -> UserError:
+        kind = type(event).__name__.removesuffix("Event").lower()
+        line = event.start_mark.line + 1
+        return UserError(f"{path}: line {line} must be a block's key with count and mean below it; came a {kind}")
+
+    depth, key, at = 0, "", 0
+    inner: list[str] = []
+    try:
+        for event in yaml.parse(read_text(path, MOST_BYTES, "YAML"), Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+                raise UserError(f"{path}: line {event.start_mark.line + 1}: aliases, anchors and tags are not read")
+            if isinstance(event, yaml.MappingStartEvent):
+                if depth == 2 or (depth == 1 and not key):
+                    raise refuse(event)
+                depth += 1
+            elif isinstance(event, yaml.MappingEndEvent):
+                depth -= 1
+                if depth == 1:
+                    yield at, key, dict(zip(inner[::2], inner[1::2], strict=True))
+                    key, inner = "", []
+            elif isinstance(event, yaml.ScalarEvent):
+                if depth == 2:
+                    inner.append(event.value)
+                elif depth == 1 and not key:
+                    key, at = event.value, event.start_mark.line + 1
+                else:
+                    raise refuse(event)
+            elif isinstance(event, yaml.SequenceStartEvent):
+                raise refuse(event)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not a readable YAML file: {' '.join(str(error).split())[:200]}") from None

@@ -1,0 +1,72 @@
+"""From results.json to a device profile's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas.device.profile import About, read_profile, require_ours, write_profile
+from nas.device.validation import HeldOutError, Validation
+from nas.errors import UserError
+from nas.profiling.description import describe
+from nas.profiling.energy import MeasuredEnergy, measured_energy
+from nas.profiling.power_trace_file import read_trace
+from nas.profiling.quick import quick_profile
+from nas.profiling.results import Results
+from nas.profiling.space_profile import require_steady, space_profile
+
+AGREE = 0.03  # two measurements of one machine, on average over whole networks
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What was written. `agreement`: with the profile that was in the folder before, None where there was none."""
+
+    about: About
+    errors: tuple[HeldOutError, ...]
+    agreement: str | None
+
+
+def build_profile(results: Results, folder: Path, command: str, power: Path | None = None, *, noisy: bool) -> Built:
+    """Writes the profile that the results make, with energy where a meter or a trace of one tells it.
+
+    Raises UserError when the folder is not a profile's, the machine was too uneven (unless `noisy`), or results or
+    trace are not whole.
+    """
+    require_ours(folder)
+    if not noisy:
+        require_steady(results)
+    energy = _energy(results, power)
+    found = quick_profile(results, folder.name, energy) if results.plan.quick else space_profile(results, energy)
+    about = describe(folder.name, results, found, command)
+    before = read_profile(folder).validation if (folder / "profile.toml").exists() else ()
+    agreement = compared(before, found.validation)
+    about = about.model_copy(update={"repeatability": agreement, "idle_w": energy.idle_w if energy else None})
+    write_profile(
+        folder, about, lookup_table=found.blocks, rates=found.rates, validation=found.validation, errors=found.errors
+    )
+    return Built(about, found.errors, agreement)
+
+
+def _energy(results: Results, power: Path | None) -> MeasuredEnergy | None:
+    if results.energy is None:
+        if power:
+            raise UserError(f"{power}: the agent must know that a meter runs beside it: measure with --meter external")
+        return None
+    return measured_energy(results.energy, read_trace(power) if power else None)
+
+
+def compared(before: tuple[Validation, ...], now: tuple[Validation, ...]) -> str | None:
+    """Whether two measurements of the same whole networks agree, in words; None where they have none in common."""
+    first = {(row.network, row.precision): row.measured_ms for row in before if row.split == "held-out"}
+    ratios = [row.measured_ms / first[key] for row in now if (key := (row.network, row.precision)) in first]
+    if not ratios:
+        return None
+    off = float(np.mean(np.abs(np.array(ratios) - 1)))
+    verdict = "agrees" if off <= AGREE else "does NOT agree"
+    return (
+        f"{verdict} within {100 * AGREE:g}% with the measurement before it: {100 * off:.1f}% on average over "
+        f"{len(ratios)} whole networks"
+    )

@@ -1,0 +1,113 @@
+"""A bundle: everything that a board needs to measure a plan. The agent, the models, the plan with their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nas.errors import UserError
+from nas.profiling import agent
+from nas.profiling.block_graph import block_graph
+from nas.profiling.fp16 import halved
+from nas.profiling.int8 import quantized, within_network
+from nas.profiling.plan import Item, Plan
+
+SETTINGS = {
+    "runs": 10,  # of a visit, at least
+    "most_runs": 50,
+    "visit_s": 0.02,  # runs of a short block go on for so long
+    "least_rounds": 3,  # visits to each block, in another random order each time
+    "rounds": 6,  # at most, for those whose median is not known yet
+    "network_factor": 3,  # times as many visits to a whole network
+    "within": 0.02,  # half the 95% confidence interval of a median, as a fraction of it
+}
+README = """Measures this board for a device profile. Nothing is installed, nothing leaves the board.
+1. pip install numpy onnxruntime        (Python 3.8 or later)
+2. python3 agent.py                     (--help: threads, processors, energy meter)
+3. Take results.json home: nas profile build results.json --name my-board
+Stop it at any time; the same command goes on. Leave the board alone meanwhile.
+"""
+
+Progress = Callable[[int, int], None]  # models written, models in all
+
+
+def write_bundle(plan: Plan, target: Path, progress: Progress | None = None, *, workers: int = 1) -> None:
+    """Writes the bundle into a new folder, or a file that ends in .zip; it appears only when it is whole.
+
+    Raises UserError when the target exists or cannot be written.
+    """
+    if target.exists():
+        raise UserError(f"{target} exists; give another --out or remove it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
+            folder = Path(place) / "bundle"
+            (folder / "models").mkdir(parents=True)
+            _fill(plan, folder, progress, workers)
+            if target.suffix == ".zip":
+                packed = Path(place) / "bundle.zip"
+                _zip(folder, packed)
+                packed.rename(target)
+            else:
+                folder.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def _fill(plan: Plan, folder: Path, progress: Progress | None, workers: int) -> None:
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(workers) as pool:
+        paths = [folder / "models" / f"{item.id}.onnx" for item in plan.items]
+        for item, path, digest in zip(plan.items, paths, pool.map(_write_model, plan.items, paths), strict=True):
+            row: dict[str, Any] = {"id": item.id, "name": item.name, "precision": item.precision, "kind": item.kind}
+            row |= {"file": f"models/{path.name}", "sha256": digest}
+            if item.candidate is not None:
+                row["candidate"] = item.candidate.as_dict()
+            rows.append(row)
+            if progress:
+                progress(len(rows), len(plan.items))
+    (folder / "plan.json").write_text(json.dumps(described(plan) | {"items": rows}, indent=1), encoding="utf-8")
+    (folder / "agent.py").write_bytes(Path(agent.__file__).read_bytes())
+    (folder / "README.txt").write_text(README, encoding="utf-8")
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """plan.json without its items."""
+    space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
+    return {
+        "format": agent.FORMAT, "tool": f"nas {version('nas')}", "space": space, "seed": plan.seed,
+        "quick": plan.quick, "precisions": plan.precisions, "settings": SETTINGS,
+    }  # fmt: skip
+
+
+def _write_model(item: Item, path: Path) -> str:
+    """Writes one model and gives its sha256."""
+    content = model(item)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def model(item: Item) -> bytes:
+    """The item as a serialised model. Blocks read and write what flows inside a network of that precision; whole
+    networks take float32 images and give float32 scores, as they are deployed.
+    """
+    built = block_graph(item.blocks)
+    if item.precision == "int8":
+        built = quantized(built) if item.candidate else within_network(quantized(built))
+    elif item.precision == "fp16":
+        built = halved(built, keep_io=item.candidate is not None)
+    return bytes(built.SerializeToString())
+
+
+def _zip(folder: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, path.relative_to(folder))

@@ -1,0 +1,157 @@
+"""What is measured for a profile of a search space: its blocks, and whole networks that calibrate and check the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nas.errors import UserError
+from nas.space.block import Block
+from nas.space.block_table import all_blocks
+from nas.space.candidate import Candidate
+from nas.space.layer import Precision
+from nas.space.search_space import SearchSpace
+
+MEASURABLE: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+NETWORKS = 12  # whole networks that calibrate the sum of blocks
+HELD_OUT = 10  # further networks, which only check it
+NETWORKS_QUICK = 10  # that a profile is adapted from
+
+Kind = Literal["reference", "block", "calibrate", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to measure: a block on its own, or all blocks of a network, which then names its candidate."""
+
+    id: str
+    name: str  # Block.key, or the network's name
+    precision: Precision
+    kind: Kind
+    blocks: tuple[Block, ...]
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is measured, the reference first. `quick`: networks alone, to adapt a profile from other devices'."""
+
+    space: SearchSpace
+    resolution: int | None
+    seed: int
+    items: tuple[Item, ...]
+    quick: bool = False
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        return tuple(dict.fromkeys(item.precision for item in self.items[1:]))
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes on one core of a laptop, for a first word to the user: known better once it runs."""
+        return float(sum(_seconds(item) for item in self.items[1:]))
+
+
+def _seconds(item: Item) -> float:
+    layers = [layer for block in item.blocks for layer in block.layers]
+    once = sum(layer.macs for layer in layers) / 2e10 + 1e-5 * len(layers)  # 20 MACs a nanosecond
+    visits = 4 if item.kind == "block" else 12
+    return visits * (1e-3 * len(layers) + 2 * max(16 * once, 0.02))  # the session, then as long for the reference
+
+
+def make_plan(
+    space: SearchSpace, precisions: Sequence[Precision], resolution: int | None = None, seed: int = 0,
+    networks: int = NETWORKS, held_out: int = HELD_OUT, *, blocks: bool = True,
+) -> Plan:  # fmt: skip
+    """The blocks of the space, at one resolution if given, and distinct random networks of it.
+
+    Without `blocks` the networks alone, all of them to check a profile with. Raises UserError for a precision that
+    ONNX Runtime does not run, or a resolution that the space lacks.
+    """
+    check_precisions(precisions)
+    fixed = check_resolution(space, resolution)
+    every = {block.key: block for block in all_blocks(space, resolution=fixed)}
+    sampled = sample_networks(space, networks + held_out, fixed, seed)
+    calibrating = max(2, len(sampled) * networks // (networks + held_out)) if blocks else 0
+    items = [Item("", key, p, "block", (block,)) for key, block in every.items() for p in precisions if blocks]
+    items += [
+        network_item(space, candidate, p, "calibrate" if number < calibrating else "check")
+        for number, candidate in enumerate(sampled)
+        for p in precisions
+    ]
+    return Plan(space, fixed, seed, (reference(items), *_numbered(items)))
+
+
+def plan_of(
+    space: SearchSpace, candidates: Sequence[Candidate], precisions: Sequence[Precision], seed: int,
+    resolution: int | None = None,
+) -> Plan:  # fmt: skip
+    """A quick plan: these networks alone, all of which calibrate."""
+    check_precisions(precisions)
+    items = [network_item(space, candidate, p, "calibrate") for candidate in candidates for p in precisions]
+    return Plan(space, resolution, seed, (reference(items), *_numbered(items)), quick=True)
+
+
+def check_precisions(precisions: Sequence[Precision]) -> None:
+    if odd := [p for p in precisions if p not in MEASURABLE]:
+        raise UserError(f"precisions that are measured are {', '.join(MEASURABLE)}; {odd[0]} is not among them")
+    if not precisions:
+        raise UserError(f"name at least one precision to measure: {', '.join(MEASURABLE)}")
+
+
+def check_resolution(space: SearchSpace, resolution: int | None) -> int | None:
+    """The resolution to keep to, None for all of them."""
+    options = next((choice.options for choice in space.choices if choice.name == "resolution"), ())
+    if resolution is not None and options and resolution not in options:
+        raise UserError(
+            f"{space.name} has the resolutions {', '.join(map(str, options))}; {resolution} is none of them"
+        )
+    return resolution if options else None
+
+
+def reference(items: Sequence[Item]) -> Item:
+    """The network that every run is compared with, in fp32: of those planned, one a quarter up in MACs.
+
+    A single block is a poor yardstick: after a whole network has emptied the caches it takes up to twice as long, so
+    that networks would seem a third faster than they are; on a busy machine two runs then differed by 5.6% (fp32) and
+    7.1% (int8) on whole networks, and by 2.0% and 2.8% with a network.
+    """
+    networks = [item for item in items if item.candidate is not None]
+    ordered = sorted(networks, key=lambda item: sum(layer.macs for block in item.blocks for layer in block.layers))
+    found = ordered[len(ordered) // 4]
+    return Item("reference", found.name, "fp32", "reference", found.blocks)
+
+
+def network_item(space: SearchSpace, candidate: Candidate, precision: Precision, kind: Kind) -> Item:
+    blocks = space.network(candidate).blocks
+    return Item("", f"{space.name}-{candidate.digest}", precision, kind, blocks, candidate)
+
+
+def sample_networks(space: SearchSpace, n: int, resolution: int | None, seed: int) -> list[Candidate]:
+    """Up to n candidates of distinct networks; a small space has fewer. Raises UserError where it has below 4."""
+    rng = np.random.default_rng(seed)
+    found: dict[tuple[Block, ...], Candidate] = {}
+    for _ in range(50 * n):
+        values = space.sample(rng).as_dict()
+        if resolution is not None:
+            values["resolution"] = resolution
+        candidate = space.canonical(Candidate.of(values))
+        blocks = space.network(candidate).blocks
+        if blocks:
+            found.setdefault(blocks, candidate)
+        if len(found) == n:
+            break
+    if len(found) < min(n, 4):
+        raise UserError(
+            f"{space.name} has too few networks to make a profile with: {len(found)}, at least 4 are needed"
+        )
+    return list(found.values())
+
+
+def _numbered(items: Sequence[Item]) -> Iterator[Item]:
+    for number, item in enumerate(items):
+        name = f"{'b' if item.kind == 'block' else 'n'}{number:05d}-{item.precision}"
+        yield Item(name, item.name, item.precision, item.kind, item.blocks, item.candidate)
