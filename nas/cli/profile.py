@@ -108,7 +108,7 @@ def pack(
 @app.command()
 def build(
     results: Annotated[Path, typer.Argument(help="The results.json that the agent wrote.")],
-    name: Annotated[str, typer.Option(help="The profile's name.")],
+    name: Annotated[str, typer.Option(help="The profile's name.")] = "my-board",
     out: Annotated[
         Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
     ] = None,

@@ -1,0 +1,142 @@
+"""nas profile as a user meets it: here, by a bundle carried to a board, stopped and gone on with, and quick."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.profiling import bundle
+from tests.cli.command import Said, call
+
+RECORDED = Path(__file__).parents[1] / "profiling/recorded/results.json"
+LITTLE = {"runs": 3, "most_runs": 5, "visit_s": 0.001, "least_rounds": 1, "rounds": 1, "network_factor": 1}
+MACRO = ("--space", "nas-bench-macro", "--precision", "fp32")
+
+
+class Command:
+    """Runs `nas profile` with little to measure, in a folder and a home of its own."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("NAS_HOME", str(folder / "home"))
+        monkeypatch.setattr(bundle, "SETTINGS", bundle.SETTINGS | LITTLE)
+        self.run = lambda *arguments: call(capsys, monkeypatch, *arguments)
+        self.monkeypatch = monkeypatch
+
+    def __call__(self, *arguments: str) -> Said:
+        said = self.run("profile", *arguments)
+        assert isinstance(said, Said)
+        return said
+
+
+@pytest.fixture
+def profile(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    return Command(capsys, monkeypatch, tmp_path)
+
+
+def test_a_bundle_goes_to_the_board_and_its_results_become_a_profile(profile: Command, tmp_path: Path) -> None:
+    packed = profile("pack", *MACRO, "--out", "bundle.zip")
+    assert packed.status == 0 and "python3 agent.py" in packed.out
+    with zipfile.ZipFile("bundle.zip") as file:
+        file.extractall(tmp_path / "board")
+    board = subprocess.run(
+        [sys.executable, "agent.py"], cwd=tmp_path / "board", capture_output=True, text=True, check=False
+    )
+    assert board.returncode == 0 and "results.json" in board.stderr
+    built = profile("build", "board/results.json", "--name", "my-board", "--noisy")
+    assert built.status == 0 and "mean error" in built.out and "--device my-board" in built.out
+    again = profile("build", "board/results.json", "--name", "my-board", "--noisy")
+    assert "agrees within 3%" in again.out and "0.0% on average" in again.out
+    priced = profile.run("predict", "timm:mobilenetv2_100@32", "--device", "my-board")
+    assert priced.status == 1  # its blocks are others
+
+
+def test_this_machine_is_measured_and_nothing_but_the_profile_and_its_results_stays(
+    profile: Command, tmp_path: Path
+) -> None:
+    said = profile(*MACRO, "--noisy")
+    assert said.status == 0 and "held out" in said.out and "--device this-machine" in said.out
+    folder = tmp_path / "home/device_profiles/this-machine"
+    assert {path.name for path in folder.iterdir()} == {
+        "profile.toml", "blocks.csv", "validation.csv", "errors.csv", "results.json",
+    }  # fmt: skip
+
+
+def test_networks_alone_check_a_profile(profile: Command, tmp_path: Path) -> None:
+    assert profile("build", str(RECORDED), "--name", "board", "--noisy").status == 0
+    said = profile(*MACRO, "--networks", "4", "--seed", "5", "--out", "check")
+    assert said.status == 0 and "--against check/results.json" in said.out
+    assert [path.name for path in (tmp_path / "check").iterdir()] == ["results.json"]
+    checked = profile.run("devices", "validate", "board", "--against", "check/results.json", "--json")
+    assert checked.status == 0
+    (row,) = json.loads(checked.out)["agreement"]
+    assert (row["precision"], row["quantity"], row["networks"]) == ("fp32", "latency", 4)
+    assert row["mean"] < 0.5  # of two networks' figures in one and the same run of the tests
+
+
+def test_a_stopped_measurement_goes_on(profile: Command, tmp_path: Path) -> None:
+    from nas.profiling.agent import Journal
+
+    kept = Journal.add
+
+    def stop(self: Journal, entry: Any) -> None:
+        kept(self, entry)
+        if len(self.entries) == 7:
+            raise KeyboardInterrupt
+
+    profile.monkeypatch.setattr(Journal, "add", stop)
+    stopped = profile(*MACRO, "--networks", "8", "--out", "check")
+    assert stopped.status == 130 and "goes on" in stopped.err
+    before = (tmp_path / "check/measurements.jsonl").read_text()
+    assert before.count("\n") == 1 + 7
+    other = profile("--space", "nas-bench-macro", "--precision", "int8", "--networks", "8", "--out", "check")
+    assert other.status == 2 and "other settings" in other.err
+    profile.monkeypatch.setattr(Journal, "add", kept)
+    assert profile(*MACRO, "--networks", "8", "--out", "check").status == 0
+    items = json.loads((tmp_path / "check/results.json").read_text())["items"]
+    assert len(items) == 8 and sum(len(visits) for visits in items.values()) == 8
+    assert {json.loads(line)["id"] for line in before.splitlines()[1:]} <= items.keys()
+
+
+def test_a_quick_profile_has_every_block_and_says_what_it_was_adapted_from(profile: Command, tmp_path: Path) -> None:
+    said = profile(*MACRO, "--quick", "--name", "quick", "--noisy")
+    assert said.status == 0 and "10 networks" in said.out
+    shown = profile.run("devices", "show", "quick", "--json")
+    about = json.loads(shown.out)
+    assert len(about["adapted_from"]) == 10
+    rows = (tmp_path / "home/device_profiles/quick/blocks.csv").read_text().splitlines()
+    assert len(rows) == 1 + 18  # all blocks of the space
+    both = profile(*MACRO, "--quick", "--networks", "3")
+    assert both.status == 2 and "--networks" in both.err
+
+
+def test_fp16_is_left_out_where_the_runtime_computes_it_in_fp32(profile: Command) -> None:
+    said = profile("--space", "nas-bench-macro", "--precision", "fp16", "--networks", "2", "--out", "check")
+    assert said.status == 2 and "none of the plan's precisions" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("build", "absent.json"), "absent.json: cannot be read"),
+        (("build", str(RECORDED), "--name", "../up"), "--name must have"),
+        (("build", str(RECORDED), "--out", "my folder"), "--out must have"),
+        (("build", str(RECORDED), "--power", "meter.csv", "--noisy"), "--meter external"),
+        (("pack", "--out", "taken"), "taken exists"),
+        (("--meter", "sundial", *MACRO, "--networks", "2"), "unknown meter 'sundial'"),
+        (("--ssh", "-oProxyCommand=x", *MACRO), "-oProxyCommand"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(
+    profile: Command, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "taken").mkdir()
+    said = profile(*arguments)
+    assert said.status == 2 and message in said.err
+    assert not list(tmp_path.glob("home/device_profiles/*/profile.toml"))
