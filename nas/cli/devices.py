@@ -178,9 +178,9 @@ def _print_about(profile: DeviceProfile) -> None:
     if about.batch > 1:
         lines["batch"] = f"{about.batch} images: costs are those of the whole batch"
     for precision, line in about.calibration.items():
-        lines[f"{precision} network"] = f"{line.slope:.4g} x sum of its blocks {line.offset_ms:+.3g} ms"
+        lines[f"{precision} network"] = str(line)
     for precision, energy in about.energy_calibration.items():
-        lines[f"{precision} energy"] = f"{energy.slope:.4g} x sum of its blocks {energy.offset_mj:+.3g} mJ"
+        lines[f"{precision} energy"] = str(energy)
     if about.energy and about.idle_w is not None:
         other = "add" if about.energy_without_idle else "take off"
         which = "without" if about.energy_without_idle else "with"

@@ -24,4 +24,4 @@ def print_errors(errors: Sequence[HeldOutError]) -> None:
         for e in errors
     ]  # fmt: skip
     print_table(heads, rows, right=heads[3:])
-    print("Mean absolute error; held out: network, a fifth of them at a time; family, all of its kind at once.")
+    print("Mean absolute error; held out: network, one or a fifth of them at a time;\nfamily, all of its kind at once.")

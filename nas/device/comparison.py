@@ -109,10 +109,7 @@ def differences(first: DeviceProfile, second: DeviceProfile) -> list[tuple[str, 
 
     def said(profile: DeviceProfile) -> dict[str, str]:
         about = profile.about.model_dump(exclude_none=True, exclude=set(PLAIN) | {"calibration"})
-        lines = {
-            f"calibration {p}": f"{line.slope:.4g} x blocks {line.offset_ms:+.3g} ms"
-            for p, line in profile.about.calibration.items()
-        }
+        lines = {f"calibration {p}": str(line) for p, line in profile.about.calibration.items()}
         plain = {k: ", ".join(v) if isinstance(v, list) else str(v) for k, v in about.items()}
         return plain | {"predicts from": profile.basis} | lines
 

@@ -46,6 +46,9 @@ class Line(Table):
     offset_ms: float
     per_block_ms: float = 0.0
 
+    def __str__(self) -> str:
+        return _line(self.slope, self.per_block_ms, self.offset_ms, "ms")
+
 
 class EnergyLine(Table):
     """The same of energy: slope x sum + per_block_mj x blocks + offset_mj."""
@@ -53,6 +56,15 @@ class EnergyLine(Table):
     slope: Annotated[float, Field(gt=0)]
     offset_mj: float
     per_block_mj: float = 0.0
+
+    def __str__(self) -> str:
+        return _line(self.slope, self.per_block_mj, self.offset_mj, "mJ")
+
+
+def _line(slope: float, per_block: float, offset: float, unit: str) -> str:
+    """A calibration in words; terms of 0 are left out."""
+    terms = [f"{value:+.3g} {unit}{of}" for value, of in ((per_block, " a block"), (offset, "")) if value]
+    return " ".join([f"{slope:.4g} x sum of blocks", *terms])
 
 
 class About(Table):
