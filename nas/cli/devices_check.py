@@ -167,7 +167,7 @@ def _print_ratios(what: str, found: Mapping[Precision, Ratios], ratio: str) -> N
 
 def _print_predicted(found: Mapping[Precision, SpaceRatios], space: str, ratio: str) -> None:
     if not found:
-        print(f"{space} has no precision that both profiles have.")
+        print("The two profiles have no precision in common.")
         return
     heads = ("predicted", "n", "median", "central 90%", "mean off", "Spearman", "no price")
     rows: list[tuple[Any, ...]] = [

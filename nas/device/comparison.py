@@ -86,7 +86,7 @@ def network_ratios(first: DeviceProfile, second: DeviceProfile) -> dict[Precisio
 def space_ratios(
     first: DeviceProfile, second: DeviceProfile, space: SearchSpace, networks: int, seed: int
 ) -> dict[Precision, SpaceRatios]:
-    """By precision that both and the space have, of predicted times of random networks of the space.
+    """By precision that both have, of predicted times of random networks of the space.
 
     Each choice is drawn on its own, with the seed. The first `networks` that both can price are taken, out of DRAWS
     times as many: a profile of one resolution prices few networks of a space with many.
@@ -94,7 +94,7 @@ def space_ratios(
     codes = space.sample_codes(DRAWS * networks, np.random.default_rng(seed))
     table = block_table(space, codes)
     found: dict[Precision, SpaceRatios] = {}
-    for precision in (p for p in common_precisions(first, second) if p in space.table.precision):
+    for precision in common_precisions(first, second):
         ours, theirs = (price(profile, table, precision).latency_ms for profile in (first, second))
         priced = np.flatnonzero(np.isfinite(ours) & np.isfinite(theirs))[:networks]
         drawn = int(priced[-1]) + 1 if len(priced) == networks else len(codes)
