@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.errors import UserError
+from nas.profiling.random_weights import RandomWeights
 from nas.space.block import Block
 from nas.space.layer import Layer, Shape
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 OPSET = 17
 INPUT, OUTPUT = "input", "output"
-_PATTERN = 4093  # values; a prime, so that no two rows of a weight are alike
 
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
@@ -34,7 +34,7 @@ def block_graph(blocks: Sequence[Block], seed: int = 0) -> onnx.ModelProto:
     """
     import onnx
 
-    graph = _Graph(np.random.default_rng(seed))
+    graph = _Graph(RandomWeights(seed))
     current = INPUT
     for block in blocks:
         current = _write_block(graph, block, current)
@@ -55,10 +55,10 @@ def block_graph(blocks: Sequence[Block], seed: int = 0) -> onnx.ModelProto:
 class _Graph:
     """The nodes and weights written so far."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, random: RandomWeights) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
-        self.pattern = rng.standard_normal(_PATTERN).astype(np.float32)
+        self.random = random
 
     def node(self, op: str, inputs: Sequence[str], **attributes: Any) -> str:
         import onnx
@@ -75,13 +75,7 @@ class _Graph:
         return name
 
     def weight(self, *shape: int) -> str:
-        """Random weights that keep the size of activations (He et al., ICCV 2015): denormal numbers run slower.
-
-        They repeat, so that a bundle of networks packs into a hundredth of its size; their values cost nothing.
-        """
-        fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-        scale = np.sqrt(2 / fan_in) if len(shape) > 1 else 0.01
-        return self.constant(np.resize(self.pattern, shape) * np.float32(scale))
+        return self.constant(self.random.draw(*shape))
 
 
 def _write_block(graph: _Graph, block: Block, current: str) -> str:
@@ -105,7 +99,7 @@ def _write_layer(graph: _Graph, layer: Layer, x: str) -> str:
     if layer.op == "conv":
         weight = graph.weight(channels, layer.in_shape[0] // layer.groups, *layer.kernel)
         attributes: dict[str, Any] = {"kernel_shape": layer.kernel, "strides": (layer.stride,) * 2}
-        pads = _same(layer.in_shape, layer.out_shape, layer.kernel, layer.stride)
+        pads = padding_of(layer.in_shape, layer.out_shape, layer.kernel, layer.stride)
         return graph.node("Conv", [x, weight, graph.weight(channels)], pads=pads, group=layer.groups, **attributes)
     if layer.op == "linear":
         flat = graph.node("Flatten", [x])
@@ -134,7 +128,7 @@ def _write_activation(graph: _Graph, function: str, x: str) -> str:
     return graph.node(op, [x], **attributes)
 
 
-def _same(shape: Shape, out: Shape, kernel: tuple[int, int], stride: int) -> tuple[int, ...]:
+def padding_of(shape: Shape, out: Shape, kernel: tuple[int, int], stride: int) -> tuple[int, ...]:
     """Padding of half the kernel on each side, with which the output is as large as "same" makes it."""
     pads = (kernel[0] // 2, kernel[1] // 2)
     made = tuple((size + 2 * p - k) // stride + 1 for size, p, k in zip(shape[1:], pads, kernel, strict=True))
