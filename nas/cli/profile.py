@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Space = Annotated[str, typer.Option(help="The search space whose blocks are measured.")]
 Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: one, or several with commas.")]
+Runtime = Annotated[str, typer.Option(help="What runs the models: onnxruntime, or litert (TFLite models).")]
 Resolution = Annotated[int | None, typer.Option(help="One of the space's resolutions alone (default: all).")]
 Seed = Annotated[int, typer.Option(help="Draws the order and the whole networks.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Measure ten networks, and adapt from the devices known.")]
@@ -44,8 +45,9 @@ def profile(
     context: typer.Context,
     space: Space = "tiny",
     precision: Precisions = "fp32,int8",
+    runtime: Runtime = "onnxruntime",
     resolution: Resolution = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that ONNX Runtime computes with.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime computes with.")] = 1,
     cpus: Annotated[str | None, typer.Option(help="Processors to stay on, for example 0,1.")] = None,
     meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, external, none.")] = "none",
     ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure that board, over ssh.")] = None,
@@ -67,16 +69,20 @@ def profile(
     folder = _folder(name, out)
     if ssh:
         check_board(ssh, python=python)  # before minutes of writing models
-    plan = _plan(space, precision, resolution, seed, quick, networks)
+    plan = _plan(space, precision, runtime, resolution, seed, quick, networks)
     _announce(plan)
     bundle = prepare(plan, folder, _packing(len(plan.items)))
     arguments = ["--threads", str(threads), "--meter", meter, *(["--cpus", cpus] if cpus else [])]
+    given = {"space": space, "precision": precision, "resolution": resolution, "seed": seed or None}
+    command = " ".join(["nas profile", *(f"--{k} {v}" for k, v in given.items() if v is not None), *arguments])
+    command += " --quick" * quick
     try:
         results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     if networks is None:
-        _build(results, folder, f"nas profile --space {space} --precision {precision}", power, noisy)
+        chosen = "" if runtime == "onnxruntime" else f" --runtime {runtime}"
+        _build(results, folder, f"nas profile --space {space} --precision {precision}{chosen}", power, noisy)
     else:
         print(f"{folder / RESULTS}: compare with nas devices validate NAME --against {folder / RESULTS}")
     clean(folder)
@@ -87,6 +93,7 @@ def pack(
     out: Annotated[Path, typer.Option(help="The bundle: a new folder, or a file that ends in .zip.")],
     space: Space = "tiny",
     precision: Precisions = "fp32,int8",
+    runtime: Runtime = "onnxruntime",
     resolution: Resolution = None,
     quick: Quick = False,
     networks: Networks = None,
@@ -94,11 +101,13 @@ def pack(
 ) -> None:
     """Make a bundle for a board: the models, the plan, and the agent, which needs Python 3.8, NumPy, ONNX Runtime.
 
+    With --runtime litert it needs LiteRT instead: pip install ai-edge-litert, here too.
+
     Example: nas profile pack --space tiny --precision fp32,int8 --out bundle.zip
     """
     from nas.profiling.bundle import write_bundle
 
-    plan = _plan(space, precision, resolution, seed, quick, networks)
+    plan = _plan(space, precision, runtime, resolution, seed, quick, networks)
     _announce(plan)
     write_bundle(plan, out, _packing(len(plan.items)))
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
@@ -139,9 +148,11 @@ def _folder(name: str, out: Path | None) -> Path:
     return folder
 
 
-def _plan(space: str, precision: str, resolution: int | None, seed: int, quick: bool, networks: int | None) -> Plan:
+def _plan(
+    space: str, precision: str, runtime: str, resolution: int | None, seed: int, quick: bool, networks: int | None
+) -> Plan:  # fmt: skip
     from nas.errors import UserError
-    from nas.profiling.plan import make_plan
+    from nas.profiling.plan import make_plan, with_runtime
     from nas.space.search_space import load_space
 
     searched, wanted = load_space(space), precisions(precision) or []
@@ -150,10 +161,12 @@ def _plan(space: str, precision: str, resolution: int | None, seed: int, quick: 
             raise UserError("--quick chooses its networks itself; leave out --networks")
         from nas.profiling.quick import quick_plan
 
-        return quick_plan(searched, wanted, resolution, seed)
-    if networks is not None:
-        return make_plan(searched, wanted, resolution, seed, 0, networks, blocks=False)
-    return make_plan(searched, wanted, resolution, seed)
+        plan = quick_plan(searched, wanted, resolution, seed)
+    elif networks is not None:
+        plan = make_plan(searched, wanted, resolution, seed, 0, networks, blocks=False)
+    else:
+        plan = make_plan(searched, wanted, resolution, seed)
+    return with_runtime(plan, runtime)
 
 
 def _announce(plan: Plan) -> None:

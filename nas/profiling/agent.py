@@ -1,4 +1,5 @@
-"""Measures the models of a bundle on the machine that it runs on. One file: Python 3.8 or later, NumPy, ONNX Runtime.
+"""Measures the models of a bundle on the machine that it runs on. One file: Python 3.8 or later, NumPy, and the
+bundle's runtime: ONNX Runtime or LiteRT.
 
     python agent.py                    measures what plan.json beside it lists, into results.json
     python agent.py --threads 4        with four threads (default: 1)
@@ -6,7 +7,7 @@
     python agent.py --only-check       checks the bundle and the machine, and says how long it will take
 
 Stop it at any time; the same command goes on. Leave the machine alone meanwhile: no browser, no updates. Every run of
-a model is timed in turn with a run of one reference model, so that a change of the machine's speed falls on both.
+a model is timed in turn with a run of one reference network, so that a change of the machine's speed falls on both.
 
 Exit status: 0 done, 2 what was given is wrong, 3 something must be installed, 130 interrupted.
 """
@@ -27,6 +28,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +43,8 @@ CAST = b"InsertedPrecisionFreeCast_"  # what ONNX Runtime puts before an operati
 READS_FILES = (b"location", b"EPContext")  # the key of ONNX's files of weights, the operation that loads a compiled one
 WARM_UP_BATCH, WARM_UP_BATCHES, STEADY = 3, 8, 0.95  # warm once three runs are no longer 5% faster than those before
 
+CPU = "CPUExecutionProvider"  # ONNX Runtime's default
+RUNTIMES = ("onnxruntime", "litert")  # of a plan; the first where it names none
 KINDS = ("reference", "block", "calibrate", "check")
 ITEM_TEXTS = ("id", "name", "precision", "kind", "file", "sha256")
 SETTINGS = {  # least, most; whole numbers but for seconds and fractions
@@ -107,6 +111,8 @@ def check_plan(plan: Any) -> None:
     for name, (least, most) in SETTINGS.items():
         check_number(f"settings.{name}", settings.get(name), least, most)
     check_number("seed", plan.get("seed"), -(2**63), 2**63)
+    if plan.get("runtime", RUNTIMES[0]) not in RUNTIMES:
+        raise Refused(f"this agent measures with {' or '.join(RUNTIMES)}; got {str(plan['runtime'])[:40]}")
     for number, item in enumerate(items):
         for key in ITEM_TEXTS:
             text = item.get(key) if isinstance(item, dict) else None
@@ -116,8 +122,10 @@ def check_plan(plan: Any) -> None:
             raise Refused(f"items[{number}].kind must be one of {', '.join(KINDS)}; got {item['kind']}")
     if len({item["id"] for item in items}) < len(items):
         raise Refused("no two items may have one id")
-    if sum(item["kind"] == "reference" for item in items) != 1 or len(items) < 2:
-        raise Refused("it must have one item of the kind reference, and others")
+    compared = [item["precision"] for item in items if item["kind"] == "reference"]
+    others = {item["precision"] for item in items if item["kind"] != "reference"}
+    if not others or not others <= set(compared) or len(set(compared)) < len(compared):
+        raise Refused("it must have items to measure, and one item of the kind reference in each of their precisions")
 
 
 def check_number(name: str, value: Any, least: float, most: float) -> None:
@@ -344,78 +352,53 @@ def machine(setting: Mapping[str, Any]) -> dict[str, Any]:
 # ---- timing
 
 
-class Runner:
-    """Runs models through ONNX Runtime: `threads` threads, one operation after the other.
+class Runner(ABC):
+    """Runs models: `threads` threads, one operation after the other. The runtimes are its subclasses.
 
-    Raises Refused with status 3 where NumPy or ONNX Runtime is missing.
+    `title` is the runtime with its version, `provider` what it computes with, `name` both in words, `clock` gives
+    seconds. Raises Refused with status 3 where something is missing: what it `needs`.
     """
 
-    def __init__(self, threads: int, provider: str) -> None:
+    title, name, provider, needs = "", "", "CPU", ""
+
+    def __init__(self, threads: int) -> None:
         try:
             import numpy
-            import onnxruntime
         except ImportError as error:
-            raise Refused(f"this needs NumPy and ONNX Runtime: pip install numpy onnxruntime ({error})", 3) from None
-        if provider not in onnxruntime.get_available_providers():
-            known = ", ".join(onnxruntime.get_available_providers())
-            raise Refused(f"--provider must be one that this ONNX Runtime has: {known}; not {provider}")
-        self.numpy, self.onnxruntime, self.threads, self.provider = numpy, onnxruntime, threads, provider
-        self.name = f"ONNX Runtime {onnxruntime.__version__} {provider.replace('ExecutionProvider', '')}"
-        # the time in which the thread ran: turns of other programs are not the model's. Too coarse on Windows.
+            raise self.missing(error) from None
+        self.numpy, self.threads = numpy, threads
+
+    def missing(self, error: ImportError) -> Refused:
+        return Refused(f"this needs NumPy and {self.needs} ({error})", 3)
+
+    def set_clock(self, alone: bool) -> None:
+        """The time in which the thread ran, if it computes `alone`: turns of other programs are not the model's."""
+        # too coarse on Windows
         fine = hasattr(time, "thread_time") and time.get_clock_info("thread_time").resolution < 1e-6
-        self.clock_name = "thread" if threads == 1 and fine and provider == "CPUExecutionProvider" else "wall"
+        self.clock_name = "thread" if alone and fine else "wall"
         self.clock = time.thread_time if self.clock_name == "thread" else time.perf_counter
 
-    def session(self, model: bytes, optimized: str | None = None) -> Any:
-        """The model, ready to run; also written to the path `optimized` as the runtime will run it."""
-        ort = self.onnxruntime
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        if optimized:
-            options.optimized_model_filepath = optimized
-        try:
-            return ort.InferenceSession(model, options, providers=[self.provider])
-        except Exception as error:  # it raises many kinds
-            raise self._failed(error) from None
+    @abstractmethod
+    def load(self, model: bytes, seed: int) -> Callable[[], Any]:
+        """A function that runs the model once, on random data of its input's type."""
 
+    @abstractmethod
     def runs_as_float32(self, model: bytes) -> bool:
-        """Whether this runtime computes a float16 model in float32: it then converts what the first operation reads.
-
-        Later operations may still be converted, as a deployed network's are.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "optimized.onnx"
-            image = self.session(model, str(path)).get_inputs()[0]
-            # a whole network takes float32, and its own conversion is merged with the runtime's
-            first = CAST + image.name.encode() if image.type == "tensor(float16)" else CAST
-            return first in path.read_bytes()
+        """Whether this runtime computes a float16 model in float32."""
 
     def prepare(self, model: bytes, seed: int = 0) -> Callable[[], float]:
-        """A session on random data, warmed up: each call runs it once and returns the seconds that it took."""
-        np, session = self.numpy, self.session(model)
-        rng, image = np.random.default_rng(seed), session.get_inputs()[0]
-        if not all(isinstance(size, int) and size > 0 for size in image.shape):
-            raise Refused(f"a model's input must have a fixed shape; got {image.shape}")
-        if image.type == "tensor(uint8)":
-            values = rng.integers(0, 256, image.shape, dtype=np.uint8)
-        else:
-            values = rng.standard_normal(image.shape).astype(np.float16 if "float16" in image.type else np.float32)
-        binding, clock = session.io_binding(), self.clock
-        binding.bind_cpu_input(image.name, values)
-        binding.bind_output(session.get_outputs()[0].name)
+        """The model on random data, warmed up: each call runs it once and returns the seconds that it took."""
+        run, clock = self.load(model, seed), self.clock
 
         def once() -> float:
             start = clock()
-            session.run_with_iobinding(binding)
+            run()
             return clock() - start
 
         try:
             warm_up(once)
         except Exception as error:
-            raise self._failed(error) from None
+            raise self.failed(error) from None
         return once
 
     def visit(self, model: bytes, reference: Callable[[], float], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -437,9 +420,127 @@ class Runner:
         }  # fmt: skip
         return dict({key: float(f"{value:.6g}") for key, value in figures.items()}, at=at, runs=runs)
 
-    def _failed(self, error: Exception) -> Refused:
+    def failed(self, error: Exception) -> Refused:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return Refused(f"ONNX Runtime {self.onnxruntime.__version__} cannot run a model: {reason[:300]}")
+        return Refused(f"{self.title} cannot run a model: {reason[:300]}")
+
+
+class OnnxRuntime(Runner):
+    """Runs ONNX models."""
+
+    needs = "ONNX Runtime: pip install numpy onnxruntime"
+
+    def __init__(self, threads: int, provider: str) -> None:
+        super().__init__(threads)
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise self.missing(error) from None
+        if provider not in onnxruntime.get_available_providers():
+            known = ", ".join(onnxruntime.get_available_providers())
+            raise Refused(f"--provider must be one that this ONNX Runtime has: {known}; not {provider}")
+        self.onnxruntime, self.provider = onnxruntime, provider
+        self.title = f"ONNX Runtime {onnxruntime.__version__}"
+        self.name = f"{self.title} {provider.replace('ExecutionProvider', '')}"
+        self.set_clock(threads == 1 and provider == CPU)
+
+    def session(self, model: bytes, optimized: str | None = None) -> Any:
+        """The model, ready to run; also written to the path `optimized` as the runtime will run it."""
+        ort = self.onnxruntime
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        if optimized:
+            options.optimized_model_filepath = optimized
+        try:
+            return ort.InferenceSession(model, options, providers=[self.provider])
+        except Exception as error:  # it raises many kinds
+            raise self.failed(error) from None
+
+    def runs_as_float32(self, model: bytes) -> bool:
+        """It does where it converts what the first operation reads.
+
+        Later operations may still be converted, as a deployed network's are.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "optimized.onnx"
+            image = self.session(model, str(path)).get_inputs()[0]
+            # a whole network takes float32, and its own conversion is merged with the runtime's
+            first = CAST + image.name.encode() if image.type == "tensor(float16)" else CAST
+            return first in path.read_bytes()
+
+    def load(self, model: bytes, seed: int) -> Callable[[], Any]:
+        np, session = self.numpy, self.session(model)
+        rng, image = np.random.default_rng(seed), session.get_inputs()[0]
+        if not all(isinstance(size, int) and size > 0 for size in image.shape):
+            raise Refused(f"a model's input must have a fixed shape; got {image.shape}")
+        if image.type == "tensor(uint8)":
+            values = rng.integers(0, 256, image.shape, dtype=np.uint8)
+        else:
+            values = rng.standard_normal(image.shape).astype(np.float16 if "float16" in image.type else np.float32)
+        binding = session.io_binding()
+        binding.bind_cpu_input(image.name, values)
+        binding.bind_output(session.get_outputs()[0].name)
+        return lambda: session.run_with_iobinding(binding)
+
+
+class LiteRT(Runner):
+    """Runs TFLite models through LiteRT or, as it was called before, TensorFlow Lite, with XNNPACK."""
+
+    needs = "LiteRT: pip install numpy ai-edge-litert; for Python 3.8: pip install 'numpy<2' tflite-runtime"
+
+    def __init__(self, threads: int, provider: str) -> None:
+        if provider != CPU:
+            raise Refused(f"--provider is for ONNX Runtime; this bundle is for LiteRT, on the CPU; got {provider}")
+        super().__init__(threads)
+        self.interpreter, self.title = self._find()
+        self.name = f"{self.title} CPU"
+        self.set_clock(threads == 1)  # XNNPACK then computes on the thread that calls it
+
+    def _find(self) -> tuple[Any, str]:
+        """The class of interpreters, and the package's name and version."""
+        try:
+            import ai_edge_litert
+            from ai_edge_litert.interpreter import Interpreter
+
+            return Interpreter, f"LiteRT {getattr(ai_edge_litert, '__version__', '(unknown version)')}"
+        except ImportError as error:
+            missing = self.missing(error)
+        try:
+            import tflite_runtime
+            from tflite_runtime.interpreter import Interpreter
+
+            return Interpreter, f"TensorFlow Lite {tflite_runtime.__version__}"
+        except ImportError:
+            raise missing from None
+
+    def runs_as_float32(self, model: bytes) -> bool:
+        return True
+
+    def load(self, model: bytes, seed: int) -> Callable[[], Any]:
+        np = self.numpy
+        try:
+            interpreter = self.interpreter(model_content=model, num_threads=self.threads)
+            interpreter.allocate_tensors()
+            image = interpreter.get_input_details()[0]
+            rng, shape = np.random.default_rng(seed), image["shape"]
+            if image["dtype"] == np.int8:
+                values = rng.integers(-128, 128, shape, dtype=np.int8)
+            else:
+                values = rng.standard_normal(shape).astype(np.float32)
+            interpreter.set_tensor(image["index"], values)
+            run: Callable[[], Any] = interpreter.invoke
+        except Exception as error:  # it raises many kinds
+            raise self.failed(error) from None
+        return run
+
+
+def open_runner(plan: Mapping[str, Any], threads: int, provider: str) -> Runner:
+    """The runtime that the plan's models are for. Raises Refused where it is missing."""
+    known = {"onnxruntime": OnnxRuntime, "litert": LiteRT}
+    return known[plan.get("runtime", RUNTIMES[0])](threads, provider)
 
 
 def warm_up(once: Callable[[], float]) -> None:
@@ -507,7 +608,17 @@ def is_network(item: Mapping[str, Any]) -> bool:
 
 
 def reference_item(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """The first reference: a network to load the machine with."""
     return next(item for item in plan["items"] if item["kind"] == "reference")
+
+
+def prepare_references(
+    plan: Mapping[str, Any], folder: str | Path, runner: Runner, items: Sequence[Mapping[str, Any]]
+) -> dict[str, Callable[[], float]]:
+    """The reference of each precision that is measured, ready to run."""
+    measured = {item["precision"] for item in items}
+    wanted = [item for item in plan["items"] if item["kind"] == "reference" and item["precision"] in measured]
+    return {item["precision"]: runner.prepare(read_model(folder, item["file"])) for item in wanted}
 
 
 def often(item: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
@@ -524,7 +635,7 @@ def time_items(
     """
     settings = plan["settings"]
     items = measurable(plan, folder, runner)
-    reference = runner.prepare(read_model(folder, reference_item(plan)["file"]))
+    references = prepare_references(plan, folder, runner, items)
     visits: dict[str, list[dict[str, Any]]] = {item["id"]: [] for item in items}
     for entry in journal.entries:
         if entry.get("kind") == "visit" and entry.get("id") in visits:
@@ -541,7 +652,7 @@ def time_items(
         later = max(0, settings["least_rounds"] - 1 - turn) * sum(often(item, settings) for item in items)
         before = sum(map(len, visits.values()))
         for position, item in enumerate(due, 1):
-            entry = runner.visit(read_model(folder, item["file"]), reference, settings)
+            entry = runner.visit(read_model(folder, item["file"]), references[item["precision"]], settings)
             entry.update(kind="visit", id=item["id"])
             journal.add(entry)
             visits[item["id"]].append(entry)
@@ -556,14 +667,14 @@ def expected_seconds(
 ) -> tuple[float, float]:
     """How long timing takes on a quiet machine and at most, from visits to a few blocks and a few networks."""
     settings, a_round = plan["settings"], 0.0
-    reference = runner.prepare(read_model(folder, reference_item(plan)["file"]))
+    references = prepare_references(plan, folder, runner, items)
     for network in (False, True):
         group = [item for item in items if is_network(item) == network]
         if group:
             start = time.perf_counter()
             some = random.Random(plan["seed"]).sample(group, min(sample, len(group)))
             for item in some:
-                runner.visit(read_model(folder, item["file"]), reference, settings)
+                runner.visit(read_model(folder, item["file"]), references[item["precision"]], settings)
             each = (time.perf_counter() - start) / len(some)
             a_round += each * sum(often(item, settings) for item in group)
     return a_round * min(settings["least_rounds"], settings["rounds"]), a_round * settings["rounds"]
@@ -573,10 +684,11 @@ def report(
     items: Sequence[Mapping[str, Any]], visits: Mapping[str, Sequence[Mapping[str, Any]]], settings: Mapping[str, Any]
 ) -> None:
     """Says how even the machine was, and how many items are not known as well as was wanted."""
-    references = sorted(visit["reference_ms"] for found in visits.values() for visit in found)
-    low, high = (references[int(share * (len(references) - 1))] for share in (0.1, 0.9))
-    middle = statistics.median(references)
-    say(f"the reference took {middle:.3g} ms, {low:.3g} to {high:.3g} ms in the middle 80% of visits")
+    precision = {item["id"]: item["precision"] for item in items}
+    for each in dict.fromkeys(precision[name] for name in visits):
+        took = sorted(v["reference_ms"] for name, found in visits.items() if precision[name] == each for v in found)
+        low, middle, high = (took[int(share * (len(took) - 1))] for share in (0.1, 0.5, 0.9))
+        say(f"the {each} reference took {middle:.3g} ms, {low:.3g} to {high:.3g} ms in the middle 80% of visits")
     wide = 0
     for item in items:
         found = visits.get(item["id"])
@@ -972,7 +1084,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--threads", type=int, default=1, help="threads that a model runs on (default: 1)")
     made.add_argument("--cpus", help="processors to stay on, for example 0,1 (default: wherever the system puts it)")
-    made.add_argument("--provider", default="CPUExecutionProvider", help="ONNX Runtime's execution provider")
+    made.add_argument("--provider", default=CPU, help="ONNX Runtime's execution provider")
     meters = "energy meter: none, rapl, ina3221[:RAIL+RAIL], nvml[:GPU], external (default: none)"
     made.add_argument("--meter", default="none", metavar="NAME", help=meters)
     window = "seconds of running that one energy reading takes (default: 3)"
@@ -1051,7 +1163,7 @@ def measure(options: argparse.Namespace) -> None:
     folder, out = Path(options.bundle), Path(options.out).absolute()
     bar = None if options.progress is None else options.progress == "bar"
     plan = read_plan(folder)
-    runner = Runner(options.threads, options.provider)
+    runner = open_runner(plan, options.threads, options.provider)
     meter = open_meter(options.meter)
     items = measurable(plan, folder, runner)
     introduce(items, plan, runner)

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,8 @@ from nas.profiling import agent
 from nas.profiling.block_graph import block_graph
 from nas.profiling.fp16 import halved
 from nas.profiling.int8 import quantized, within_network
-from nas.profiling.plan import Item, Plan
+from nas.profiling.plan import Item, Plan, Runtime
+from nas.profiling.tflite_graph import tflite_graph
 
 SETTINGS = {
     "runs": 10,  # of a visit, at least
@@ -29,11 +31,16 @@ SETTINGS = {
     "within": 0.02,  # half the 95% confidence interval of a median, as a fraction of it
 }
 README = """Measures this board for a device profile. Nothing is installed, nothing leaves the board.
-1. pip install numpy onnxruntime        (Python 3.8 or later)
-2. python3 agent.py                     (--help: threads, processors, energy meter)
+1. pip install numpy {packages}
+2. python3 agent.py        (--help: threads, processors, energy meter)
 3. Take results.json home: nas profile build results.json --name my-board
 Stop it at any time; the same command goes on. Leave the board alone meanwhile.
 """
+PACKAGES: dict[Runtime, str] = {
+    "onnxruntime": "onnxruntime        (Python 3.8 or later)",
+    "litert": "ai-edge-litert        (Python 3.8: 'numpy<2' tflite-runtime)",
+}
+SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
 
 Progress = Callable[[int, int], None]  # models written, models in all
 
@@ -64,8 +71,9 @@ def write_bundle(plan: Plan, target: Path, progress: Progress | None = None, *, 
 def _fill(plan: Plan, folder: Path, progress: Progress | None, workers: int) -> None:
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(workers) as pool:
-        paths = [folder / "models" / f"{item.id}.onnx" for item in plan.items]
-        for item, path, digest in zip(plan.items, paths, pool.map(_write_model, plan.items, paths), strict=True):
+        paths = [folder / "models" / f"{item.id}{SUFFIXES[plan.runtime]}" for item in plan.items]
+        digests = pool.map(_write_model, plan.items, paths, repeat(plan.runtime))
+        for item, path, digest in zip(plan.items, paths, digests, strict=True):
             row: dict[str, Any] = {"id": item.id, "name": item.name, "precision": item.precision, "kind": item.kind}
             row |= {"file": f"models/{path.name}", "sha256": digest}
             if item.candidate is not None:
@@ -75,7 +83,7 @@ def _fill(plan: Plan, folder: Path, progress: Progress | None, workers: int) -> 
                 progress(len(rows), len(plan.items))
     (folder / "plan.json").write_text(json.dumps(described(plan) | {"items": rows}, indent=1), encoding="utf-8")
     (folder / "agent.py").write_bytes(Path(agent.__file__).read_bytes())
-    (folder / "README.txt").write_text(README, encoding="utf-8")
+    (folder / "README.txt").write_text(README.format(packages=PACKAGES[plan.runtime]), encoding="utf-8")
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -83,26 +91,29 @@ def described(plan: Plan) -> dict[str, Any]:
     space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
     return {
         "format": agent.FORMAT, "tool": f"nas {version('nas')}", "space": space, "seed": plan.seed,
-        "quick": plan.quick, "precisions": plan.precisions, "settings": SETTINGS,
+        "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions, "settings": SETTINGS,
     }  # fmt: skip
 
 
-def _write_model(item: Item, path: Path) -> str:
+def _write_model(item: Item, path: Path, runtime: Runtime) -> str:
     """Writes one model and gives its sha256."""
-    content = model(item)
+    content = model(item, runtime)
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def model(item: Item) -> bytes:
+def model(item: Item, runtime: Runtime = "onnxruntime") -> bytes:
     """The item as a serialised model. Blocks read and write what flows inside a network of that precision; whole
     networks take float32 images and give float32 scores, as they are deployed.
     """
+    whole = item.kind != "block"
+    if runtime == "litert":
+        return tflite_graph(item.blocks, int8=item.precision == "int8", float_io=whole)
     built = block_graph(item.blocks)
     if item.precision == "int8":
-        built = quantized(built) if item.candidate else within_network(quantized(built))
+        built = quantized(built) if whole else within_network(quantized(built))
     elif item.precision == "fp16":
-        built = halved(built, keep_io=item.candidate is not None)
+        built = halved(built, keep_io=whole)
     return bytes(built.SerializeToString())
 
 

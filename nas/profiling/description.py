@@ -23,7 +23,7 @@ def describe(name: str, results: Results, found: SpaceProfile, command: str) -> 
         ram_mb=machine.ram_mb,
         precisions=list(results.precisions),
         statistic="median",
-        protocol=f"each block in rounds of random order, every run in turn with one of a reference block, until the "
+        protocol=f"each block in rounds of random order, every run in turn with one of a reference network, until the "
         f"median is known within {100 * planned.settings.get('within', 0):g}% or {planned.settings.get('rounds', 0):g} "
         f"rounds are over; whole networks three times as often; a new session each time, warmed up; batch 1{where}",
         clock="time of the thread" if machine.clock == "thread" else "time that passed",

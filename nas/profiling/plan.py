@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ HELD_OUT = 10  # further networks, which only check it
 NETWORKS_QUICK = 10  # that a profile is adapted from
 
 Kind = Literal["reference", "block", "calibrate", "check"]
+Runtime = Literal["onnxruntime", "litert"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +38,30 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is measured, the reference first. `quick`: networks alone, to adapt a profile from other devices'."""
+    """All that is measured, the references first. `quick`: networks alone, to adapt a profile from other devices'.
+
+    Raises UserError for fp16 with LiteRT, whose CPU kernels compute it in fp32 on most boards.
+    """
 
     space: SearchSpace
     resolution: int | None
     seed: int
     items: tuple[Item, ...]
     quick: bool = False
+    runtime: Runtime = "onnxruntime"
+
+    def __post_init__(self) -> None:
+        if self.runtime == "litert" and "fp16" in self.precisions:
+            raise UserError("with LiteRT, fp32 and int8 are measured; fp16 is not: leave it out of --precision")
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        return tuple(dict.fromkeys(item.precision for item in self.items[1:]))
+        return tuple(dict.fromkeys(item.precision for item in self.items if item.kind != "reference"))
 
     @property
     def seconds(self) -> float:
         """About how long it takes on one core of a laptop, for a first word to the user: known better once it runs."""
-        return float(sum(_seconds(item) for item in self.items[1:]))
+        return float(sum(_seconds(item) for item in self.items if item.kind != "reference"))
 
 
 def _seconds(item: Item) -> float:
@@ -82,7 +91,7 @@ def make_plan(
         for number, candidate in enumerate(sampled)
         for p in precisions
     ]
-    return Plan(space, fixed, seed, (reference(items), *_numbered(items)))
+    return Plan(space, fixed, seed, (*references(items), *_numbered(items)))
 
 
 def plan_of(
@@ -92,7 +101,15 @@ def plan_of(
     """A quick plan: these networks alone, all of which calibrate."""
     check_precisions(precisions)
     items = [network_item(space, candidate, p, "calibrate") for candidate in candidates for p in precisions]
-    return Plan(space, resolution, seed, (reference(items), *_numbered(items)), quick=True)
+    return Plan(space, resolution, seed, (*references(items), *_numbered(items)), quick=True)
+
+
+def with_runtime(plan: Plan, runtime: str) -> Plan:
+    """The plan for the runtime of that name. Raises UserError where there is none, or it lacks a precision."""
+    for known in get_args(Runtime):
+        if known == runtime:
+            return replace(plan, runtime=known)
+    raise UserError(f"a runtime is one of {', '.join(get_args(Runtime))}; got {runtime}")
 
 
 def check_precisions(precisions: Sequence[Precision]) -> None:
@@ -112,17 +129,21 @@ def check_resolution(space: SearchSpace, resolution: int | None) -> int | None:
     return resolution if options else None
 
 
-def reference(items: Sequence[Item]) -> Item:
-    """The network that every run is compared with, in fp32: of those planned, one a quarter up in MACs.
+def references(items: Sequence[Item]) -> list[Item]:
+    """The network that every run is compared with, in each precision: of those planned, one a quarter up in MACs.
 
     A single block is a poor yardstick: after a whole network has emptied the caches it takes up to twice as long, so
     that networks would seem a third faster than they are; on a busy machine two runs then differed by 5.6% (fp32) and
-    7.1% (int8) on whole networks, and by 2.0% and 2.8% with a network.
+    7.1% (int8) on whole networks, and by 2.0% and 2.8% with a network. So is a network of another precision: where
+    a neighbour slowed fp32 by 1.4, it slowed int8 by 1.7.
     """
     networks = [item for item in items if item.candidate is not None]
     ordered = sorted(networks, key=lambda item: sum(layer.macs for block in item.blocks for layer in block.layers))
     found = ordered[len(ordered) // 4]
-    return Item("reference", found.name, "fp32", "reference", found.blocks)
+    return [
+        Item(f"reference-{precision}", found.name, precision, "reference", found.blocks)
+        for precision in dict.fromkeys(item.precision for item in items)
+    ]
 
 
 def network_item(space: SearchSpace, candidate: Candidate, precision: Precision, kind: Kind) -> Item:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.errors import UserError
 from nas.profiling.agent import FORMAT
+from nas.profiling.plan import Runtime
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace, load_space
@@ -59,6 +60,7 @@ class ReadPlan(_Part):
     space: PlannedSpace
     seed: int
     quick: bool = False
+    runtime: Runtime = "onnxruntime"
     precisions: list[Precision]
     settings: dict[str, float]
     items: Annotated[list[PlannedItem], Field(min_length=1, max_length=1_000_000)]
@@ -181,15 +183,15 @@ def candidate_of(item: PlannedItem) -> Candidate:
 def pooled(results: Results) -> Mapping[str, Timing]:
     """All visits to each item together, by its id.
 
-    Each visit counts relative to the reference measured in turn with it, times the reference's median over all
-    visits: the median of these is the median, and likewise the other quantiles.
+    Each visit counts relative to the reference measured in turn with it, times the median of that precision's
+    reference over all visits: the median of these is the median, and likewise the other quantiles.
     """
     from nas.profiling.agent import uncertainty
 
-    typical = typical_ms(results)
     found: dict[str, Timing] = {}
-    for name, visits in results.items.items():
-        if visits:
+    for visited in _by_precision(results).values():
+        typical = float(np.median([visit.reference_ms for visits in visited.values() for visit in visits]))
+        for name, visits in visited.items():
             relative = np.array([visit.relative for visit in visits])
             tails = [[getattr(v, q) / v.median_ms for v in visits] for q in ("p90_ms", "p99_ms")]
             p90, p99 = (typical * float(np.median(relative * tail)) for tail in tails)
@@ -199,9 +201,12 @@ def pooled(results: Results) -> Mapping[str, Timing]:
     return found
 
 
-def typical_ms(results: Results) -> float:
-    """The reference's median over all visits."""
-    return float(np.median([visit.reference_ms for visits in results.items.values() for visit in visits]))
+def _by_precision(results: Results) -> dict[Precision, dict[str, list[Visit]]]:
+    """The visits to each item that was measured, by its precision: each precision has a reference of its own."""
+    found: dict[Precision, dict[str, list[Visit]]] = {}
+    for item in results.items_of("block", "calibrate", "check"):
+        found.setdefault(item.precision, {})[item.id] = results.items[item.id]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +222,11 @@ class Steadiness:
 
 
 def steadiness(results: Results) -> Steadiness:
-    low, high = np.quantile([v.reference_ms for visits in results.items.values() for v in visits], [0.1, 0.9])
+    took = [
+        np.array([visit.reference_ms for visits in visited.values() for visit in visits])
+        for visited in _by_precision(results).values()
+    ]
+    low, high = np.quantile(np.concatenate([ms / np.median(ms) for ms in took]), [0.1, 0.9])
     return Steadiness(float(high / low), _drift([results.items[i.id] for i in results.items_of("calibrate", "check")]))
 
 

@@ -121,6 +121,20 @@ def test_fp16_is_left_out_where_the_runtime_computes_it_in_fp32(profile: Command
     assert said.status == 2 and "none of the plan's precisions" in said.err
 
 
+def test_with_litert_the_profile_says_so(profile: Command) -> None:
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: pip install -e '.[litert]'")
+    said = profile(*MACRO, "--runtime", "litert", "--name", "phone", "--noisy")
+    assert said.status == 0 and "mean error" in said.out
+    about = Path("home/device_profiles/phone/profile.toml").read_text()
+    assert 'runtime = "LiteRT ' in about and "--precision fp32 --runtime litert" in about
+
+
+def test_without_litert_it_says_what_to_install(profile: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    said = profile("pack", *MACRO, "--runtime", "litert", "--out", "bundle.zip")
+    assert said.status == 2 and "pip install 'ai-edge-litert" in said.err and not list(Path().iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -129,6 +143,8 @@ def test_fp16_is_left_out_where_the_runtime_computes_it_in_fp32(profile: Command
         (("build", str(RECORDED), "--out", "my folder"), "--out must have"),
         (("build", str(RECORDED), "--power", "meter.csv", "--noisy"), "--meter external"),
         (("pack", "--out", "taken"), "taken exists"),
+        (("pack", *MACRO, "--runtime", "tvm", "--out", "b.zip"), "a runtime is one of onnxruntime, litert; got tvm"),
+        (("pack", "--runtime", "litert", "--precision", "fp16", "--out", "b.zip"), "fp16 is not: leave it out"),
         (("--meter", "sundial", *MACRO, "--networks", "2"), "unknown meter 'sundial'"),
         (("--ssh", "-oProxyCommand=x", *MACRO), "-oProxyCommand"),
     ],

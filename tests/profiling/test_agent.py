@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ import vermin
 
 from nas.profiling import agent, launcher
 from nas.profiling.bundle import write_bundle
-from nas.profiling.plan import make_plan
+from nas.profiling.plan import make_plan, with_runtime
 from nas.profiling.results import read_results
 from nas.space.search_space import load_space
 
@@ -39,7 +40,7 @@ def made(tmp_path_factory):
     blocks = [item for item in plan.items if item.kind == "block"]
     networks = [item for item in plan.items if item.kind == "calibrate"]
     folder = tmp_path_factory.mktemp("made") / "bundle"
-    write_bundle(replace(plan, items=(plan.items[0], *blocks[:6], *networks[:3])), folder)
+    write_bundle(replace(plan, items=(*plan.items[:3], *blocks[:6], *networks[:3])), folder)
     change(folder, settings=QUICK)
     return folder
 
@@ -131,7 +132,7 @@ def test_it_runs_alone_where_only_numpy_and_onnx_runtime_are(bundle, tmp_path):
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="ONNX Runtime has fp16 on some ARM cores")
 def test_fp16_is_left_out_where_the_runtime_computes_it_as_fp32(bundle, capsys):
-    plan, runner = agent.read_plan(bundle), agent.Runner(1, "CPUExecutionProvider")
+    plan, runner = agent.read_plan(bundle), agent.OnnxRuntime(1, "CPUExecutionProvider")
     assert {item["precision"] for item in agent.measurable(plan, bundle, runner)} == {"fp32", "int8"}
     for item in plan["items"]:
         assert runner.runs_as_float32(agent.read_model(bundle, item["file"])) == (item["precision"] == "fp16")
@@ -154,9 +155,70 @@ def test_without_onnx_runtime_it_says_what_to_install(bundle, monkeypatch, capsy
 
 
 def test_without_a_threads_clock_it_takes_the_time_that_passes(monkeypatch):
-    assert agent.Runner(2, "CPUExecutionProvider").clock_name == "wall"
+    assert agent.OnnxRuntime(2, "CPUExecutionProvider").clock_name == "wall"
     monkeypatch.delattr(agent.time, "thread_time")
-    assert agent.Runner(1, "CPUExecutionProvider").clock_name == "wall"
+    assert agent.OnnxRuntime(1, "CPUExecutionProvider").clock_name == "wall"
+
+
+# ---- LiteRT
+
+
+@pytest.fixture
+def litert_bundle(tmp_path):
+    """A bundle for LiteRT: a block and a network in fp32 and int8, with few runs."""
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: pip install -e '.[litert]'")
+    plan = with_runtime(make_plan(load_space("nas-bench-macro"), ["fp32", "int8"], networks=3, held_out=1), "litert")
+    blocks = [item for item in plan.items if item.kind == "block"]
+    networks = [item for item in plan.items if item.kind == "calibrate"]
+    folder = tmp_path / "litert"
+    write_bundle(replace(plan, items=(*plan.items[:2], *blocks[:2], *networks[:2])), folder)
+    change(folder, settings=QUICK)
+    return folder
+
+
+def test_litert_measures_its_bundle(litert_bundle):
+    done = run(litert_bundle)
+    assert done.returncode == 0, done.stderr
+    results = read_results(litert_bundle / "results.json")
+    assert results.plan.runtime == "litert" and results.precisions == ("fp32", "int8")
+    assert results.machine.runtime == f"LiteRT {version('ai-edge-litert')} CPU" and results.machine.provider == "CPU"
+    assert [len(results.items[item.id]) for item in results.items_of("block", "calibrate")] == [2, 2, 4, 4]
+    assert all(0 < v.median_ms <= v.p90_ms < 10_000 for visits in results.items.values() for v in visits)
+
+
+@pytest.mark.skipif(not hasattr(time, "thread_time"), reason="this system has no clock of a thread")
+def test_one_thread_of_litert_does_all_of_its_work(litert_bundle):
+    """A whole network takes as long by the thread's clock as by the processor's time of the whole process."""
+    plan = agent.read_plan(litert_bundle)
+    runner = agent.open_runner(plan, 1, agent.CPU)
+    assert runner.clock_name == "thread" and agent.open_runner(plan, 2, agent.CPU).clock_name == "wall"
+    once = runner.prepare(agent.read_model(litert_bundle, agent.reference_item(plan)["file"]))
+    before = time.process_time()
+    seconds = sum(once() for _ in range(50))
+    assert seconds == pytest.approx(time.process_time() - before, rel=0.2)
+
+
+def test_fp16_is_left_out_with_litert(litert_bundle):
+    plan = agent.read_plan(litert_bundle)
+    plan["items"][3]["precision"] = "fp16"
+    left = agent.measurable(plan, litert_bundle, agent.open_runner(plan, 1, agent.CPU))
+    assert [item["precision"] for item in left] == ["fp32", "fp32", "int8"]
+
+
+def test_without_litert_it_says_what_to_install(litert_bundle, monkeypatch, capsys):
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert agent.main(["--bundle", str(litert_bundle), "--out", str(litert_bundle / "results.json")]) == 3
+    assert "pip install numpy ai-edge-litert" in capsys.readouterr().err
+
+
+def test_what_litert_cannot_do_is_one_line(litert_bundle, capsys):
+    given = ["--bundle", str(litert_bundle), "--out", str(litert_bundle / "results.json")]
+    assert "--provider is for ONNX Runtime" in refusal(capsys, *given, "--provider", "CUDAExecutionProvider")
+    with pytest.raises(agent.Refused, match=r"LiteRT .* cannot run a model"):
+        agent.LiteRT(1, agent.CPU).prepare(b"no model")
+    change(litert_bundle, runtime="tvm")
+    assert "this agent measures with onnxruntime or litert; got tvm" in refusal(capsys, *given)
 
 
 # ---- stopped and taken up again
@@ -461,7 +523,7 @@ def test_a_median_is_known_as_well_as_its_visits_agree():
 
 def test_a_visit_compares_each_run_with_the_reference_around_it(monkeypatch):
     """The machine becomes half as fast midway: the model takes 6 ms, then 12 ms, the reference 2 ms, then 4 ms."""
-    runner = agent.Runner(1, "CPUExecutionProvider")
+    runner = agent.OnnxRuntime(1, "CPUExecutionProvider")
     calls = Counter()
 
     def timed(name, ms):
@@ -480,7 +542,7 @@ def test_a_visit_compares_each_run_with_the_reference_around_it(monkeypatch):
 
 
 def test_more_runs_are_made_of_short_models(monkeypatch):
-    runner = agent.Runner(1, "CPUExecutionProvider")
+    runner = agent.OnnxRuntime(1, "CPUExecutionProvider")
     monkeypatch.setattr(runner, "prepare", lambda model: lambda: 0.0005)
     settings = {"runs": 10, "most_runs": 50, "visit_s": 0.03}
     assert runner.visit(b"", lambda: 0.0005, settings)["runs"] == 30  # of 1 ms, the reference's among it
@@ -491,7 +553,7 @@ def test_more_runs_are_made_of_short_models(monkeypatch):
 
 
 def test_what_onnx_runtime_cannot_run_is_one_line(bundle):
-    runner = agent.Runner(1, "CPUExecutionProvider")
+    runner = agent.OnnxRuntime(1, "CPUExecutionProvider")
     with pytest.raises(agent.Refused, match=r"ONNX Runtime .* cannot run a model"):
         runner.prepare(b"no model")
     model = onnx.load(next((bundle / "models").glob("b*-fp32.onnx")))
@@ -501,7 +563,7 @@ def test_what_onnx_runtime_cannot_run_is_one_line(bundle):
 
 
 def test_once_runs_the_model_on_the_data_that_it_takes(bundle):
-    runner = agent.Runner(1, "CPUExecutionProvider")
+    runner = agent.OnnxRuntime(1, "CPUExecutionProvider")
     for item in agent.measurable(agent.read_plan(bundle), bundle, runner):
         seconds = [runner.prepare(agent.read_model(bundle, item["file"]))() for _ in range(2)]
         assert np.all(np.array(seconds) > 0) and max(seconds) < 10
@@ -511,7 +573,7 @@ def test_settled_items_are_left_in_peace(bundle, monkeypatch, tmp_path):
     """Visits to one block agree, those to another do not: the first gets `least_rounds`, the second all rounds."""
     keep_fp32(bundle)
     change(bundle, settings=QUICK | {"least_rounds": 3, "rounds": 6, "within": 0.02})
-    plan, runner = agent.read_plan(bundle), agent.Runner(1, "CPUExecutionProvider")
+    plan, runner = agent.read_plan(bundle), agent.OnnxRuntime(1, "CPUExecutionProvider")
     _, steady, _, network = [item["id"] for item in plan["items"]]
     file = {agent.read_model(bundle, item["file"]): item["id"] for item in plan["items"]}
     seen: Counter[str] = Counter()

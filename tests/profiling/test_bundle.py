@@ -15,18 +15,18 @@ import pytest
 from nas.errors import UserError
 from nas.profiling import agent
 from nas.profiling.bundle import model, write_bundle
-from nas.profiling.plan import Plan, make_plan
+from nas.profiling.plan import Plan, make_plan, with_runtime
 from nas.space.search_space import load_space
 
 FLOAT, UINT8, FLOAT16 = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16
 
 
 def small_plan() -> Plan:
-    """The reference, a stem and another block, and one network, in three precisions."""
+    """The references, a stem and another block, and one network, in three precisions."""
     plan = make_plan(load_space("nas-bench-macro"), ["fp32", "fp16", "int8"], networks=3, held_out=1)
     blocks = [item for item in plan.items if item.kind == "block"]
     networks = [item for item in plan.items if item.kind == "calibrate"]
-    return replace(plan, items=(plan.items[0], *blocks[:6], *networks[:3]))
+    return replace(plan, items=(*plan.items[:3], *blocks[:6], *networks[:3]))
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_the_plan_states_the_checksum_of_every_model(plan, bundle):
     assert [item["id"] for item in items] == [item.id for item in plan.items]
     for item in items:
         assert hashlib.sha256((bundle / item["file"]).read_bytes()).hexdigest() == item["sha256"]
-    assert len(list((bundle / "models").iterdir())) == 10
-    assert [("candidate" in item) for item in items] == [False] * 7 + [True] * 3
+    assert len(list((bundle / "models").iterdir())) == 12
+    assert [("candidate" in item) for item in items] == [False] * 9 + [True] * 3
     assert agent.read_plan(bundle)["items"] == items
 
 
@@ -60,14 +60,26 @@ def test_the_agent_in_it_is_the_one_here(bundle):
     ("precision", "block", "network"), [("fp32", FLOAT, FLOAT), ("int8", UINT8, FLOAT), ("fp16", FLOAT16, FLOAT)]
 )
 def test_blocks_speak_their_precision_and_networks_float32(plan, bundle, precision, block, network):
-    for item in plan.items[1:]:
+    for item in plan.items:
         if item.precision != precision:
             continue
         graph = onnx.load(bundle / "models" / f"{item.id}.onnx").graph
-        wanted = network if item.candidate else block
+        wanted = block if item.kind == "block" else network
         for value in (graph.input[0], graph.output[0]):
             assert value.type.tensor_type.elem_type == wanted, f"{item.id} {value.name}"
     assert any(item.precision == precision and item.candidate for item in plan.items)
+
+
+def test_a_bundle_for_litert_names_its_package_and_has_tflite_models(plan, tmp_path):
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: pip install -e '.[litert]'")
+    fp32 = tuple(item for item in plan.items if item.precision == "fp32")
+    write_bundle(with_runtime(replace(plan, items=fp32), "litert"), tmp_path / "b")
+    read = agent.read_plan(tmp_path / "b")
+    assert read["runtime"] == "litert" and len(read["items"]) == len(fp32)
+    for item in read["items"]:
+        assert item["file"] == f"models/{item['id']}.tflite"
+        assert (tmp_path / "b" / item["file"]).read_bytes()[4:8] == b"TFL3"  # the format's identifier
+    assert "pip install numpy ai-edge-litert" in (tmp_path / "b" / "README.txt").read_text()
 
 
 def test_a_zip_holds_what_the_folder_does_and_packs_small(plan, bundle, tmp_path):
@@ -127,4 +139,4 @@ def test_what_fails_on_the_way_leaves_nothing(plan, tmp_path, monkeypatch):
 def test_progress_counts_the_models(plan, tmp_path):
     seen = []
     write_bundle(plan, tmp_path / "b", lambda done, total: seen.append((done, total)), workers=2)
-    assert seen == [(n, 10) for n in range(1, 11)]
+    assert seen == [(n, 12) for n in range(1, 13)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nas.errors import UserError
-from nas.profiling.plan import Plan, make_plan, plan_of, sample_networks
+from nas.profiling.plan import Plan, make_plan, plan_of, sample_networks, with_runtime
 from nas.space.search_space import SearchSpace, load_space
 
 
@@ -22,9 +22,9 @@ def test_a_plan_has_every_block_in_every_precision_and_no_network_twice(space: S
     plan = make_plan(space, ("fp32", "int8"))
     calibrating, checking = set(of(plan, "calibrate")), set(of(plan, "check"))
     assert (len(calibrating), len(checking)) == (12, 10) and not calibrating & checking
-    names = {(item.name, item.precision) for item in plan.items[1:]}
-    assert len(names) == len(plan.items) - 1 and len({item.id for item in plan.items}) == len(plan.items)
-    assert plan.items[0].kind == "reference" and of(plan, "reference") == [plan.items[0].name]
+    names = {(item.name, item.precision) for item in plan.items[2:]}
+    assert len(names) == len(plan.items) - 2 and len({item.id for item in plan.items}) == len(plan.items)
+    assert [(item.kind, item.precision) for item in plan.items[:2]] == [("reference", p) for p in ("fp32", "int8")]
     for item in plan.items:
         if item.candidate:
             assert all((block.key, p) in names for block in item.blocks for p in ("fp32", "int8"))
@@ -58,3 +58,12 @@ def test_a_quick_plan_has_the_networks_given(space: SearchSpace) -> None:
 def test_precisions_that_cannot_be_measured_are_refused(space: SearchSpace, precisions: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="fp32, fp16, int8"):
         make_plan(space, precisions)  # type: ignore[arg-type]
+
+
+def test_a_plan_is_for_a_known_runtime_and_what_it_computes(space: SearchSpace) -> None:
+    plan = make_plan(space, ("fp32", "int8"))
+    assert plan.runtime == "onnxruntime" and with_runtime(plan, "litert").items == plan.items
+    with pytest.raises(UserError, match="one of onnxruntime, litert; got tvm"):
+        with_runtime(plan, "tvm")
+    with pytest.raises(UserError, match="fp16 is not"):
+        with_runtime(make_plan(space, ("fp32", "fp16")), "litert")

@@ -421,7 +421,7 @@ def test_the_agent_itself_measures_over_ssh(board, real_bundle):
     (visits,) = found["items"].values()
     assert found["plan"] == planned and list(found["items"]) == [planned["items"][1]["id"]]
     assert all(0 < visit["median_ms"] < 1000 for visit in visits)
-    assert "the reference took" in seen
+    assert "the fp32 reference took" in seen
 
 
 def test_the_agent_itself_says_which_packages_are_missing(board, real_bundle):

@@ -21,7 +21,14 @@ def recorded() -> dict[str, Any]:
 
 
 def with_visits(**visits: list[dict[str, float]]) -> Results:
-    return Results.model_validate(recorded() | {"items": visits})
+    """Results of these items alone: a, b ... are blocks in fp32."""
+    content = recorded()
+    content["plan"]["items"] += [
+        {"id": name, "name": name, "precision": "fp32", "kind": "block", "sha256": "0"}
+        for name in visits
+        if len(name) == 1
+    ]
+    return Results.model_validate(content | {"items": visits})
 
 
 def test_a_recorded_file_is_read() -> None:
@@ -43,6 +50,17 @@ def test_a_visit_while_the_machine_was_slow_counts_like_any_other() -> None:
     times = pooled(with_visits(a=[VISIT, VISIT], b=[VISIT | slow]))
     assert times["a"].median_ms == 2.0
     assert times["b"].median_ms == 1.5  # what 3 ms at half the speed are
+
+
+def test_each_precision_has_a_reference_of_its_own() -> None:
+    content = recorded()
+    for precision in ("fp32", "int8"):
+        content["plan"]["items"].append(
+            {"id": precision, "name": "x", "precision": precision, "kind": "block", "sha256": "0"}
+        )
+    visits = {"fp32": [VISIT], "int8": [VISIT | {"relative": 4.0, "reference_ms": 0.1}]}
+    times = pooled(Results.model_validate(content | {"items": visits}))
+    assert (times["fp32"].median_ms, times["int8"].median_ms) == pytest.approx((2.0, 0.4))
 
 
 def test_steadiness_sees_the_swing_and_what_the_correction_left() -> None:
