@@ -26,6 +26,10 @@ Networks = Annotated[
     int | None,
     typer.Option(min=1, help="Measure so many whole networks and no blocks: what 'nas devices validate' compares."),
 ]
+Rounds = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="Visits to a block at most, thrice as many to a network (default: 6)."),
+]
 Noisy = Annotated[bool, typer.Option("--noisy", help="Accept a machine whose speed varied too much.")]
 Power = Annotated[Path | None, typer.Option(help="The trace of an outside meter: CSV, or PowerTOP's.")]
 
@@ -60,6 +64,7 @@ def profile(
     ] = None,
     power: Power = None,
     noisy: Noisy = False,
+    rounds: Rounds = None,
     seed: Seed = 0,
 ) -> None:
     if context.invoked_subcommand:
@@ -69,11 +74,11 @@ def profile(
     folder = _folder(name, out)
     if ssh:
         check_board(ssh, python=python)  # before minutes of writing models
-    plan = _plan(space, precision, runtime, resolution, seed, quick, networks)
+    plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
     _announce(plan)
     bundle = prepare(plan, folder, _packing(len(plan.items)))
     arguments = ["--threads", str(threads), "--meter", meter, *(["--cpus", cpus] if cpus else [])]
-    given = {"space": space, "precision": precision, "resolution": resolution, "seed": seed or None}
+    given = {"space": space, "precision": precision, "resolution": resolution, "rounds": rounds, "seed": seed or None}
     command = " ".join(["nas profile", *(f"--{k} {v}" for k, v in given.items() if v is not None), *arguments])
     command += " --quick" * quick
     try:
@@ -97,6 +102,7 @@ def pack(
     resolution: Resolution = None,
     quick: Quick = False,
     networks: Networks = None,
+    rounds: Rounds = None,
     seed: Seed = 0,
 ) -> None:
     """Make a bundle for a board: the models, the plan, and the agent, which needs Python 3.8, NumPy, ONNX Runtime.
@@ -107,7 +113,7 @@ def pack(
     """
     from nas.profiling.bundle import write_bundle
 
-    plan = _plan(space, precision, runtime, resolution, seed, quick, networks)
+    plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
     _announce(plan)
     write_bundle(plan, out, _packing(len(plan.items)))
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
@@ -149,8 +155,11 @@ def _folder(name: str, out: Path | None) -> Path:
 
 
 def _plan(
-    space: str, precision: str, runtime: str, resolution: int | None, seed: int, quick: bool, networks: int | None
+    space: str, precision: str, runtime: str, resolution: int | None, seed: int, quick: bool, networks: int | None,
+    rounds: int | None,
 ) -> Plan:  # fmt: skip
+    from dataclasses import replace
+
     from nas.errors import UserError
     from nas.profiling.plan import make_plan, with_runtime
     from nas.space.search_space import load_space
@@ -166,12 +175,12 @@ def _plan(
         plan = make_plan(searched, wanted, resolution, seed, 0, networks, blocks=False)
     else:
         plan = make_plan(searched, wanted, resolution, seed)
-    return with_runtime(plan, runtime)
+    return with_runtime(replace(plan, rounds=rounds), runtime)
 
 
 def _announce(plan: Plan) -> None:
     blocks = sum(item.kind == "block" for item in plan.items)
-    whole = len(plan.items) - 1 - blocks
+    whole = sum(item.kind in ("calibrate", "check") for item in plan.items)
     print(f"{blocks} blocks and {whole} whole networks, about {clock(plan.seconds)}", file=sys.stderr)
 
 

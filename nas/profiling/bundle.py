@@ -91,7 +91,8 @@ def described(plan: Plan) -> dict[str, Any]:
     space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
     return {
         "format": agent.FORMAT, "tool": f"nas {version('nas')}", "space": space, "seed": plan.seed,
-        "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions, "settings": SETTINGS,
+        "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions,
+        "settings": SETTINGS | ({"rounds": plan.rounds} if plan.rounds else {}),
     }  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class Plan:
     items: tuple[Item, ...]
     quick: bool = False
     runtime: Runtime = "onnxruntime"
+    rounds: int | None = None  # visits to a block at most; None: as the bundle's settings say
 
     def __post_init__(self) -> None:
         if self.runtime == "litert" and "fp16" in self.precisions:
