@@ -72,18 +72,18 @@ def validate(
 
 
 def _print_check(profile: DeviceProfile, found: Check) -> None:
-    heads = ("", "n", "error", "<5%", "<10%", "rho", "tau", "ratio", "const.", "MACs")
+    heads = ("", "n", "error", "<5%", "<10%", "rho", "tau", "ratio", "scaled", "const.", "MACs")
     rows: list[tuple[Any, ...]] = [
         (f"{p} {'mJ' if q == 'energy' else 'ms'}", a.networks, percent(a.mean, 1 if a.mean < 1 else 0),
          percent(a.within_5, 0), percent(a.within_10, 0), _plain(a.spearman), _plain(a.kendall), _plain(a.ratio),
-         percent(a.constant, 0), percent(a.macs, 0))
+         percent(a.scaled, 1 if a.scaled < 1 else 0), percent(a.constant, 0), percent(a.macs, 0))
         for (p, q), a in found.agreement.items()
     ]  # fmt: skip
     if rows:
         print_table(heads, rows, right=heads[1:])
         _say(
-            "error: mean absolute. rho: Spearman, tau: Kendall. ratio: median of measured / predicted. const., MACs: "
-            "errors of two baselines, each network predicted from all the others."
+            "error: mean absolute. rho: Spearman, tau: Kendall. ratio: median of measured / predicted; scaled: the error "
+            "without that factor. const., MACs: errors of two baselines, each network predicted from all the others."
         )
     if any(quantity == "energy" for _, quantity in found.agreement):
         _say(f"What was measured must mean the same energy: {profile.about.energy}")

@@ -18,7 +18,8 @@ class Agreement:
 
     `mean` is the mean absolute error relative to what was measured, `within_5` and `within_10` the shares of networks
     whose error is at most so many per cent, `ratio` the median of measured over predicted: above 1, the predictions
-    are too low. The baselines never see the network that they are checked on: `constant` is the median of all the
+    are too low; `scaled` is the mean error once they are multiplied by it, which a machine that merely ran at another
+    speed leaves small. The baselines never see the network that they are checked on: `constant` is the median of all the
     others, `macs` a straight line through the others' MACs.
     """
 
@@ -27,6 +28,7 @@ class Agreement:
     within_5: float
     within_10: float
     ratio: float
+    scaled: float
     spearman: float | None
     kendall: float | None
     constant: float | None
@@ -37,10 +39,10 @@ def agreement(predicted: Sequence[float], measured: Sequence[float], macs: Seque
     """Compares costs of n networks, n above 0, in the order of all three: ms or mJ, all above 0; MACs in any unit."""
     found, wanted, work = (np.asarray(x, dtype=float) for x in (predicted, measured, macs))
     off = np.abs(found / wanted - 1)
-    few = len(wanted) < FEW
+    few, ratio = len(wanted) < FEW, float(np.median(wanted / found))
     return Agreement(
         len(wanted), float(off.mean()), float(np.mean(off <= 0.05 + ROUNDING)), float(np.mean(off <= 0.10 + ROUNDING)),
-        float(np.median(wanted / found)),
+        ratio, float(np.mean(np.abs(ratio * found / wanted - 1))),
         None if few else _rank("spearmanr", found, wanted), None if few else _rank("kendalltau", found, wanted),
         None if few else _left_out(wanted, np.ones((len(wanted), 1))),
         None if few else _left_out(wanted, np.stack([np.ones(len(wanted)), work], axis=1)),

@@ -18,6 +18,7 @@ from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace, load_space
 
 LARGEST = 256 << 20  # bytes of a results file
+SUSTAINED = 0.85  # chosen on nas-bench-macro, fbnet-cifar, proxylessnas and mobilenet-v3; see experiments/device-profiles
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -147,7 +148,7 @@ class Results(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One inference, batch 1, in milliseconds: quantiles over `runs` runs, at the speed that the machine mostly had.
+    """One inference, batch 1, in milliseconds: quantiles over `runs` runs, at the speed that the machine keeps when busy.
 
     `within` is half the 95% confidence interval of the median, as a fraction of it.
     """
@@ -183,14 +184,17 @@ def candidate_of(item: PlannedItem) -> Candidate:
 def pooled(results: Results) -> Mapping[str, Timing]:
     """All visits to each item together, by its id.
 
-    Each visit counts relative to the reference measured in turn with it, times the median of that precision's
-    reference over all visits: the median of these is the median, and likewise the other quantiles.
+    Each visit counts relative to the reference measured in turn with it, times what that precision's reference took
+    where the machine was at its slower (SUSTAINED of all visits): the median of these is the median, and likewise the
+    other quantiles. A quiet board is hardly slower then. On a shared machine it is the speed with a busy neighbour,
+    which comes back from run to run; the median over a few minutes was off by up to 20%.
     """
     from nas.profiling.agent import uncertainty
 
     found: dict[str, Timing] = {}
     for visited in _by_precision(results).values():
-        typical = float(np.median([visit.reference_ms for visits in visited.values() for visit in visits]))
+        took = [visit.reference_ms for visits in visited.values() for visit in visits]
+        typical = float(np.quantile(took, SUSTAINED))
         for name, visits in visited.items():
             relative = np.array([visit.relative for visit in visits])
             tails = [[getattr(v, q) / v.median_ms for v in visits] for q in ("p90_ms", "p99_ms")]
