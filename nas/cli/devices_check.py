@@ -82,8 +82,9 @@ def _print_check(profile: DeviceProfile, found: Check) -> None:
     if rows:
         print_table(heads, rows, right=heads[1:])
         _say(
-            "error: mean absolute. rho: Spearman, tau: Kendall. ratio: median of measured / predicted; scaled: the error "
-            "without that factor. const., MACs: errors of two baselines, each network predicted from all the others."
+            "error: mean absolute. rho: Spearman, tau: Kendall. ratio: median of measured / predicted; scaled: the "
+            "error without that factor. const., MACs: errors of two baselines, each network predicted from all the "
+            "others."
         )
     if any(quantity == "energy" for _, quantity in found.agreement):
         _say(f"What was measured must mean the same energy: {profile.about.energy}")

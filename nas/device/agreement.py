@@ -19,8 +19,8 @@ class Agreement:
     `mean` is the mean absolute error relative to what was measured, `within_5` and `within_10` the shares of networks
     whose error is at most so many per cent, `ratio` the median of measured over predicted: above 1, the predictions
     are too low; `scaled` is the mean error once they are multiplied by it, which a machine that merely ran at another
-    speed leaves small. The baselines never see the network that they are checked on: `constant` is the median of all the
-    others, `macs` a straight line through the others' MACs.
+    speed leaves small. The baselines never see the network that they are checked on: `constant` is the median of all
+    the others, `macs` a straight line through the others' MACs.
     """
 
     networks: int

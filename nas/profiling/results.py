@@ -18,7 +18,7 @@ from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace, load_space
 
 LARGEST = 256 << 20  # bytes of a results file
-SUSTAINED = 0.85  # chosen on nas-bench-macro, fbnet-cifar, proxylessnas and mobilenet-v3; see experiments/device-profiles
+SUSTAINED = 0.85  # chosen on four spaces of one machine: experiments/device-profiles
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -148,7 +148,7 @@ class Results(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One inference, batch 1, in milliseconds: quantiles over `runs` runs, at the speed that the machine keeps when busy.
+    """One inference, batch 1, in milliseconds: quantiles over `runs` runs, at the speed it has when busy.
 
     `within` is half the 95% confidence interval of the median, as a fraction of it.
     """

@@ -1,0 +1,44 @@
+"""One row a space, round and precision: how far that round's profile was off on the 20 networks that neither saw.
+
+`agree` is how far the second round's profile is from the first's, on average over 200 random networks of the space.
+"""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FIGURES = ("networks", "mean", "ratio", "scaled", "within_5", "within_10", "spearman", "constant", "macs")
+
+
+def devices(*arguments: object) -> dict[str, Any]:
+    done = subprocess.run(
+        ["nas", "devices", *map(str, arguments), "--json"], capture_output=True, text=True, check=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+work = Path(sys.argv[1])
+rows = csv.writer(sys.stdout, lineterminator="\n")
+rows.writerow(["space", "round", "precision", *FIGURES, "agree"])
+for check in sorted(work.glob("check-*/results.json")):
+    space = check.parent.name.removeprefix("check-")
+    folders = [
+        work / f"{turn}-{space}" for turn in ("first", "second") if (work / f"{turn}-{space}/blocks.csv").exists()
+    ]
+    for folder in folders:
+        agree: dict[str, Any] = devices("diff", *folders, "--space", space)["predicted"] if len(folders) > 1 else {}
+        for row in devices("validate", folder, "--against", check)["agreement"]:
+            ratios = agree.get(row["precision"], {}).get("ratios", {})
+            figures = [f"{row[figure]:.4g}" for figure in FIGURES]
+            rows.writerow(
+                [
+                    space,
+                    folder.name.partition("-")[0],
+                    row["precision"],
+                    *figures,
+                    f"{ratios.get('off', float('nan')):.4g}",
+                ]
+            )
