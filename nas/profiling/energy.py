@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas.device.check import Measured
 from nas.device.fit import LEAST_RUNS, FittedProfile, fit_profile
 from nas.device.mlperf import Run
 from nas.errors import UserError
 from nas.profiling.power_trace import Alignment, Trace, align, integrate
 from nas.profiling.results import Energy, Idle, Window
-from nas.space.layer import Precision
-from nas.space.network import Network
 
 RESOLVED = 3.0  # times the error
 LEAST_IDLE = 3  # windows: fewer have no spread to speak of
@@ -105,27 +104,16 @@ def measured_energy(readings: Energy, trace: Trace | None = None) -> MeasuredEne
     return MeasuredEnergy(readings.meter, readings.includes, idle_w, spread_w, items, tuple(lost), alignment)
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredNetwork:
-    """A whole network and its measured costs: batch 1, ms and mJ."""
-
-    name: str
-    network: Network
-    precision: Precision
-    latency_ms: float
-    energy_mj: float
-
-
-def fit_energy(networks: Sequence[MeasuredNetwork]) -> FittedProfile:
+def fit_energy(networks: Sequence[Measured]) -> FittedProfile:
     """Rates fitted to whole networks, for boards whose meter does not resolve single blocks.
 
     Latency rates come with them, as a profile must have both. `errors` are those of networks left out, in fifths, and
     `validation` their predictions. Raises UserError for fewer than 10 networks of a precision, or a network that has no
     energy above 0.
     """
-    if bad := next((n for n in networks if not 0 < n.energy_mj < math.inf), None):
+    if bad := next((n for n in networks if not 0 < (n.energy_mj or 0) < math.inf), None):
         raise UserError(
-            f"a fit needs networks of more than 0 mJ; {bad.name} {bad.precision} has {bad.energy_mj:.3g} mJ: "
+            f"a fit needs networks of more than 0 mJ; {bad.name} {bad.precision} has {bad.energy_mj or 0:.3g} mJ: "
             "measure longer windows, or keep idle power in"
         )
     for precision in {n.precision for n in networks}:

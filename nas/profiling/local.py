@@ -6,7 +6,6 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import UserError
@@ -18,11 +17,12 @@ from nas.profiling.results import Results, read_results
 BUNDLE, JOURNAL, RESULTS = "bundle", "measurements.jsonl", "results.json"
 
 
-@dataclass(frozen=True, slots=True)
 class Stopped(Exception):
     """The agent ended before it was done, and said why; `status` is its exit status."""
 
-    status: int
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def prepare(plan: Plan, folder: Path, progress: Progress | None = None, *, workers: int = 1) -> Path:

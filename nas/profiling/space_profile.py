@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nas.device.check import Measured
 from nas.device.fit import FittedProfile
 from nas.device.lookup_table import BlockTime
 from nas.device.profile import EnergyLine, Line
 from nas.device.rates import Quantity, Rates
 from nas.device.validation import HeldOutError, Validation
 from nas.errors import UserError
-from nas.profiling.energy import MeasuredEnergy, MeasuredNetwork, fit_energy
+from nas.profiling.energy import MeasuredEnergy, fit_energy
 from nas.profiling.results import PlannedItem, Results, Timing, candidate_of, pooled, steadiness
 from nas.space.layer import Precision
 from nas.space.network import Network
@@ -152,7 +153,7 @@ def _fitted_energy(
 ) -> FittedProfile:
     return fit_energy(
         [
-            MeasuredNetwork(i.name, networks[i.id], i.precision, times[i.id].median_ms, energy.items[i.id].mj)
+            Measured(i.name, networks[i.id], i.precision, times[i.id].median_ms, energy.items[i.id].mj)
             for i in results.items_of("calibrate", "check")
             if i.id in energy.items
         ]

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.device.check import Measured
 from nas.errors import UserError
-from nas.profiling.energy import MeasuredNetwork, fit_energy, measured_energy
+from nas.profiling.energy import fit_energy, measured_energy
 from nas.profiling.power_trace import Trace
 from nas.profiling.power_trace_file import read_trace
 from nas.profiling.results import Energy
@@ -149,7 +150,7 @@ def networks(precision="fp32"):
                 network = reference_network(family, resolution, 1000, width)
                 mj = 0.05 * network.macs / 1e6 + 2.0 * network.params / 1e6 + 3.0
                 name = f"{family}-{width}@{resolution}"
-                yield MeasuredNetwork(name, network, precision, 0.04 * network.macs / 1e6 + 1.0, mj)
+                yield Measured(name, network, precision, 0.04 * network.macs / 1e6 + 1.0, mj)
 
 
 def test_energy_is_fitted_to_whole_networks_and_checked_on_those_left_out():
@@ -168,6 +169,6 @@ def test_too_few_networks_or_none_above_idle_are_refused():
     some = list(networks())
     with pytest.raises(UserError, match="10 whole networks or more; fp32 has 9"):
         fit_energy(some[:9])
-    cold = MeasuredNetwork("cold", some[0].network, "fp32", 1.0, -0.5)
+    cold = Measured("cold", some[0].network, "fp32", 1.0, -0.5)
     with pytest.raises(UserError, match=r"cold fp32 has -0\.5 mJ: measure longer windows"):
         fit_energy([*some, cold])
