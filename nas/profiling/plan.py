@@ -133,10 +133,8 @@ def check_resolution(space: SearchSpace, resolution: int | None) -> int | None:
 def references(items: Sequence[Item]) -> list[Item]:
     """The network that every run is compared with, in each precision: of those planned, one a quarter up in MACs.
 
-    A single block is a poor yardstick: after a whole network has emptied the caches it takes up to twice as long, so
-    that networks would seem a third faster than they are; on a busy machine two runs then differed by 5.6% (fp32) and
-    7.1% (int8) on whole networks, and by 2.0% and 2.8% with a network. So is a network of another precision: where
-    a neighbour slowed fp32 by 1.4, it slowed int8 by 1.7.
+    A single block is a poor yardstick: after a whole network has emptied the caches it takes longer, so that networks
+    would seem faster than they are. So is a network of another precision: a busy neighbour slows int8 more than fp32.
     """
     networks = [item for item in items if item.candidate is not None]
     ordered = sorted(networks, key=lambda item: sum(layer.macs for block in item.blocks for layer in block.layers))

@@ -187,7 +187,7 @@ def pooled(results: Results) -> Mapping[str, Timing]:
     Each visit counts relative to the reference measured in turn with it, times what that precision's reference took
     where the machine was at its slower (SUSTAINED of all visits): the median of these is the median, and likewise the
     other quantiles. A quiet board is hardly slower then. On a shared machine it is the speed with a busy neighbour,
-    which comes back from run to run; the median over a few minutes was off by up to 20%.
+    which comes back from run to run better than the median.
     """
     from nas.profiling.agent import uncertainty
 
