@@ -1,6 +1,8 @@
 """One row a space, round and precision: how far that round's profile was off on the 20 networks that neither saw.
 
-`agree` is how far the second round's profile is from the first's, on average over 200 random networks of the space.
+Errors are at the speed that the machine had when the profile was made, by the reference network that both were taken in
+turn with; `as_measured` is the mean error without that, `machine` how much slower the machine was, `agree` how far the
+second round's profile is from the first's, on average over 200 random networks of the space.
 """
 
 import csv
@@ -10,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+RAW = ["--as-measured"]
 FIGURES = ("networks", "mean", "ratio", "scaled", "within_5", "within_10", "spearman", "constant", "macs")
 
 
@@ -22,7 +25,7 @@ def devices(*arguments: object) -> dict[str, Any]:
 
 work = Path(sys.argv[1])
 rows = csv.writer(sys.stdout, lineterminator="\n")
-rows.writerow(["space", "round", "precision", *FIGURES, "agree"])
+rows.writerow(["space", "round", "precision", *FIGURES, "as_measured", "machine", "agree"])
 for check in sorted(work.glob("check-*/results.json")):
     space = check.parent.name.removeprefix("check-")
     folders = [
@@ -30,15 +33,9 @@ for check in sorted(work.glob("check-*/results.json")):
     ]
     for folder in folders:
         agree: dict[str, Any] = devices("diff", *folders, "--space", space)["predicted"] if len(folders) > 1 else {}
-        for row in devices("validate", folder, "--against", check)["agreement"]:
+        alike, raw = (devices("validate", folder, "--against", check, *more)["agreement"] for more in ([], RAW))
+        for row, as_measured in zip(alike, raw, strict=True):
             ratios = agree.get(row["precision"], {}).get("ratios", {})
-            figures = [f"{row[figure]:.4g}" for figure in FIGURES]
-            rows.writerow(
-                [
-                    space,
-                    folder.name.partition("-")[0],
-                    row["precision"],
-                    *figures,
-                    f"{ratios.get('off', float('nan')):.4g}",
-                ]
-            )
+            figures = [*(row[figure] for figure in FIGURES), as_measured["mean"], as_measured["ratio"] / row["ratio"]]
+            named = (space, folder.name.partition("-")[0], row["precision"])
+            rows.writerow([*named, *(f"{x:.4g}" for x in [*figures, ratios.get("off", float("nan"))])])

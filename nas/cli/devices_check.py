@@ -30,6 +30,9 @@ def validate(
     platform: Annotated[str | None, typer.Option(help="The file is MLPerf's table: this platform's rows.")] = None,
     precision: Annotated[str | None, typer.Option(help="These precisions alone, with commas between.")] = None,
     keep_all: Annotated[bool, typer.Option("--all", help="Keep networks that calibrate a profile, too.")] = False,
+    as_measured: Annotated[
+        bool, typer.Option("--as-measured", help="Leave times at the speed that the machine had meanwhile.")
+    ] = False,
     picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -46,24 +49,25 @@ def validate(
     from nas.device.profile import load_device
 
     profile, chosen = load_device(name), precisions(precision)
-    without_idle = profile.about.energy_without_idle
-    file = read_measured(against, platform, all_networks=keep_all, without_idle=without_idle)
+    file = read_measured(against, platform, profile.about, all_networks=keep_all, scale=not as_measured)
     networks = [n for n in file.networks if chosen is None or n.precision in chosen]
     if not networks:
         raise UserError(f"{against}: holds no network in {precision}")
-    found = check(profile, networks)
+    found, notes = check(profile, networks), list(file.notes)
+    if file.runtime not in (None, profile.about.runtime):
+        notes.append(f"measured with {file.runtime}, but {profile.name} with {profile.about.runtime}")
     if picture and found.priced:
         title = f"{profile.name} against {against.name}: {len(found.priced)} measurements"
         draw_validation([p.row for p in found.priced], title, picture)
     if as_json:
         print_json({
-            "device": profile.name, "against": str(against), "notes": file.notes, "in_fit": found.in_fit,
+            "device": profile.name, "against": str(against), "notes": notes, "in_fit": found.in_fit,
             "agreement": [{"precision": p, "quantity": q, **asdict(a)} for (p, q), a in found.agreement.items()],
             "networks": [asdict(p.row) | {"basis": p.basis} for p in found.priced],
             "unpriced": [asdict(u) for u in found.unpriced],
         })  # fmt: skip
     else:
-        for note in file.notes:
+        for note in notes:
             _say(note)
         _print_check(profile, found)
         if picture and found.priced:

@@ -11,6 +11,7 @@ from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.device.check import Measured
+    from nas.device.profile import About
     from nas.space.graph import Reading
     from nas.space.network import Network
 
@@ -19,17 +20,19 @@ COLUMNS = ("network", "precision", "latency_ms")  # and, where there are any: en
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFile:
-    """The networks of a file, and what of it was left out or must be said, in lines."""
+    """The networks of a file, what of it was left out or must be said, in lines, and what ran them if it says so."""
 
     networks: tuple[Measured, ...]
     notes: tuple[str, ...] = ()
+    runtime: str | None = None
 
 
-def read_measured(path: Path, platform: str | None, *, all_networks: bool, without_idle: bool) -> MeasuredFile:
-    """Reads the file, whichever of the three it is.
+def read_measured(path: Path, platform: str | None, about: About, *, all_networks: bool, scale: bool) -> MeasuredFile:
+    """Reads the file, whichever of the three it is, to be compared with the profile that `about` describes.
 
-    `all_networks` keeps those that calibrate a profile made from the same plan; `without_idle` says which energy is
-    wanted, where the file has both. Raises UserError naming the file, the line and what is wrong.
+    `all_networks` keeps those that calibrate a profile made from the same plan. Where both were measured in turn with
+    the same reference network, `scale` takes latencies to the machine's speed when the profile was made. Raises
+    UserError naming the file, the line and what is wrong.
     """
     from nas.device.check import Measured
 
@@ -43,19 +46,25 @@ def read_measured(path: Path, platform: str | None, *, all_networks: bool, witho
             )
         )
     if path.suffix.lower() == ".json":
-        return _results(path, all_networks, without_idle)
+        return _results(path, about, all_networks, scale)
     return MeasuredFile(tuple(_table(path)))
 
 
-def _results(path: Path, all_networks: bool, without_idle: bool) -> MeasuredFile:
+def _results(path: Path, about: About, all_networks: bool, scale: bool) -> MeasuredFile:
     from nas.device.check import Measured
     from nas.profiling.energy import measured_energy
-    from nas.profiling.results import candidate_of, pooled, read_results
+    from nas.profiling.results import candidate_of, pooled, read_results, speeds
 
     results = read_results(path)
-    space, times = results.space(), pooled(results)
+    known = about.reference_ms if results.reference == about.reference else {}
+    space, times = results.space(), pooled(results, known if scale else None)
     kinds = ("calibrate", "check") if all_networks else ("check",)
-    notes = []
+    notes = [
+        f"{p}: the reference network took {known[p]:.3g} ms when the profile was made, {ms:.3g} ms here: "
+        + (f"times are divided by {ms / known[p]:.3f}, --as-measured leaves them" if scale else "times are as measured")
+        for p, ms in speeds(results).items()
+        if p in known
+    ]
     if not all_networks and (left_out := len(results.items_of("calibrate"))):
         notes.append(
             f"{left_out} measurements of networks that calibrate a profile are left out; --all keeps them "
@@ -65,7 +74,7 @@ def _results(path: Path, all_networks: bool, without_idle: bool) -> MeasuredFile
     if results.energy is not None:
         try:
             items = measured_energy(results.energy).items
-            energies = {name: e.net_mj if without_idle else e.mj for name, e in items.items()}
+            energies = {name: e.net_mj if about.energy_without_idle else e.mj for name, e in items.items()}
         except UserError as error:
             notes.append(f"no energy is compared: {error}")
     networks = [
@@ -76,8 +85,8 @@ def _results(path: Path, all_networks: bool, without_idle: bool) -> MeasuredFile
         for item in results.items_of(*kinds)
     ]  # fmt: skip
     if not networks:
-        raise UserError(f"{path}: holds no measured whole network" + (f", but {notes[0]}" if notes else ""))
-    return MeasuredFile(tuple(networks), tuple(notes))
+        raise UserError(f"{path}: holds no measured whole network" + (f", but {notes[-1]}" if notes else ""))
+    return MeasuredFile(tuple(networks), tuple(notes), results.machine.runtime)
 
 
 def _table(path: Path) -> Iterator[Measured]:

@@ -172,7 +172,7 @@ def _plan(
 
         plan = quick_plan(searched, wanted, resolution, seed)
     elif networks is not None:
-        plan = make_plan(searched, wanted, resolution, seed, 0, networks, blocks=False)
+        plan = make_plan(searched, wanted, resolution, seed, networks, blocks=False)
     else:
         plan = make_plan(searched, wanted, resolution, seed)
     return with_runtime(replace(plan, rounds=rounds), runtime)
@@ -209,7 +209,7 @@ def _build(results: Results, folder: Path, command: str, power: Path | None, noi
     for e in built.errors:
         unit = "" if e.quantity == "latency" else "energy, "
         print(
-            f"{e.precision}: {unit}mean error {percent(e.mean)} on {e.networks} networks held out "
+            f"{e.precision}: {unit}mean error {percent(e.mean)} on {e.networks} networks, a fifth held out at a time "
             f"(a constant: {percent(e.constant)}, MACs: {percent(e.macs)}), Spearman {e.spearman:.3f}"
         )
     if built.agreement:

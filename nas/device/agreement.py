@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from nas.device.baselines import by_macs, by_median
 
 FEW = 4  # networks; below that, a baseline or a rank correlation says nothing
 ROUNDING = 1e-9  # 33 ms for 30 ms is 10% off, in floating point a little more
@@ -44,8 +46,8 @@ def agreement(predicted: Sequence[float], measured: Sequence[float], macs: Seque
         len(wanted), float(off.mean()), float(np.mean(off <= 0.05 + ROUNDING)), float(np.mean(off <= 0.10 + ROUNDING)),
         ratio, float(np.mean(np.abs(ratio * found / wanted - 1))),
         None if few else _rank("spearmanr", found, wanted), None if few else _rank("kendalltau", found, wanted),
-        None if few else _left_out(wanted, np.ones((len(wanted), 1))),
-        None if few else _left_out(wanted, np.stack([np.ones(len(wanted)), work], axis=1)),
+        None if few else _left_out(wanted, lambda rest, i: by_median(wanted[rest], 1)),
+        None if few else _left_out(wanted, lambda rest, i: by_macs(work[rest], wanted[rest], work[i : i + 1])),
     )  # fmt: skip
 
 
@@ -65,18 +67,8 @@ def _rank(name: str, first: np.ndarray, second: np.ndarray) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _left_out(cost: np.ndarray, features: np.ndarray) -> float:
-    """The mean absolute error when each of `cost` (n,) is predicted from the others by `features` (n, k).
-
-    One feature: the others' median. More: relative least squares, as device profiles are fitted.
-    """
-    off = []
-    for i in range(len(cost)):
-        rest, known = np.delete(features, i, axis=0), np.delete(cost, i)
-        if features.shape[1] == 1:
-            guess = float(np.median(known))
-        else:
-            weights = np.linalg.lstsq(rest / known[:, None], np.ones(len(known)), rcond=None)[0]
-            guess = float(features[i] @ weights)
-        off.append(abs(guess / cost[i] - 1))
-    return float(np.mean(off))
+def _left_out(cost: np.ndarray, predict: Callable[[np.ndarray, int], np.ndarray]) -> float:
+    """The mean absolute error when each of `cost` (n,) is predicted from the rows of the others."""
+    rows = np.arange(len(cost))
+    guesses = np.concatenate([predict(np.delete(rows, i), i) for i in range(len(cost))])
+    return float(np.mean(np.abs(guesses / cost - 1)))

@@ -155,10 +155,11 @@ def _from_blocks(profile: DeviceProfile, table: BlockTable, precision: Precision
             time, stretched[i] = found
             per_block[i] = time.median_ms, np.nan if time.energy_mj is None else time.energy_mj
     ms, mj = table.total(per_block).T
+    blocks, params = table.total(np.array([(1.0, float(sum(x.params for x in b.layers))) for b in table.blocks])).T
     if line := profile.about.calibration.get(precision):
-        ms = line.slope * ms + line.per_block_ms * (table.index >= 0).sum(axis=0) + line.offset_ms
+        ms = line.of(ms, blocks, params)
     if energy_line := profile.about.energy_calibration.get(precision):
-        mj = energy_line.slope * mj + energy_line.per_block_mj * (table.index >= 0).sum(axis=0) + energy_line.offset_mj
+        mj = energy_line.of(mj, blocks, params)
     known: Basis = "fitted" if profile.about.adapted_from else profile.about.blocks
     basis = np.where(table.largest(stretched) > 0, BASES.index("extrapolated"), BASES.index(known))
     return Prices(ms, mj if profile.has_energy else None, basis)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from nas.device.baselines import by_macs, by_median
 from nas.device.validation import HeldOutError
 from nas.space.layer import Precision
 
@@ -33,16 +34,6 @@ def check(
     """
     from scipy.stats import spearmanr
 
-    lines = np.stack([np.ones(len(macs)), macs], axis=1)
-
-    def by_median(rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        return np.full(len(wanted), np.median(cost[rest]))
-
-    def by_line(rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """A straight line through MACs, by relative least squares."""
-        line = np.linalg.lstsq(lines[rest] / cost[rest, None], np.ones(len(rest)), rcond=None)[0]
-        return np.asarray(lines[wanted] @ line)
-
     def predictions(predictor: Predictor, folds: Folds) -> np.ndarray:
         predicted = np.zeros(len(cost))
         for fold in folds:
@@ -55,7 +46,11 @@ def check(
         return np.array([np.mean(np.abs(p / cost - 1)) for p in predicted])
 
     ours = [predictions(predictor, folds) for folds in foldings]
-    constant, line = (errors([predictions(p, f) for f in foldings]).mean() for p in (by_median, by_line))
+    baselines: tuple[Predictor, ...] = (
+        lambda rest, wanted: by_median(cost[rest], len(wanted)),
+        lambda rest, wanted: by_macs(macs[rest], cost[rest], macs[wanted]),
+    )
+    constant, line = (errors([predictions(p, f) for f in foldings]).mean() for p in baselines)
     rank = float(spearmanr(ours[0], cost).statistic)
     figures = (float(x) for x in (errors(ours).mean(), errors(ours).std(), rank, constant, line))
     return HeldOutError(precision, quantity, split, len(cost), *figures), ours[0]

@@ -23,6 +23,8 @@ from nas.space.plain_file import file_in, read_bytes
 from nas.space.toml_file import Table, read_toml
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from nas.device.rates import Rates
 
 
@@ -37,34 +39,47 @@ def safe_name(name: str) -> str:
 
 
 class Line(Table):
-    """From the sum of block times to the time of a whole network: slope x sum + per_block_ms x blocks + offset_ms.
+    """From the sum of block times to the time of a whole network.
 
-    Timed on its own, each block also pays for the start of a run, which the term per block takes back.
+    slope x sum + per_block_ms x blocks + per_million_params_ms x params / 10^6 + offset_ms. Timed on its own, each
+    block also pays for the start of a run, which the term per block takes back; and it finds its weights in the caches,
+    which inside a network the other blocks' weights have driven out.
     """
 
     slope: Annotated[float, Field(gt=0)]
     offset_ms: float
     per_block_ms: float = 0.0
+    per_million_params_ms: float = 0.0
+
+    def of(self, total: np.ndarray, blocks: np.ndarray, params: np.ndarray) -> np.ndarray:
+        """Whole networks' ms (n,) from their sums of block times, numbers of blocks, and parameters, (n,) each."""
+        rest = self.per_block_ms * blocks + self.per_million_params_ms * params / 1e6 + self.offset_ms
+        return self.slope * total + rest
 
     def __str__(self) -> str:
-        return _line(self.slope, self.per_block_ms, self.offset_ms, "ms")
+        return _line(self.slope, self.per_block_ms, self.per_million_params_ms, self.offset_ms, "ms")
 
 
 class EnergyLine(Table):
-    """The same of energy: slope x sum + per_block_mj x blocks + offset_mj."""
+    """The same of energy."""
 
     slope: Annotated[float, Field(gt=0)]
     offset_mj: float
     per_block_mj: float = 0.0
+    per_million_params_mj: float = 0.0
+
+    def of(self, total: np.ndarray, blocks: np.ndarray, params: np.ndarray) -> np.ndarray:
+        rest = self.per_block_mj * blocks + self.per_million_params_mj * params / 1e6 + self.offset_mj
+        return self.slope * total + rest
 
     def __str__(self) -> str:
-        return _line(self.slope, self.per_block_mj, self.offset_mj, "mJ")
+        return _line(self.slope, self.per_block_mj, self.per_million_params_mj, self.offset_mj, "mJ")
 
 
-def _line(slope: float, per_block: float, offset: float, unit: str) -> str:
+def _line(slope: float, per_block: float, per_million_params: float, offset: float, unit: str) -> str:
     """A calibration in words; terms of 0 are left out."""
-    terms = [f"{value:+.3g} {unit}{of}" for value, of in ((per_block, " a block"), (offset, "")) if value]
-    return " ".join([f"{slope:.4g} x sum of blocks", *terms])
+    each = ((per_block, " a block"), (per_million_params, " a million params"), (offset, ""))
+    return " ".join([f"{slope:.4g} x sum of blocks", *(f"{value:+.3g} {unit}{of}" for value, of in each if value)])
 
 
 class About(Table):
@@ -88,6 +103,8 @@ class About(Table):
     batch: Annotated[int, Field(gt=0)] = 1  # images an inference; costs are those of the whole batch
     clock: str | None = None  # what time was taken with
     noise: str | None = None  # how much the machine's speed varied, in words
+    reference: str | None = None  # the network that every run was taken in turn with
+    reference_ms: dict[Precision, Annotated[float, Field(gt=0)]] = {}  # what it takes at the speed that is meant
     repeatability: str | None = None  # how far a second measurement agreed, in words
     blocks: Literal["measured", "fitted"] = "measured"  # blocks.csv: timed one by one, or fitted to whole networks
     adapted_from: list[str] = []  # the few networks measured on the board, where the rest comes from other devices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from nas.profiling.energy import MeasuredEnergy, measured_energy
 from nas.profiling.power_trace_file import read_trace
 from nas.profiling.quick import quick_profile
 from nas.profiling.results import Results
-from nas.profiling.space_profile import require_steady, space_profile
+from nas.profiling.space_profile import LEFT_OUT, require_steady, space_profile
+from nas.space.layer import Precision
 
 AGREE = 0.03  # two measurements of one machine, on average over whole networks
 
@@ -41,8 +43,14 @@ def build_profile(results: Results, folder: Path, command: str, power: Path | No
     energy = _energy(results, power)
     found = quick_profile(results, folder.name, energy) if results.plan.quick else space_profile(results, energy)
     about = describe(folder.name, results, found, command)
-    before = read_profile(folder).validation if (folder / "profile.toml").exists() else ()
-    agreement = compared(before, found.validation)
+    agreement = None
+    if (folder / "profile.toml").exists():
+        before = read_profile(folder)
+        alike = before.about.reference == about.reference
+        slower = {
+            p: ms / about.reference_ms[p] for p, ms in before.about.reference_ms.items() if p in about.reference_ms
+        }
+        agreement = compared(before.validation, found.validation, slower if alike else {})
     about = about.model_copy(update={"repeatability": agreement, "idle_w": energy.idle_w if energy else None})
     write_profile(
         folder, about, lookup_table=found.blocks, rates=found.rates, validation=found.validation, errors=found.errors
@@ -58,15 +66,25 @@ def _energy(results: Results, power: Path | None) -> MeasuredEnergy | None:
     return measured_energy(results.energy, read_trace(power) if power else None)
 
 
-def compared(before: tuple[Validation, ...], now: tuple[Validation, ...]) -> str | None:
-    """Whether two measurements of the same whole networks agree, in words; None where they have none in common."""
-    first = {(row.network, row.precision): row.measured_ms for row in before if row.split == "held-out"}
-    ratios = [row.measured_ms / first[key] for row in now if (key := (row.network, row.precision)) in first]
-    if not ratios:
+def compared(
+    before: tuple[Validation, ...], now: tuple[Validation, ...], slower: Mapping[Precision, float] | None = None
+) -> str | None:
+    """Whether two measurements of the same whole networks agree, in words; None where they have none in common.
+
+    `slower` says by what factor the machine was slower before, by its reference, if it is known.
+    """
+    first = {(row.network, row.precision): row.measured_ms for row in before if row.split == LEFT_OUT}
+    common = [row for row in now if (row.network, row.precision) in first]
+    if not common:
         return None
-    off = float(np.mean(np.abs(np.array(ratios) - 1)))
+    ratios = np.array([row.measured_ms / first[row.network, row.precision] for row in common])
+    off = float(np.mean(np.abs(ratios - 1)))
     verdict = "agrees" if off <= AGREE else "does NOT agree"
-    return (
+    said = (
         f"{verdict} within {100 * AGREE:g}% with the measurement before it: {100 * off:.1f}% on average over "
-        f"{len(ratios)} whole networks"
+        f"{len(common)} whole networks"
     )
+    if slower and all(row.precision in slower for row in common):
+        corrected = ratios * [slower[row.precision] for row in common]
+        said += f", {100 * float(np.mean(np.abs(corrected - 1))):.1f}% once both are at one speed of the machine"
+    return said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +23,7 @@ from nas.profiling.plan import Item, Plan, Runtime
 from nas.profiling.tflite_graph import tflite_graph
 
 SETTINGS = {
-    "runs": 10,  # of a visit, at least
+    "runs": 6,  # of a visit, at least
     "most_runs": 50,
     "visit_s": 0.02,  # runs of a short block go on for so long
     "least_rounds": 3,  # visits to each block, in another random order each time
@@ -40,12 +41,13 @@ PACKAGES: dict[Runtime, str] = {
     "onnxruntime": "onnxruntime        (Python 3.8 or later)",
     "litert": "ai-edge-litert        (Python 3.8: 'numpy<2' tflite-runtime)",
 }
+MOST_WORKERS = 8  # processes that write models; each holds a runtime
 SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
 
 Progress = Callable[[int, int], None]  # models written, models in all
 
 
-def write_bundle(plan: Plan, target: Path, progress: Progress | None = None, *, workers: int = 1) -> None:
+def write_bundle(plan: Plan, target: Path, progress: Progress | None = None) -> None:
     """Writes the bundle into a new folder, or a file that ends in .zip; it appears only when it is whole.
 
     Raises UserError when the target exists or cannot be written.
@@ -57,7 +59,7 @@ def write_bundle(plan: Plan, target: Path, progress: Progress | None = None, *, 
         with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
             folder = Path(place) / "bundle"
             (folder / "models").mkdir(parents=True)
-            _fill(plan, folder, progress, workers)
+            _fill(plan, folder, progress)
             if target.suffix == ".zip":
                 packed = Path(place) / "bundle.zip"
                 _zip(folder, packed)
@@ -68,9 +70,9 @@ def write_bundle(plan: Plan, target: Path, progress: Progress | None = None, *, 
         raise UserError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _fill(plan: Plan, folder: Path, progress: Progress | None, workers: int) -> None:
+def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
     rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS)) as pool:
         paths = [folder / "models" / f"{item.id}{SUFFIXES[plan.runtime]}" for item in plan.items]
         digests = pool.map(_write_model, plan.items, paths, repeat(plan.runtime))
         for item, path, digest in zip(plan.items, paths, digests, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nas.device.profile import About
-from nas.profiling.results import Results, pooled, steadiness
+from nas.profiling.results import Results, pooled, speeds, steadiness
 from nas.profiling.space_profile import SpaceProfile
 
 
@@ -23,13 +23,16 @@ def describe(name: str, results: Results, found: SpaceProfile, command: str) -> 
         ram_mb=machine.ram_mb,
         precisions=list(results.precisions),
         statistic="median",
-        protocol=f"each block in rounds of random order, every run in turn with one of a reference network, until the "
-        f"median is known within {100 * planned.settings.get('within', 0):g}% or {planned.settings.get('rounds', 0):g} "
-        f"rounds are over; whole networks three times as often; a new session each time, warmed up; batch 1{where}",
+        protocol=f"each block in rounds of random order, every run in turn with one of a reference network, of either "
+        f"the second of two, until the median is known within {100 * planned.settings.get('within', 0):g}% or "
+        f"{planned.settings.get('rounds', 0):g} rounds are over; whole networks three times as often; a new session "
+        f"each time, warmed up; batch 1{where}",
         clock="time of the thread" if machine.clock == "thread" else "time that passed",
         date=datetime.fromtimestamp(_first(results), UTC).date().isoformat(),
         source="measured by nas profile",
         noise=_noise(results),
+        reference=results.reference,
+        reference_ms={p: float(f"{ms:.6g}") for p, ms in speeds(results).items()},
         limits=f"the {planned.space.name} space{at}; networks of other blocks have no price",
         energy=found.energy,
         adapted_from=list(found.adapted_from),

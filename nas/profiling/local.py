@@ -25,7 +25,7 @@ class Stopped(Exception):
         self.status = status
 
 
-def prepare(plan: Plan, folder: Path, progress: Progress | None = None, *, workers: int = 1) -> Path:
+def prepare(plan: Plan, folder: Path, progress: Progress | None = None) -> Path:
     """The bundle in folder/bundle: the one that is there if it is of this plan, so that a stopped measurement goes on.
 
     Raises UserError where a measurement of another plan was begun there.
@@ -39,7 +39,7 @@ def prepare(plan: Plan, folder: Path, progress: Progress | None = None, *, worke
                 f"{folder}: a measurement with other settings was begun here; repeat its command, or remove it"
             )
         shutil.rmtree(bundle)
-    write_bundle(plan, bundle, progress, workers=workers)
+    write_bundle(plan, bundle, progress)
     return bundle
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,8 +17,7 @@ from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace
 
 MEASURABLE: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-NETWORKS = 12  # whole networks that calibrate the sum of blocks
-HELD_OUT = 10  # further networks, which only check it
+NETWORKS = 22  # whole networks that calibrate the sum of blocks
 NETWORKS_QUICK = 10  # that a profile is adapted from
 
 Kind = Literal["reference", "block", "calibrate", "check"]
@@ -74,7 +74,7 @@ def _seconds(item: Item) -> float:
 
 def make_plan(
     space: SearchSpace, precisions: Sequence[Precision], resolution: int | None = None, seed: int = 0,
-    networks: int = NETWORKS, held_out: int = HELD_OUT, *, blocks: bool = True,
+    networks: int = NETWORKS, *, blocks: bool = True,
 ) -> Plan:  # fmt: skip
     """The blocks of the space, at one resolution if given, and distinct random networks of it.
 
@@ -84,15 +84,14 @@ def make_plan(
     check_precisions(precisions)
     fixed = check_resolution(space, resolution)
     every = {block.key: block for block in all_blocks(space, resolution=fixed)}
-    sampled = sample_networks(space, networks + held_out, fixed, seed)
-    calibrating = max(2, len(sampled) * networks // (networks + held_out)) if blocks else 0
+    sampled = sample_networks(space, networks, fixed, seed)
     items = [Item("", key, p, "block", (block,)) for key, block in every.items() for p in precisions if blocks]
     items += [
-        network_item(space, candidate, p, "calibrate" if number < calibrating else "check")
-        for number, candidate in enumerate(sampled)
+        network_item(space, candidate, p, "calibrate" if blocks else "check")
+        for candidate in sampled
         for p in precisions
     ]
-    return Plan(space, fixed, seed, (*references(items), *_numbered(items)))
+    return Plan(space, fixed, seed, (*references(space, fixed, precisions), *_numbered(items)))
 
 
 def plan_of(
@@ -102,7 +101,7 @@ def plan_of(
     """A quick plan: these networks alone, all of which calibrate."""
     check_precisions(precisions)
     items = [network_item(space, candidate, p, "calibrate") for candidate in candidates for p in precisions]
-    return Plan(space, resolution, seed, (*references(items), *_numbered(items)), quick=True)
+    return Plan(space, resolution, seed, (*references(space, resolution, precisions), *_numbered(items)), quick=True)
 
 
 def with_runtime(plan: Plan, runtime: str) -> Plan:
@@ -130,19 +129,18 @@ def check_resolution(space: SearchSpace, resolution: int | None) -> int | None:
     return resolution if options else None
 
 
-def references(items: Sequence[Item]) -> list[Item]:
-    """The network that every run is compared with, in each precision: of those planned, one a quarter up in MACs.
+def references(space: SearchSpace, resolution: int | None, precisions: Sequence[Precision]) -> list[Item]:
+    """The network that every run is compared with, in each precision: of random networks, one a quarter up in MACs.
 
-    A single block is a poor yardstick: after a whole network has emptied the caches it takes longer, so that networks
-    would seem faster than they are. So is a network of another precision: a busy neighbour slows int8 more than fp32.
+    The same in every plan of a space, so that two of them have the same yardstick. A single block is a poor one: after
+    a whole network has emptied the caches it takes longer, so that networks would seem faster than they are. So is a
+    network of another precision: a busy neighbour slows int8 more than fp32.
     """
-    networks = [item for item in items if item.candidate is not None]
-    ordered = sorted(networks, key=lambda item: sum(layer.macs for block in item.blocks for layer in block.layers))
-    found = ordered[len(ordered) // 4]
-    return [
-        Item(f"reference-{precision}", found.name, precision, "reference", found.blocks)
-        for precision in dict.fromkeys(item.precision for item in items)
-    ]
+    networks = [space.network(candidate) for candidate in sample_networks(space, NETWORKS, resolution, 0)]
+    found = sorted(networks, key=lambda network: network.macs)[len(networks) // 4]
+    keys = "/".join(block.key for block in found.blocks)
+    name = f"{space.name}-reference-{sha256(keys.encode()).hexdigest()[:8]}"
+    return [Item(f"reference-{p}", name, p, "reference", found.blocks) for p in precisions]
 
 
 def network_item(space: SearchSpace, candidate: Candidate, precision: Precision, kind: Kind) -> Item:

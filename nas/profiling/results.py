@@ -135,6 +135,11 @@ class Results(_Part):
         """Those that were measured: a runtime may lack some that were planned."""
         return tuple(dict.fromkeys(item.precision for item in self.items_of("block", "calibrate", "check")))
 
+    @property
+    def reference(self) -> str | None:
+        """The name of the network that every run was taken in turn with."""
+        return next((item.name for item in self.plan.items if item.kind == "reference"), None)
+
     def space(self) -> SearchSpace:
         """The space that was measured. Raises UserError when it is not here, or has changed since."""
         found = load_space(self.plan.space.name)
@@ -181,27 +186,37 @@ def candidate_of(item: PlannedItem) -> Candidate:
     return Candidate.of(item.candidate or {})
 
 
-def pooled(results: Results) -> Mapping[str, Timing]:
+def speeds(results: Results) -> dict[Precision, float]:
+    """What the reference of each precision took, in ms, where the machine was at its slower (SUSTAINED of all visits).
+
+    A quiet board is hardly slower then than at its median. A shared machine has a speed with and one without a busy
+    neighbour; of two runs one may have seen more of it.
+    """
+    return {
+        precision: float(np.quantile([v.reference_ms for visits in visited.values() for v in visits], SUSTAINED))
+        for precision, visited in _by_precision(results).items()
+    }
+
+
+def pooled(results: Results, at: Mapping[Precision, float] | None = None) -> Mapping[str, Timing]:
     """All visits to each item together, by its id.
 
-    Each visit counts relative to the reference measured in turn with it, times what that precision's reference took
-    where the machine was at its slower (SUSTAINED of all visits): the median of these is the median, and likewise the
-    other quantiles. A quiet board is hardly slower then. On a shared machine it is the speed with a busy neighbour,
-    which comes back from run to run better than the median.
+    Each visit counts relative to the reference measured in turn with it, times what that precision's reference takes at
+    the speed that is meant, `at` or `speeds(results)`: the median of these is the median, and likewise the other
+    quantiles.
     """
     from nas.profiling.agent import uncertainty
 
     found: dict[str, Timing] = {}
-    for visited in _by_precision(results).values():
-        took = [visit.reference_ms for visits in visited.values() for visit in visits]
-        typical = float(np.quantile(took, SUSTAINED))
+    typical = speeds(results) | dict(at or {})
+    for precision, visited in _by_precision(results).items():
         for name, visits in visited.items():
             relative = np.array([visit.relative for visit in visits])
             tails = [[getattr(v, q) / v.median_ms for v in visits] for q in ("p90_ms", "p99_ms")]
-            p90, p99 = (typical * float(np.median(relative * tail)) for tail in tails)
+            median, p90, p99 = (typical[precision] * float(np.median(relative * tail)) for tail in (1.0, *tails))
             runs = sum(visit.runs for visit in visits)
             within = float(uncertainty([visit.relative for visit in visits]))
-            found[name] = Timing(typical * float(np.median(relative)), p90, p99, runs, within)
+            found[name] = Timing(median, p90, p99, runs, within)
     return found
 
 

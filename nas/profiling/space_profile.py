@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nas.device.check import Measured
-from nas.device.fit import FittedProfile
+from nas.device.fit import FittedProfile, Split
+from nas.device.held_out import SEEDS, check, random_folds
 from nas.device.lookup_table import BlockTime
 from nas.device.profile import EnergyLine, Line
 from nas.device.rates import Quantity, Rates
@@ -20,7 +21,10 @@ from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 
+LEAST = 4  # whole networks
+FORMS: tuple[list[int], ...] = ([0], [0, 3], [0, 1], [0, 2], [0, 2, 3], [0, 1, 2])
 LARGEST_SWING = 3.0  # of the reference, 90th percentile over 10th: beyond it runs side by side are not alike either
+LEFT_OUT: Split = "network"  # a fifth of the networks at a time
 LARGEST_DRIFT = 0.05  # between the halves of the visits, after the correction
 
 
@@ -64,15 +68,14 @@ def measured_networks(results: Results, space: SearchSpace) -> dict[str, Network
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """Whole networks of one precision, those that calibrate first: `known` of them."""
+    """Whole networks of one precision."""
 
     items: Sequence[PlannedItem]
     networks: Sequence[Network]
-    known: int
 
 
 def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> SpaceProfile:
-    """Puts sums of blocks on a line through the calibrating networks, and predicts the others.
+    """Puts sums of blocks on a line through the whole networks, and predicts each from a line without it.
 
     Energy likewise where the meter resolves single blocks, else by rates fitted to the whole networks. Raises UserError
     when something of the plan was not measured, or the space is not the one that was planned.
@@ -90,22 +93,27 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
         table = {item.name: times[item.id].median_ms for item in blocks if item.precision == precision}
         measured = np.array([times[item.id].median_ms for item in found.items])
         line, ms, error = _calibrated(found, table, measured, precision, "latency")
-        lines[precision] = Line(slope=line[0], offset_ms=line[2], per_block_ms=line[1])
-        errors += error
+        slope, each, weights, offset = line
+        lines[precision] = Line(slope=slope, offset_ms=offset, per_block_ms=each, per_million_params_ms=weights)
+        errors.append(error)
         measured_mj, mj = np.full(len(measured), np.nan), np.full(len(measured), np.nan)
         if energy is not None and by_block:
             table = {item.name: energy.items[item.id].mj for item in blocks if item.precision == precision}
             measured_mj = np.array([energy.items[item.id].mj for item in found.items])
             line, mj, error = _calibrated(found, table, measured_mj, precision, "energy")
-            energy_lines[precision] = EnergyLine(slope=line[0], offset_mj=line[2], per_block_mj=line[1])
-            errors += error
+            slope, each, weights, offset = line
+            energy_lines[precision] = EnergyLine(
+                slope=slope, offset_mj=offset, per_block_mj=each, per_million_params_mj=weights
+            )
+            errors.append(error)
         rows += [
-            Validation(item.name, precision, "held-out", *(None if np.isnan(x) else float(x) for x in figures))  # type: ignore[arg-type]
-            for item, *figures in list(zip(found.items, measured, ms, measured_mj, mj, strict=True))[found.known :]
+            Validation(item.name, precision, LEFT_OUT, *(None if np.isnan(x) else float(x) for x in figures))  # type: ignore[arg-type]
+            for item, *figures in zip(found.items, measured, ms, measured_mj, mj, strict=True)
         ]
     fitted = None if energy is None or by_block else _fitted_energy(results, networks, times, energy)
     if fitted:
-        rows += fitted.validation
+        energies = {(v.network, v.precision): v for v in fitted.validation}
+        rows = [_with_energy(row, energies.get((row.network, row.precision))) for row in rows]
         errors += [error for error in fitted.errors if error.quantity == "energy"]
     return SpaceProfile(
         tuple(_block_cost(item, times[item.id], energy if by_block else None) for item in blocks),
@@ -118,34 +126,41 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
     )
 
 
+def _with_energy(row: Validation, fitted: Validation | None) -> Validation:
+    return replace(row, measured_mj=fitted.measured_mj, predicted_mj=fitted.predicted_mj) if fitted else row
+
+
 def _block_cost(item: PlannedItem, time: Timing, energy: MeasuredEnergy | None) -> BlockTime:
     mj = energy.items[item.id].mj if energy else None
     return BlockTime(item.name, item.precision, time.median_ms, time.p90_ms, time.runs, mj, time.p99_ms)
 
 
 def _of_precision(results: Results, networks: Mapping[str, Network], precision: Precision) -> _Measured:
-    known, held_out = (
-        [item for item in results.items_of(kind) if item.precision == precision] for kind in ("calibrate", "check")
-    )
-    if len(known) < 2:
-        raise UserError(f"results: {precision} has {len(known)} calibrating networks measured; at least 2 are needed")
-    return _Measured([*known, *held_out], [networks[item.id] for item in [*known, *held_out]], len(known))
+    items = [item for item in results.items_of("calibrate", "check") if item.precision == precision]
+    if len(items) < LEAST:
+        raise UserError(f"results: {precision} has {len(items)} whole networks measured; at least {LEAST} are needed")
+    return _Measured(items, [networks[item.id] for item in items])
 
 
 def _calibrated(
     found: _Measured, table: Mapping[str, float], measured: np.ndarray, precision: Precision, quantity: Quantity
-) -> tuple[tuple[float, float, float], np.ndarray, list[HeldOutError]]:
-    """The line (slope, per block, offset) to whole networks, what it gives for all (n,), and its error."""
+) -> tuple[tuple[float, float, float, float], np.ndarray, HeldOutError]:
+    """The line of `fit_line`, what lines without each network give for it (n,), and the error of those."""
     if lacking := next((b.key for network in found.networks for b in network.blocks if b.key not in table), None):
         raise UserError(f"results: the block {lacking} was not measured in {precision}, but networks have it")
-    sums = np.array([sum(table[block.key] for block in network.blocks) for network in found.networks])
-    blocks = np.array([len(network.blocks) for network in found.networks], dtype=float)
-    line = fit_line(sums[: found.known], blocks[: found.known], measured[: found.known])
-    ours = _terms(sums, blocks) @ line
+    terms = np.array([
+        (sum(table[block.key] for block in network.blocks), len(network.blocks), network.params / 1e6, 1.0)
+        for network in found.networks
+    ])  # fmt: skip
     macs = np.array([network.macs for network in found.networks], dtype=float)
-    held_out = len(measured) > found.known
-    error = [_error(precision, quantity, ours, measured, macs, found.known)] if held_out else []
-    return (float(line[0]), float(line[1]), float(line[2])), ours, error
+
+    def by_line(rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        return np.asarray(terms[wanted] @ fit_line(terms[rest], measured[rest]))
+
+    foldings = [random_folds(len(measured), seed) for seed in range(SEEDS)]
+    error, left_out = check(by_line, measured, macs, foldings, precision, quantity, LEFT_OUT)
+    slope, per_block, per_million_params, offset = fit_line(terms, measured).tolist()
+    return (slope, per_block, per_million_params, offset), left_out, error
 
 
 def _fitted_energy(
@@ -160,47 +175,24 @@ def _fitted_energy(
     )
 
 
-def _error(
-    precision: Precision, quantity: Quantity, ours: np.ndarray, measured: np.ndarray, macs: np.ndarray, known: int
-) -> HeldOutError:
-    """The error of `ours` on the networks after the first `known`; all (n,)."""
-    from scipy.stats import spearmanr
+def fit_line(terms: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Slope, cost per block, per million parameters, and offset, (4,), of whole networks that cost `measured` (n,).
 
-    wanted = measured[known:]
-    line = fit_line(macs[:known], np.zeros(known), measured[:known])
-
-    def off(predicted: np.ndarray | float) -> float:
-        return float(np.mean(np.abs(predicted / wanted - 1)))
-
-    rank = float(spearmanr(ours[known:], wanted).statistic)
-    constant = off(float(np.median(measured[:known])))
-    return HeldOutError(
-        precision, quantity, "held-out", len(wanted), off(ours[known:]), 0.0, rank, constant,
-        off(_terms(macs[known:], np.zeros(len(wanted))) @ line),
-    )  # fmt: skip
-
-
-def fit_line(sums: np.ndarray, blocks: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Slope, cost per block and offset, (3,), from sums of block costs and numbers of blocks to whole networks, (n,).
-
-    Relative least squares. Of the forms with and without the latter two, the one that predicts each network best from
-    the others: a space whose networks are alike in size or in depth does not tell them apart.
+    `terms` (n, 4) are the sum of block costs, the number of blocks, millions of parameters, and 1. Relative least
+    squares. Of the forms that have some of the terms, the one that predicts each network best from the others: networks
+    alike in size or in depth do not tell the terms apart.
     """
-    terms, best, least = _terms(sums, blocks), np.zeros(3), np.inf
-    for used in ([0], [0, 2], [0, 1], [0, 1, 2]):
+    best, least = np.zeros(4), np.inf
+    for used in FORMS:
         if len(measured) <= len(used):
-            break
+            continue
         system = terms[:, used] / measured[:, None]
         if np.linalg.matrix_rank(system / np.abs(system).max(axis=0).clip(1e-300), tol=1e-3) < len(used):
             continue
-        line = np.zeros(3)
+        line = np.zeros(4)
         line[used] = np.linalg.lstsq(system, np.ones(len(measured)), rcond=None)[0]
         hat = np.einsum("ij,ji->i", system, np.linalg.pinv(system))  # what each network weighs in its own prediction
         error = float(np.sum(np.square((1 - terms @ line / measured) / np.maximum(1 - hat, 1e-9))))
-        if line[0] > 0 and (terms @ line > 0).all() and error < 0.98 * least:
+        if line[0] > 0 and line[2] >= 0 and (terms @ line > 0).all() and error < 0.98 * least:
             best, least = line, error
     return best
-
-
-def _terms(sums: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    return np.stack([sums, blocks, np.ones(len(sums))], axis=1)

@@ -233,7 +233,26 @@ def test_validate_reads_what_the_agent_measured(without: bool, mj: float, nas: N
     ]  # fmt: skip
     assert found["notes"][0].startswith("1 measurements of networks that calibrate a profile are left out")
     every = json.loads(nas("devices validate ./pi --against results.json --all --json").out)
-    assert len(every["networks"]) == 3 and every["notes"] == []
+    assert len(every["networks"]) == 3
+    assert every["notes"] == ["measured with r, but raspberry-pi-4 with TFLite 2.7.1 CPU (ruy)"]
+
+
+def test_validate_takes_times_to_the_speed_that_the_machine_had_before(nas: Nas, folder: Path) -> None:
+    write_results(folder / "results.json")
+    copytree(shipped("device_profiles") / "raspberry-pi-4", folder / "pi")
+    toml = (folder / "pi" / "profile.toml").read_text()
+
+    def measured(extra: str, option: str = "") -> tuple[list[float], str]:
+        (folder / "pi" / "profile.toml").write_text(f"{extra}\n{toml}")
+        found = json.loads(nas(f"devices validate ./pi --against results.json --json {option}").out)
+        return [n["measured_ms"] for n in found["networks"]], found["notes"][0]
+
+    speed = 'reference = "reference"\nreference_ms = { fp32 = 1.0 }'  # it takes 2 ms in the results
+    times, note = measured(speed)
+    assert times == [3.0, 3.0] and "took 1 ms when the profile was made, 2 ms here" in note and "by 2.000" in note
+    times, note = measured(speed, "--as-measured")
+    assert times == [6.0, 6.0] and "times are as measured" in note
+    assert measured(speed.replace('"reference"', '"another"'))[0] == [6.0, 6.0]
 
 
 @pytest.mark.parametrize(

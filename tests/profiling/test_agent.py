@@ -36,7 +36,7 @@ ITEMS = 9  # two blocks and a network in three precisions
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A bundle of two blocks and a network in three precisions, with few runs: `within` 0 means all rounds."""
-    plan = make_plan(load_space("nas-bench-macro"), ["fp32", "fp16", "int8"], networks=3, held_out=1)
+    plan = make_plan(load_space("nas-bench-macro"), ["fp32", "fp16", "int8"], networks=4)
     blocks = [item for item in plan.items if item.kind == "block"]
     networks = [item for item in plan.items if item.kind == "calibrate"]
     folder = tmp_path_factory.mktemp("made") / "bundle"
@@ -167,7 +167,7 @@ def test_without_a_threads_clock_it_takes_the_time_that_passes(monkeypatch):
 def litert_bundle(tmp_path):
     """A bundle for LiteRT: a block and a network in fp32 and int8, with few runs."""
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: pip install -e '.[litert]'")
-    plan = with_runtime(make_plan(load_space("nas-bench-macro"), ["fp32", "int8"], networks=3, held_out=1), "litert")
+    plan = with_runtime(make_plan(load_space("nas-bench-macro"), ["fp32", "int8"], networks=4), "litert")
     blocks = [item for item in plan.items if item.kind == "block"]
     networks = [item for item in plan.items if item.kind == "calibrate"]
     folder = tmp_path / "litert"
@@ -522,14 +522,18 @@ def test_a_median_is_known_as_well_as_its_visits_agree():
 
 
 def test_a_visit_compares_each_run_with_the_reference_around_it(monkeypatch):
-    """The machine becomes half as fast midway: the model takes 6 ms, then 12 ms, the reference 2 ms, then 4 ms."""
+    """The machine becomes half as fast midway: the model takes 6 ms, then 12 ms, the reference 2 ms, then 4 ms.
+
+    What runs after the other finds the caches cold, which takes it 1 ms more.
+    """
     runner = agent.OnnxRuntime(1, "CPUExecutionProvider")
-    calls = Counter()
+    calls, last = Counter(), [""]
 
     def timed(name, ms):
         def once():
             calls[name] += 1
-            return ms / 1000 * (1 if calls["reference"] <= 6 else 2)
+            cold, last[0] = last[0] != name, name
+            return (ms + cold) / 1000 * (1 if calls["reference"] <= 12 else 2)
 
         return once
 
@@ -538,16 +542,16 @@ def test_a_visit_compares_each_run_with_the_reference_around_it(monkeypatch):
     found = runner.visit(b"", timed("reference", 2.0), settings)
     assert found["relative"] == 3.0 and found["runs"] == 10
     assert found["median_ms"] == 9.0 or found["median_ms"] == 12.0
-    assert calls == {"model": 11, "reference": 12}
+    assert calls == {"model": 21, "reference": 23}
 
 
 def test_more_runs_are_made_of_short_models(monkeypatch):
     runner = agent.OnnxRuntime(1, "CPUExecutionProvider")
     monkeypatch.setattr(runner, "prepare", lambda model: lambda: 0.0005)
-    settings = {"runs": 10, "most_runs": 50, "visit_s": 0.03}
-    assert runner.visit(b"", lambda: 0.0005, settings)["runs"] == 30  # of 1 ms, the reference's among it
+    settings = {"runs": 10, "most_runs": 25, "visit_s": 0.03}
+    assert runner.visit(b"", lambda: 0.0005, settings)["runs"] == 15  # of 2 ms, two of either
     assert runner.visit(b"", lambda: 0.0095, settings)["runs"] == 10
-    assert runner.visit(b"", lambda: 0.00001, settings)["runs"] == 50
+    assert runner.visit(b"", lambda: 0.00001, settings)["runs"] == 25
     with pytest.raises(agent.Refused, match="too coarse"):
         runner.visit(b"", lambda: 0.0, settings)
 

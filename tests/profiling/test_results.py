@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nas.errors import UserError
-from nas.profiling.results import Results, pooled, read_results, steadiness
+from nas.profiling.results import Results, pooled, read_results, speeds, steadiness
 
 RECORDED = Path(__file__).parent / "recorded/results.json"  # nas-bench-macro on two shared virtual cores
 VISIT = {"at": 1.0, "runs": 10, "median_ms": 2.0, "p90_ms": 3.0, "p99_ms": 4.0, "relative": 8.0, "reference_ms": 0.25}
@@ -62,6 +62,13 @@ def test_each_precision_has_a_reference_of_its_own() -> None:
     visits = {"fp32": [VISIT], "int8": [VISIT | {"relative": 4.0, "reference_ms": 0.1}]}
     times = pooled(Results.model_validate(content | {"items": visits}))
     assert (times["fp32"].median_ms, times["int8"].median_ms) == pytest.approx((2.0, 0.4))
+
+
+def test_times_can_be_had_at_the_speed_of_another_measurement() -> None:
+    results = with_visits(a=[VISIT])  # 8 times the reference, which takes 0.25 ms
+    precision = next(iter(speeds(results)))
+    assert speeds(results) == {precision: 0.25}
+    assert pooled(results, {precision: 0.5})["a"].median_ms == 4.0
 
 
 def test_steadiness_sees_the_swing_and_what_the_correction_left() -> None:

@@ -65,12 +65,12 @@ def test_recorded_results_make_a_profile_that_predicts_what_was_held_out(tmp_pat
     assert len(profile.lookup_table) == 36 and all(t.median_ms <= (t.p99_ms or 0) for t in profile.lookup_table)
     assert built.agreement is None and profile.about.noise and "-fold" in profile.about.noise
     for error in profile.errors:  # of a busy machine, with less than half of its visits kept
-        assert error.networks == 10 and error.mean < 0.08 and error.mean < error.constant
+        assert error.networks == 22 and error.mean < 0.08 and error.mean < error.constant
     space = results.space()
     for item in results.items_of("check")[:3]:
         row = next(v for v in profile.validation if (v.network, v.precision) == (item.name, item.precision))
         found = predict(profile, space.network(candidate_of(item)), item.precision)
-        assert found.basis == "measured" and found.latency_ms == pytest.approx(row.predicted_ms, rel=1e-4)
+        assert found.basis == "measured" and found.latency_ms == pytest.approx(row.predicted_ms, rel=0.05)
 
 
 def test_an_exact_line_is_found_and_predicts_exactly() -> None:
@@ -88,7 +88,7 @@ def test_energy_of_blocks_goes_on_a_line_of_its_own(tmp_path: Path) -> None:
     assert profile.about.idle_w == pytest.approx(2) and "idle" in (profile.about.energy or "")
     line = profile.about.energy_calibration["fp32"]
     assert (line.slope, line.offset_mj) == pytest.approx((2, 3), rel=0.05)  # whole numbers of runs in a window
-    rows = [row for row in profile.validation if row.split == "held-out"]
+    rows = [row for row in profile.validation if row.split == "network"]
     assert rows and all(row.predicted_mj == pytest.approx(row.measured_mj, rel=0.03) for row in rows)
     results = exact()
     item = results.items_of("check")[0]
@@ -131,16 +131,18 @@ def test_what_was_not_measured_is_named() -> None:
         space_profile(Results.model_validate(lacking))
     few = content()
     few["items"] = {name: visits for name, visits in few["items"].items() if name.startswith("b")}
-    with pytest.raises(UserError, match="calibrating networks"):
+    with pytest.raises(UserError, match="at least 4 are needed"):
         space_profile(Results.model_validate(few))
 
 
 def test_a_second_measurement_is_compared_with_the_first(tmp_path: Path) -> None:
     for _ in range(2):
         built = build_profile(exact(), tmp_path / "board", "test", noisy=True)
-    assert built.agreement and built.agreement.startswith("agrees within 3%") and "20 whole" in built.agreement
+    assert built.agreement and built.agreement.startswith("agrees within 3%") and "44 whole" in built.agreement
     rows = space_profile(exact()).validation
     slower = tuple(type(r)(r.network, r.precision, r.split, 1.1 * r.measured_ms, r.predicted_ms) for r in rows)
+    found = compared(slower, rows, {"fp32": 1.1, "int8": 1.1}) or ""  # the machine itself was slower the first time
+    assert "does NOT agree" in found and "0.0% once both are at one speed" in found
     assert "does NOT agree" in (compared(rows, slower) or "") and "10.0% on average" in (compared(rows, slower) or "")
 
 
@@ -151,15 +153,23 @@ def test_a_foreign_folder_is_not_written_into(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def terms(sums: list[float], blocks: list[float], params: list[float]) -> np.ndarray:
+    return np.stack([sums, blocks, params, np.ones(len(sums))], axis=1)
+
+
 def test_the_line_through_exact_networks_is_found() -> None:
-    sums, blocks = np.array([1.0, 2.0, 4.0, 5.0, 7.0]), np.array([3.0, 5.0, 4.0, 6.0, 3.0])
-    assert fit_line(sums, blocks, 1.5 * sums + 1.0) == pytest.approx([1.5, 0, 1.0])
-    assert fit_line(sums, blocks, 1.5 * sums - 0.1 * blocks) == pytest.approx([1.5, -0.1, 0])
-    assert fit_line(sums, blocks, 1.5 * sums - 0.1 * blocks + 1) == pytest.approx([1.5, -0.1, 1])
+    found = terms([1.0, 2.0, 4.0, 5.0, 7.0], [3.0, 5.0, 4.0, 6.0, 3.0], [0.2, 1.5, 0.1, 0.7, 2.5])
+    for line in ([1.5, 0, 0, 0], [1.5, 0, 0, 1.0], [1.5, -0.1, 0, 0], [1.5, 0, 0.3, 0], [1.5, -0.1, 0.3, 0]):
+        assert fit_line(found, found @ line) == pytest.approx(line, abs=1e-9)
+
+
+def test_weights_never_make_a_network_cheaper() -> None:
+    found = terms([1.0, 2.0, 4.0, 5.0, 7.0], [3.0, 5.0, 4.0, 6.0, 3.0], [0.2, 1.5, 0.1, 0.7, 2.5])
+    assert fit_line(found, found @ [1.5, 0, -0.1, 0])[2] == 0
 
 
 def test_networks_of_one_depth_have_no_cost_per_block_and_those_all_alike_a_line_through_the_origin() -> None:
-    sums = np.array([1.0, 2.0, 4.0, 5.0])
-    assert fit_line(sums, np.full(4, 7.0), 1.5 * sums + 1.0)[1] == 0
-    slope, per_block, offset = fit_line(np.array([2.0, 2.0001]), np.array([3.0, 3.0]), np.array([3.0, 2.9]))
-    assert (slope, per_block, offset) == pytest.approx((1.475, 0, 0), rel=0.01)
+    found = terms([1.0, 2.0, 4.0, 5.0], [7.0] * 4, [1.0] * 4)
+    assert fit_line(found, found @ [1.5, 0, 0, 1.0])[:3] == pytest.approx([1.5, 0, 0])
+    alike = terms([2.0, 2.0001], [3.0, 3.0], [1.0, 1.0])
+    assert fit_line(alike, np.array([3.0, 2.9])) == pytest.approx((1.475, 0, 0, 0), rel=0.01)
