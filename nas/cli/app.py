@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from nas.cli import build, devices, pick, predict, profile, report, search, spaces
+from nas.cli import bench, build, devices, pick, predict, profile, report, search, spaces
 from nas.cli.output import printable
 from nas.errors import UserError
 
@@ -49,6 +49,7 @@ app.command("build")(build.build)
 app.command("predict")(predict.predict)
 app.command("spaces")(spaces.spaces)
 app.add_typer(profile.app, name="profile")
+app.add_typer(bench.app, name="bench")
 app.add_typer(devices.app, name="devices")
 
 

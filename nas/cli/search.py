@@ -16,6 +16,7 @@ from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.search.loop import Progress as State
+    from nas.search.workers import Cluster
 
 TRIALS = 50
 QUICK_MINUTES = 4.5  # the default search's limit, so that the first one ends within five minutes on any machine
@@ -46,13 +47,29 @@ def search(
     max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 2.5M.")] = None,
     max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 100M.")] = None,
     precision: Annotated[str | None, typer.Option(help="Search these alone, such as int8.")] = None,
-    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="pareto, tpe, nsga2 or random (default: pareto; tpe for one objective, or more than four)."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Of a proxy training (default: the space's).")] = None,
     data_share: Annotated[float | None, typer.Option(help="Share of the training images.")] = None,
     resolution_share: Annotated[
         float | None, typer.Option(help="Training resolution as a share of the candidate's; its cost is that of all.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    early_stopping: Annotated[
+        bool, typer.Option("--early-stopping", help="Do not train to the end what will not reach the front.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trainings at a time, by Ray (default: 1).")] = None,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Train on this Ray cluster, such as auto.")] = None,
+    cpus_per_trial: Annotated[
+        float | None,
+        typer.Option(help="Processors of a training (default: this machine's, shared evenly; 1 on --ray)."),
+    ] = None,
+    gpus_per_trial: Annotated[float, typer.Option(help="GPUs of a training.")] = 0.0,
+    storage: Annotated[
+        str, typer.Option(metavar="URL", help="Keep the trials in this database, by Optuna's URL (default: a file).")
+    ] = "",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal runs on one machine.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder (default: runs/SPACE-DEVICE-N).")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run, as it was begun.")] = None,
@@ -73,9 +90,12 @@ def search(
         raise UserError("give --device, or --resume with the run to go on with; nas devices lists the devices")
     from nas.search import job
 
+    cluster = _cluster(workers, ray, cpus_per_trial, gpus_per_trial)
     with _bar() as (show, note):
         if resume is not None:
-            run = job.resume(resume, trials=trials, max_minutes=minutes, test=test, on_progress=show, on_note=note)
+            run = job.resume(
+                resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, on_progress=show, on_note=note
+            )
         elif device is not None:
             limits = budgets(max_latency, max_energy, max_size, max_memory)
             for name, value in (("max_params", max_params), ("max_macs", max_macs)):
@@ -94,7 +114,8 @@ def search(
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
-                seed=seed, out=out, test=test, on_progress=show, on_note=note,
+                seed=seed, early_stopping=early_stopping, cluster=cluster, storage=storage, out=out, test=test,
+                on_progress=show, on_note=note,
             )  # fmt: skip
     from nas.report import front_table, write_report
     from nas.run import row_of
@@ -109,6 +130,21 @@ def search(
     Console().print(front_table(run))
     pictures = [str(path) for path in written if path.suffix == ".png"]
     print(f"Run folder: {run.path}\nPicture: {', '.join(pictures)}\nNext: nas pick {run.path} --knee")
+
+
+def _cluster(workers: int | None, address: str | None, cpus: float | None, gpus: float) -> Cluster | None:
+    if address is None and workers in (None, 1):
+        if cpus is not None or gpus:
+            raise UserError("--cpus-per-trial and --gpus-per-trial need --workers or --ray")
+        return None
+    import os
+
+    from nas.search.workers import Cluster
+
+    if not all(0 <= x < float("inf") for x in (cpus or 0, gpus)) or (cpus == 0 and gpus == 0):
+        raise UserError(f"a training needs processors and GPUs of 0 or more; came {cpus or 0:g} and {gpus:g}")
+    shared = 1.0 if address else max(1.0, (os.cpu_count() or 1) / (workers or 1))
+    return Cluster(workers, address, shared if cpus is None else cpus, gpus)
 
 
 @contextmanager

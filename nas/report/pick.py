@@ -64,8 +64,9 @@ _BUDGET_ORDER = ("max_latency_ms", "max_energy_mj", "max_size_mb", "max_memory_m
 def _numbered(run: Run, trial: int) -> Trial:
     for found in run.trials:
         if found.trial == trial:
-            if found.state == "failed":
-                raise UserError(f"trial {trial} of {run.path} failed to train, so it cannot be picked")
+            if found.state != "trained":
+                how = "failed to train" if found.state == "failed" else "was stopped early"
+                raise UserError(f"trial {trial} of {run.path} {how}, so it cannot be picked")
             return found
     numbers = f"0 to {max(t.trial for t in run.trials)}" if run.trials else "none yet"
     raise UserError(f"{run.path} has no trial {trial} (it has {numbers})")

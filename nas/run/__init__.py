@@ -15,7 +15,7 @@ from nas.run.folder import (
     write_trials,
 )
 from nas.run.settings import BUDGETS, FORMAT, OBJECTIVES, UNITS, Settings, check_same, read_settings, write_settings
-from nas.run.trial import COLUMNS, COST_COLUMNS, Costs, Reference, Trial, read_references, read_trials, row_of
+from nas.run.trial import COLUMNS, COST_COLUMNS, Costs, Reference, State, Trial, read_references, read_trials, row_of
 
 __all__ = [
     "BUDGETS",
@@ -28,6 +28,7 @@ __all__ = [
     "Reference",
     "Run",
     "Settings",
+    "State",
     "Trial",
     "check_free",
     "check_same",

@@ -13,7 +13,13 @@ from nas.run.file import write_atomic
 
 FORMAT = 1
 UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB", "peak_memory_mb": "MB"}
-TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "tuple[str, ...]": list}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": (int, float),
+    "tuple[str, ...]": list,
+}
 OBJECTIVES = {
     "accuracy": "accuracy", "latency": "latency_ms", "energy": "energy_mj", "params": "params", "macs": "macs",
     "peak-memory": "peak_memory_mb", "size": "size_mb",
@@ -41,6 +47,9 @@ class Settings:
     max_minutes: float = 0.0  # 0: no limit
     dataset_sha256: str = ""
     precisions: tuple[str, ...] = ()  # those that were searched
+    early_stopping: bool = False  # what will not reach the front is not trained to the end
+    storage: str = ""  # an Optuna URL; empty: journal.log in the folder
+    study: str = ""  # its name there
     start: int = 0  # trials before the sampler learns, NSGA-II's population; set by the search
     command: str = ""
     created: str = ""
@@ -61,7 +70,7 @@ class Settings:
 
 SAME = (
     "space", "space_sha256", "device", "device_sha256", "dataset", "dataset_sha256", "classes", "objectives",
-    "precisions", "sampler", "seed", "budgets", "proxy",
+    "precisions", "sampler", "early_stopping", "seed", "budgets", "proxy",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nas.errors import UserError
 from nas.space.candidate import Candidate
@@ -32,13 +32,19 @@ class Costs:
     basis: str  # measured, fitted or extrapolated
 
 
+State = Literal["trained", "failed", "stopped"]
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trained candidate. Accuracies are fractions; `seconds` is the time that training and validation took."""
+    """One candidate in training. Accuracies are fractions; `seconds` is the time that training and validation took.
+
+    "stopped": early, since it would not have reached the front.
+    """
 
     trial: int
-    state: Literal["trained", "failed"]
-    accuracy: float | None  # on the validation split; None: training failed
+    state: State
+    accuracy: float | None  # on the validation split; None: training failed or was stopped
     test_accuracy: float | None  # only of networks on the final front
     costs: Costs
     seconds: float
@@ -75,8 +81,11 @@ def read_trials(file: Path) -> Iterator[Trial]:
             raise UserError(f"{where}: trial {number} is there twice")
         seen.add(number)
         state, accuracy = row["state"], _maybe(where, row, "accuracy")
-        if state not in ("trained", "failed") or (state == "trained") != (accuracy is not None):
-            raise UserError(f"{where}: state must be trained, with an accuracy, or failed, without; came {state!r}")
+        known = next((s for s in get_args(State) if s == state), None)
+        if known is None or (state == "trained") != (accuracy is not None):
+            raise UserError(
+                f"{where}: state must be trained, with an accuracy, or failed or stopped, without; came {state!r}"
+            )
         if accuracy is not None and accuracy > 1:
             raise UserError(f"{where}: accuracy must be a fraction from 0 to 1; came {accuracy}")
         try:
@@ -87,7 +96,6 @@ def read_trials(file: Path) -> Iterator[Trial]:
         if precision not in PRECISIONS or precision != candidate.get("precision", "fp32"):
             raise UserError(f"{where}: precision must be the candidate's, one of {PRECISIONS}; came {precision!r}")
         seconds, seed = _number(where, row, "seconds"), int(_number(where, row, "seed"))
-        known: Literal["trained", "failed"] = "trained" if state == "trained" else "failed"
         yield Trial(number, known, accuracy, _maybe(where, row, "test_accuracy"), costs, seconds, seed, candidate)
 
 

@@ -1,10 +1,21 @@
-"""The search. `nas.search(...)` runs the main job, so this module can be called: see `nas.search.job.search_front`."""
+"""The search. `nas.search(...)` runs the main job, so this module can be called: see `nas.search.job.search_front`.
+
+`nas.search.ParetoSampler` is the sampler, for any Optuna study.
+"""
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
 from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ParetoSampler":  # late: Optuna takes a second to start
+        from nas.search.pareto_sampler import ParetoSampler
+
+        return ParetoSampler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class _Callable(ModuleType):

@@ -33,6 +33,11 @@ def candidate_of(space: SearchSpace, params: Mapping[str, Any]) -> Candidate:
     return space.canonical(Candidate.of(values))
 
 
+def code_of(space: SearchSpace, params: Mapping[str, Any]) -> list[float]:
+    """The space's code (d,) for Optuna's parameters; not canonical."""
+    return [params[c.name] if _ordered(c) else c.code(params[c.name]) for c in space.choices]
+
+
 def params_of(space: SearchSpace, candidate: Candidate) -> dict[str, Any]:
     values = candidate.as_dict()
     return {c.name: c.options.index(values[c.name]) if _ordered(c) else values[c.name] for c in space.choices}

@@ -13,7 +13,9 @@ from nas.errors import UserError, unknown
 from nas.run import BUDGETS, OBJECTIVES, Run, Settings, read_settings
 from nas.search.loop import Progress, search
 from nas.search.pricer import DevicePricer, references
+from nas.search.samplers import default_sampler
 from nas.search.settings import check_settings
+from nas.search.workers import Cluster
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace, load_space
 
@@ -28,13 +30,16 @@ def search_front(
     dataset: str = "digits",
     objectives: Sequence[str] | None = None,
     *,
-    sampler: str = "tpe",
+    sampler: str | None = None,
     trials: int = TRIALS,
     max_minutes: float = 0.0,
     precisions: Sequence[Precision] | None = None,
     budgets: Mapping[str, float] | None = None,
     proxy: Mapping[str, float] | None = None,
     seed: int = 0,
+    early_stopping: bool = False,
+    cluster: Cluster | None = None,
+    storage: str = "",
     out: Path | str | None = None,
     test: bool = True,
     on_progress: OnProgress = lambda _: None,
@@ -42,10 +47,14 @@ def search_front(
 ) -> Run:
     """Searches `space` for the Pareto front on a named device and returns the finished run.
 
+    With a `cluster`, Ray trains several networks at a time; `storage` is an Optuna URL for the trials (default: a file
+    in the run's folder).
+
     `objectives` are some of accuracy, latency, energy, params, macs, peak-memory, size (default: accuracy, latency,
-    and energy where the device has it). `budgets` may hold max_latency_ms, max_energy_mj, max_size_mb, max_memory_mb,
-    max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. `out` is the run's folder
-    (default: runs/SPACE-DEVICE-N). Raises UserError.
+    and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto, and tpe where the
+    objectives are fewer than two or more than four). `budgets` may hold max_latency_ms, max_energy_mj, max_size_mb,
+    max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. `out` is
+    the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
     """
     profile, searched = load_device(device), load_space(space)
     default = ("accuracy", "latency", "energy")[: 3 if profile.has_energy else 2]
@@ -59,18 +68,19 @@ def search_front(
         profile.require(precision=missing[0])
     settings = Settings(
         space=space, space_sha256=searched.fingerprint, device=device, device_sha256=profile.fingerprint,
-        dataset=dataset, classes=0, objectives=wanted, sampler=sampler, seed=seed, trials=trials,
-        max_minutes=max_minutes, precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
+        dataset=dataset, classes=0, objectives=wanted, sampler=sampler or default_sampler(len(wanted)), seed=seed,
+        trials=trials, early_stopping=early_stopping, storage=storage, max_minutes=max_minutes,
+        precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
         proxy=searched.proxy.model_dump() | dict(proxy or {}),
     )  # fmt: skip
     check_settings(settings)
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
-    return _run(settings, profile, searched, path, resume=False, test=test, on_progress=on_progress, on_note=on_note)
+    return _run(settings, profile, searched, path, False, test, cluster, on_progress, on_note)
 
 
 def resume(
     path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, test: bool = True,
-    on_progress: OnProgress = lambda _: None, on_note: OnNote = lambda _: None,
+    cluster: Cluster | None = None, on_progress: OnProgress = lambda _: None, on_note: OnNote = lambda _: None,
 ) -> Run:  # fmt: skip
     """Goes on with the run in a folder, with more trials or minutes if given, and returns it. Raises UserError."""
     kept = read_settings(Path(path))
@@ -87,12 +97,12 @@ def resume(
     ):
         if now != was:
             raise UserError(f"{what} {getattr(kept, what)} has changed since {path} was begun, so it cannot be resumed")
-    return _run(settings, profile, space, Path(path), resume=True, test=test, on_progress=on_progress, on_note=on_note)
+    return _run(settings, profile, space, Path(path), True, test, cluster, on_progress, on_note)
 
 
 def _run(
-    settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, *, resume: bool, test: bool,
-    on_progress: OnProgress, on_note: OnNote,
+    settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, test: bool,
+    cluster: Cluster | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
     from nas.evaluate.proxy import Budget, ProxyTraining
@@ -113,6 +123,7 @@ def _run(
         resume=resume,
         references=references(profile, profile.precisions),
         test=test,
+        cluster=cluster,
         on_progress=on_progress,
     )
 

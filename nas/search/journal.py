@@ -1,4 +1,4 @@
-"""Optuna's journal in the run folder: the truth about trials, whatever happens to the process."""
+"""Optuna's journal of a run, in its folder or a database: the truth about trials, whatever happens to the process."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
-from nas.run import Costs, Settings, Trial
+from nas.run import Costs, Settings, State, Trial
+from nas.search.pareto_sampler import EXPECTED
 from nas.space.candidate import Candidate
 
 STUDY = "nas"
@@ -29,16 +31,23 @@ class Journal:
     may die anywhere: a proposal is either there whole or not at all, and one without a result is trained again.
     """
 
-    def __init__(self, file: Path, settings: Settings) -> None:
-        """Opens or makes the journal. Raises UserError when it is broken."""
-        self.file = file
-        _mend(file)
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        """Opens or makes the journal: journal.log in the run's folder, or a study of its own in `settings.storage`.
+
+        Raises UserError when it is broken, or cannot be reached.
+        """
+        self.file, name = settings.storage or str(folder / "journal.log"), settings.study or STUDY
+        self.storage: BaseStorage
         with self._file():
-            self.storage = JournalStorage(JournalFileBackend(str(file)))
+            if settings.storage:
+                self.storage = _database(settings.storage)
+            else:
+                _mend(folder / "journal.log")
+                self.storage = JournalStorage(JournalFileBackend(self.file))
             try:
-                self.study = self.storage.get_study_id_from_name(STUDY)
+                self.study = self.storage.get_study_id_from_name(name)
             except KeyError:
-                self.study = self.storage.create_new_study(directions(settings), STUDY)
+                self.study = self.storage.create_new_study(directions(settings), name)
 
     def trials(self) -> list[FrozenTrial]:
         with self._file():
@@ -61,10 +70,14 @@ class Journal:
             identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
             self.storage.set_trial_user_attr(identity, "result", dict(result))
 
-    def end(self, number: int, state: TrialState, values: Sequence[float] | None) -> None:
-        """Writes that the proposal with this number is done."""
+    def end(
+        self, number: int, state: TrialState, values: Sequence[float] | None, expected: Sequence[float] | None = None
+    ) -> None:
+        """Writes that the proposal with this number is done; `expected` are the objectives of one that was stopped."""
         with self._file():
             identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
+            if expected is not None:
+                self.storage.set_trial_user_attr(identity, EXPECTED, list(expected))
             self.storage.set_trial_state_values(identity, state, values)
 
     def test_accuracies(self) -> dict[int, float]:
@@ -83,6 +96,8 @@ class Journal:
             yield
         except OSError as error:
             raise UserError(f"cannot write {self.file}: {error.strerror}; the run can be resumed") from None
+        except StorageInternalError as error:
+            raise UserError(f"cannot use {self.file}: {_first_line(error)}; the run can be resumed") from None
         except (ValueError, KeyError) as error:
             raise UserError(f"{self.file} is broken: {error}") from None
 
@@ -104,11 +119,25 @@ def trial_of(frozen: FrozenTrial, test_accuracy: float | None = None) -> Trial |
     if kept["kind"] != "train" or "result" not in kept:
         return None
     result, costs = kept["result"], Costs(**kept["costs"])
-    state: Literal["trained", "failed"] = "failed" if result["accuracy"] is None else "trained"
+    state: State = "stopped" if result.get("stopped") else "failed" if result["accuracy"] is None else "trained"
     candidate = Candidate.of(kept["candidate"])
     return Trial(
         kept["trial"], state, result["accuracy"], test_accuracy, costs, result["seconds"], kept["seed"], candidate
     )
+
+
+def _database(url: str) -> BaseStorage:
+    """Any storage that Optuna has a URL for. Raises UserError when it cannot be reached, or its driver is missing."""
+    try:
+        return optuna.storages.get_storage(url)
+    except ImportError as error:
+        raise UserError(f"storage {url} needs a driver that is not installed: {error}") from None
+    except Exception as error:  # SQLAlchemy's and each driver's own
+        raise UserError(f"storage {url} cannot be used: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _mend(file: Path) -> None:

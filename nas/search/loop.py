@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from optuna.trial import TrialState
 
 from nas.errors import UserError
 from nas.run import (
+    Costs,
     Reference,
     Run,
     Settings,
@@ -29,34 +31,19 @@ from nas.run import (
     write_settings,
     write_trials,
 )
+from nas.search.early_stopping import EarlyStopping
 from nas.search.feasible import Pool, Pricer, feasible_pool
 from nas.search.journal import Journal, attributes, trial_of
 from nas.search.proposals import Outcome, Proposals, objectives
 from nas.search.settings import check_settings, complete, training_seed
 from nas.search.weights import drop_weights, read_weights, save_weights
-from nas.space.candidate import Candidate, Value
-from nas.space.layer import Precision
+from nas.search.workers import Cluster, Done, Evaluator, Job, Serial, Workers
+from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from nas.evaluate.proxy import Estimate
-
+ENOUGH = "all trials are done"
 FAILURES = 3  # trainings in a row that may fail before the search gives up
-
-
-class Evaluator(Protocol):
-    """A candidate's accuracy. Equal seeds give equal estimates."""
-
-    def evaluate(self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int) -> Estimate:
-        """Accuracy on the validation split, the training curve and the weights."""
-        ...
-
-    def evaluate_test(self, network: Network, weights: Mapping[str, Tensor], precision: Precision) -> float:
-        """Accuracy on the test split, asked once for each network of the final front."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +62,15 @@ class Progress:
 
 def search(
     space: SearchSpace, pricer: Pricer, evaluator: Evaluator, settings: Settings, path: Path, *,
-    resume: bool = False, references: Sequence[Reference] = (), test: bool = True,
+    resume: bool = False, references: Sequence[Reference] = (), test: bool = True, cluster: Cluster | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
 ) -> Run:  # fmt: skip
     """Searches until `settings.trials` candidates are trained, or `settings.max_minutes` are over, into folder `path`.
 
-    `resume` goes on with the run in the folder, however its process ended; `trials` and `max_minutes` may then be new
-    ones. Afterwards the networks of the front meet the test split, unless `test` is false. Raises UserError for
-    settings that no search can have, budgets that nothing meets, a folder of something else, and a full disk;
+    With a `cluster` Ray trains several at a time; what comes out then depends on which ends first. `resume` goes on
+    with the run in the folder, however its process ended; `trials` and `max_minutes` may then be new ones. Afterwards
+    the networks of the front meet the test split, unless `test` is false. Raises UserError for settings that no search
+    can have, budgets that nothing meets, a folder of something else, and a full disk;
     KeyboardInterrupt, with a message, leaves a run that can be resumed.
     """
     check_settings(settings)
@@ -100,13 +88,28 @@ def search(
         write_settings(path, settings)
         running = _Search(space, pricer, evaluator, settings, path, pool, on_progress)
         try:
-            running.run()
+            workers = _workers(evaluator, running.stopping, cluster)
+            try:
+                running.run(workers)
+            finally:
+                workers.close()
             if test:
                 running.test()
         except KeyboardInterrupt:
             done = len(running.trials)
             raise KeyboardInterrupt(f"stopped after {done} of {settings.trials} trials; --resume goes on") from None
     return load_run(path)
+
+
+def _workers(evaluator: Evaluator, stopping: EarlyStopping | None, cluster: Cluster | None) -> Workers:
+    if cluster is None or (cluster.address is None and cluster.workers == 1):
+        return Serial(evaluator, stopping)
+    try:
+        from nas.search.ray_workers import RayWorkers  # late: nobody waits for Ray who does not use it
+    except ModuleNotFoundError as error:
+        raise UserError(f"several workers need Ray: pip install ray ({error})") from None
+
+    return RayWorkers(evaluator, stopping, cluster)
 
 
 class _Search:
@@ -120,86 +123,128 @@ class _Search:
         self.on_progress = on_progress
         self.begun = time.monotonic()
         self.proposals = Proposals(space, pricer, settings, pool)
-        self.journal = Journal(path / "journal.log", settings)
+        self.journal = Journal(path, settings)
+        self.stopping = EarlyStopping(int(settings.proxy["epochs"])) if settings.early_stopping else None
         self.trials: list[Trial] = []
         self.curves: dict[int, list[dict[str, Any]]] = {}
+        self.left: deque[int] = deque()  # proposals that a dead process left begun
+        self.running: dict[int, float] = {}  # proposals in training, and when they began
+        self.trained = 0  # proposals that were to be trained
         tested = self.journal.test_accuracies()
         for frozen in self.journal.trials():
+            kept = frozen.user_attrs
             self.proposals.replay(frozen)
-            trial = trial_of(frozen, tested.get(frozen.user_attrs["trial"]))
-            if trial and frozen.state != TrialState.RUNNING:  # what has a result but did not end is ended by `run`
-                self.trials.append(trial)
-                self.curves[trial.trial] = frozen.user_attrs["result"]["curve"]
+            self.trained += kept["kind"] == "train"
+            if frozen.state == TrialState.RUNNING:
+                self.left.append(frozen.number)
+            elif trial := trial_of(frozen, tested.get(kept["trial"])):
+                self._keep(trial, kept["result"]["curve"], frozen.number)
         self.before = sum(trial.seconds for trial in self.trials)
 
-    def run(self) -> None:
+    def run(self, workers: Workers) -> None:
         """Trains what a dead process left begun, then proposal after proposal."""
-        for frozen in self.journal.trials():
-            if frozen.state == TrialState.RUNNING:
-                kept = frozen.user_attrs
-                candidate = Candidate.of(kept["candidate"])
-                if "result" not in kept:
-                    self._train(frozen.number, candidate, kept)
-                self._end(frozen.number, candidate)
         self._write()
         self._report(None)
-        while len(self.trials) < self.settings.trials:
-            if self._time_is_over():
-                self._report(None, f"stopped after {self.settings.max_minutes:g} minutes")
-                return
-            proposal = self.proposals.ask()
-            if proposal is None:
-                self._report(None, f"nothing new to train: all {len(self.trials)} feasible candidates are")
-                return
-            number, candidate = proposal.frozen.number, proposal.candidate
-            seed = training_seed(self.settings.seed, candidate)
-            kept = attributes(proposal.kind, candidate, proposal.costs, len(self.trials), seed)
-            if proposal.kind == "train":
-                self.journal.add(proposal.frozen, TrialState.RUNNING, None, kept)
-                self._train(number, candidate, kept, proposal.network)
-                self._end(number, candidate)
-            else:
-                outcome = self.proposals.answer(proposal)
-                self.journal.add(proposal.frozen, outcome.state, outcome.values, kept)
-                self.proposals.tell(number, proposal.kind, candidate, outcome)
+        note = ""
+        while True:
+            while workers.free() and not note:
+                note = self._begin(workers)
+            if not self.running:
+                break
+            done = workers.wait()
+            self._set_result(done)
+            self._end(done.number)
+        if note != ENOUGH:
+            self._report(None, note)
 
-    def _train(
-        self, number: int, candidate: Candidate, kept: Mapping[str, Any], network: Network | None = None
-    ) -> None:
-        """Trains one candidate and writes its result: weights first, so that a result never lacks them."""
+    def _begin(self, workers: Workers) -> str:
+        """Begins one more training; says why where there is none."""
+        if self.left:
+            number = self.left.popleft()
+            frozen = self.journal.trials()[number]
+            if "result" in frozen.user_attrs:  # all that is lacking is the end
+                self._end(number)
+            else:
+                self._submit(workers, number, Candidate.of(frozen.user_attrs["candidate"]))
+            return ""
+        if self.trained >= self.settings.trials:
+            return ENOUGH
+        if self._time_is_over():
+            return f"stopped after {self.settings.max_minutes:g} minutes"
+        proposal = self.proposals.ask()
+        if proposal is None:
+            return f"nothing new to train: all {self.trained} feasible candidates are"
+        number, candidate = proposal.frozen.number, proposal.candidate
+        seed = training_seed(self.settings.seed, candidate)
+        kept = attributes(proposal.kind, candidate, proposal.costs, self.trained, seed)
+        if proposal.kind == "train":
+            self.journal.add(proposal.frozen, TrialState.RUNNING, None, kept)
+            self.trained += 1
+            self._submit(workers, number, candidate, proposal.network)
+        else:
+            outcome = self.proposals.answer(proposal)
+            self.journal.add(proposal.frozen, outcome.state, outcome.values, kept)
+            self.proposals.tell(number, proposal.kind, candidate, outcome)
+        return ""
+
+    def _submit(self, workers: Workers, number: int, candidate: Candidate, network: Network | None = None) -> None:
         network = network or self.space.network(candidate, self.settings.classes)
-        begun = time.monotonic()
+        kept = self.journal.trials()[number].user_attrs
+        self.running[number] = time.monotonic()
+        workers.submit(Job(number, network, candidate.as_dict(), kept["seed"], self._costs(Costs(**kept["costs"]))))
+
+    def _set_result(self, done: Done) -> None:
+        """Writes what a training gave: weights first, so that a result never lacks them."""
+        kept = self.journal.trials()[done.number].user_attrs
+        estimate = done.estimate
         result: dict[str, Any] = {"accuracy": None, "curve": []}
-        try:
-            estimate = self.evaluator.evaluate(network, candidate.as_dict(), seed=kept["seed"])
-        except (RuntimeError, ArithmeticError, MemoryError) as error:
-            result["error"] = str(error)
+        if estimate is None:
+            result["error"] = done.error
+            if self.stopping:
+                self.stopping.forget(done.number)
         else:
             result["curve"] = [_finite(asdict(epoch)) for epoch in estimate.curve]
-            if math.isfinite(estimate.accuracy):
+            if done.stopped:
+                result["stopped"] = True
+            elif math.isfinite(estimate.accuracy):
                 result["accuracy"] = estimate.accuracy
                 if estimate.state_dict:
                     save_weights(self.path, kept["trial"], estimate.state_dict)
-        self.journal.set_result(number, result | {"seconds": time.monotonic() - begun})
+        seconds = time.monotonic() - self.running.pop(done.number)
+        self.journal.set_result(done.number, result | {"seconds": seconds})
 
-    def _end(self, number: int, candidate: Candidate) -> None:
+    def _end(self, number: int) -> None:
         """Ends a trial that has its result: in the journal, for the sampler, in the tables."""
         frozen = self.journal.trials()[number]
         trial = trial_of(frozen)
         if trial is None:
             raise UserError(f"{self.journal.file} is broken: proposal {number} has no result")
+        self._keep(trial, frozen.user_attrs["result"]["curve"], number)
         outcome = Outcome(TrialState.FAIL, None)
         if trial.accuracy is not None:
             outcome = Outcome(TrialState.COMPLETE, objectives(trial.costs, trial.accuracy, self.settings.columns))
-        self.journal.end(number, outcome.state, outcome.values)
-        self.proposals.tell(number, "train", candidate, outcome)
-        self.trials.append(trial)
-        self.curves[trial.trial] = frozen.user_attrs["result"]["curve"]
+        elif trial.state == "stopped":
+            expected = self.stopping.expected(number) if self.stopping else None
+            values = None if expected is None else objectives(trial.costs, expected, self.settings.columns)
+            outcome = Outcome(TrialState.PRUNED, None, values)
+        self.journal.end(number, outcome.state, outcome.values, outcome.expected)
+        self.proposals.tell(number, "train", trial.candidate, outcome)
         self._write()
         self._report(trial)
         if all(t.state == "failed" for t in self.trials[-FAILURES:]) and len(self.trials) >= FAILURES:
             reason = frozen.user_attrs["result"].get("error", "its accuracy is no number")
             raise UserError(f"{FAILURES} trainings in a row failed, the last, trial {trial.trial}: {reason}")
+
+    def _keep(self, trial: Trial, curve: list[dict[str, Any]], number: int) -> None:
+        self.trials.append(trial)
+        self.curves[trial.trial] = curve
+        if self.stopping and trial.state != "failed":
+            accuracies = [float(epoch["validation_accuracy"]) for epoch in curve]
+            self.stopping.add(number, accuracies, self._costs(trial.costs))
+
+    def _costs(self, costs: Costs) -> tuple[float, ...]:
+        """The known objectives."""
+        return tuple(float(getattr(costs, column)) for column in self.settings.columns if column != "accuracy")
 
     def test(self) -> None:
         """Measures the front on the test split, once for each network."""

@@ -24,6 +24,7 @@ from nas.search.tried import Tried
 if TYPE_CHECKING:
     from nas.search.learned_front import Fits
 
+EXPECTED = "nas:expected"  # objectives that a pruned trial would have had, in its user attributes, if it says so
 PROPOSED = "nas:proposed"  # what was proposed to a trial, in its system attributes: known before it suggests anything
 
 
@@ -34,7 +35,8 @@ class ParetoSampler(BaseSampler):
     choices and the logarithms of the known objectives. The expected hypervolume improvement (Emmerich et al., CEC 2011;
     Yang et al., JOGO 2019) is in closed form, with the known objectives exact, over the front that the model believes
     in, so noise is no gain. It is maximised over random candidates, changes of the front, and step by step over
-    neighbours. Running trials are taken to end as the model expects; failed and pruned ones are only never repeated.
+    neighbours. Running trials are taken to end as the model expects; failed and pruned ones are only never repeated,
+    but a pruned one whose user attribute "nas:expected" holds the objectives that it would have had is learned from.
 
     What is proposed depends on the seed, the number of the trial and the study's history, on nothing else.
 
@@ -149,17 +151,25 @@ def _tried(candidates: Candidates, trials: Sequence[FrozenTrial]) -> Tried:
     codes = np.array([decisions.code(p) for _, p in pairs]).reshape(-1, len(decisions.space))
     codes = candidates.canonical(codes)
     candidates.taken = frozenset(keys(codes))
-    kept = [i for i, (t, _) in enumerate(pairs) if t.state in (TrialState.COMPLETE, TrialState.RUNNING)]
-    codes, ours = codes[kept], [pairs[i][0] for i in kept]
+    told = [_told(t) for t, _ in pairs]
+    kept = [i for i, (t, _) in enumerate(pairs) if told[i] is not None or t.state == TrialState.RUNNING]
+    codes, ours = codes[kept], [told[i] for i in kept]
     values, feasible = candidates.price(codes)
-    done = np.array([t.state == TrialState.COMPLETE for t in ours], dtype=bool)
-    for row, t in zip(values, ours, strict=True):
-        if t.state == TrialState.COMPLETE:
-            row[:] = np.where(np.isnan(row), signs * np.array(t.values), row)
+    done = np.array([found is not None for found in ours], dtype=bool)
+    for row, found in zip(values, ours, strict=True):
+        if found is not None:
+            row[:] = np.where(np.isnan(row), signs * np.array(found), row)
     for at in np.flatnonzero(done & np.array([candidates.costs.unpriced(key) for key in keys(codes)], dtype=bool)):
         candidates.costs.check(decisions.params(codes[at : at + 1])[0])
     there = done | feasible
     return Tried(codes[there], values[there], feasible[there], done[there])
+
+
+def _told(trial: FrozenTrial) -> Sequence[float] | None:
+    """Objectives of a trial that ended, and of a pruned one that says what it would have had."""
+    if trial.state == TrialState.PRUNED:
+        return trial.user_attrs.get(EXPECTED)
+    return trial.values if trial.state == TrialState.COMPLETE else None
 
 
 def _params(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> Params:

@@ -13,7 +13,8 @@ from nas.run import BUDGETS, Costs, Settings
 from nas.search.choices import candidate_of, distributions, params_of
 from nas.search.feasible import Pool, Pricer, neighbours, spread, violation
 from nas.search.journal import Kind, directions
-from nas.search.samplers import build_sampler
+from nas.search.pareto_sampler import EXPECTED
+from nas.search.samplers import Problem, build_sampler
 from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
@@ -35,17 +36,21 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a trial ended, for the sampler: objectives, or None where it failed."""
+    """How a trial ended, for the sampler: objectives, or None where it failed or was stopped.
+
+    `expected` are the objectives that a stopped one would have had.
+    """
 
     state: TrialState
     values: list[float] | None
+    expected: list[float] | None = None
 
 
 class Proposals:
     """An Optuna study in memory, which a resumed search fills from the journal to be where it was.
 
-    Every proposal has its own sampler, seeded by the run's seed and the proposal's number, so that nothing depends on
-    whether the process is still the first. Nothing infeasible and nothing known is proposed for training.
+    What a sampler proposes depends on the run's seed, the proposal's number and what came before, so not on whether the
+    process is still the first. Nothing infeasible and nothing known is proposed for training.
     """
 
     def __init__(self, space: SearchSpace, pricer: Pricer, settings: Settings, pool: Pool) -> None:
@@ -53,8 +58,10 @@ class Proposals:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every new study
         self.study = optuna.create_study(directions=directions(settings))
         self.distributions = distributions(space)
+        self.sampler_for = build_sampler(settings.sampler, Problem(space, pricer, settings))
         self.design = spread(pool, settings, settings.start)
         self.known: dict[Candidate, Outcome] = {}
+        self.running: set[Candidate] = set()
         self.idle = 0
 
     def replay(self, frozen: FrozenTrial) -> None:
@@ -67,7 +74,7 @@ class Proposals:
         """The next proposal, priced; None when nothing feasible is left that is new."""
         number = len(self.study.get_trials(deepcopy=False))
         settings = self.settings
-        self.study.sampler = build_sampler(settings.sampler, settings.seed, number, settings.start)
+        self.study.sampler = self.sampler_for(number)
         if number < len(self.design):
             self._enqueue(self.space.canonical(self.space.decode(self.design[number])))
         elif self.idle >= PATIENCE:
@@ -85,21 +92,32 @@ class Proposals:
         kind: Kind = "train"
         if any(value > 0 for value in missed.values()):
             kind = "infeasible"
-        elif candidate in self.known:
+        elif candidate in self.known or candidate in self.running:
             kind = "duplicate"
+        if kind == "train":
+            self.running.add(candidate)
         return Proposal(self.study.get_trials(deepcopy=False)[-1], kind, candidate, network, costs)
 
     def answer(self, proposal: Proposal) -> Outcome:
         """What is known of a proposal that needs no training."""
-        return self.known[proposal.candidate] if proposal.kind == "duplicate" else Outcome(TrialState.PRUNED, None)
+        unknown = Outcome(TrialState.PRUNED, None)
+        return self.known.get(proposal.candidate, unknown) if proposal.kind == "duplicate" else unknown
 
     def tell(self, number: int, kind: Kind, candidate: Candidate, outcome: Outcome) -> None:
+        if outcome.expected is not None:
+            identity = self.study.get_trials(deepcopy=False)[number]._trial_id
+            self.study._storage.set_trial_user_attr(identity, EXPECTED, outcome.expected)
         self.study.tell(number, outcome.values, outcome.state)
         self._settle(kind, candidate, outcome)
 
     def _settle(self, kind: Kind, candidate: Candidate, outcome: Outcome) -> None:
         self.idle = 0 if kind == "train" else self.idle + 1
-        if kind == "train":
+        if kind != "train":
+            return
+        self.running.discard(candidate)
+        if outcome.state == TrialState.RUNNING:
+            self.running.add(candidate)
+        else:
             self.known[candidate] = outcome
 
     def _enqueue(self, candidate: Candidate) -> None:
@@ -113,7 +131,7 @@ class Proposals:
             codes = np.concatenate([self.space.sample_codes(DRAWS, rng), near])
             for code in codes[violation(self.pricer.columns(codes), self.settings) == 0]:
                 candidate = self.space.canonical(self.space.decode(code))
-                if candidate not in self.known:
+                if candidate not in self.known and candidate not in self.running:
                     return candidate
         return None
 

@@ -1,8 +1,9 @@
-"""The samplers by name, each made anew from a seed for every proposal, so that a resumed search goes on as before."""
+"""The samplers by name; what one proposes depends on the run's seed, the proposal's number and its history alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
@@ -10,6 +11,27 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from nas.errors import unknown
+from nas.run import Settings
+from nas.search.choices import distributions
+from nas.search.feasible import Pricer
+from nas.search.pareto_sampler import ParetoSampler
+from nas.search.prices import Prices
+from nas.space.search_space import SearchSpace
+
+PARETO_OBJECTIVES = range(2, 5)  # that `pareto` can have
+SamplerFor = Callable[[int], BaseSampler]  # by the proposal's number
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a sampler is made for."""
+
+    space: SearchSpace
+    pricer: Pricer
+    settings: Settings
+
+    def seed(self, proposal: int) -> int:
+        return int(np.random.SeedSequence([self.settings.seed, proposal]).generate_state(1)[0])
 
 
 class _Nsga2(NSGAIISampler):
@@ -22,33 +44,54 @@ class _Nsga2(NSGAIISampler):
         return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
 
 
-def _nsga2(seed: int, start: int) -> BaseSampler:
+def _pareto(problem: Problem) -> SamplerFor:
+    """Ours, which knows prices and budgets before a training: `ParetoSampler`."""
+    prices = Prices(problem.space, problem.pricer, problem.settings)
+    sampler = ParetoSampler(
+        known_many=prices.known_many, feasible=prices.feasible, canonical=prices.canonical,
+        space=distributions(problem.space), seed=problem.settings.seed,
+    )  # fmt: skip
+    return lambda proposal: sampler
+
+
+def _nsga2(problem: Problem) -> SamplerFor:
     """NSGA-II (Deb et al., IEEE TEVC 2002)."""
-    return _Nsga2(population_size=start, seed=seed)
+    return lambda proposal: _Nsga2(population_size=problem.settings.start, seed=problem.seed(proposal))
 
 
-def _tpe(seed: int, start: int) -> BaseSampler:
+def _tpe(problem: Problem) -> SamplerFor:
     """Multi-objective TPE over all choices at once (Ozaki et al., JAIR 2022), which learns budgets too."""
-    return TPESampler(n_startup_trials=start, multivariate=True, seed=seed)
+    return lambda proposal: TPESampler(
+        n_startup_trials=problem.settings.start, multivariate=True, seed=problem.seed(proposal)
+    )
 
 
-def _random(seed: int, start: int) -> BaseSampler:
-    return RandomSampler(seed=seed)
+def _random(problem: Problem) -> SamplerFor:
+    return lambda proposal: RandomSampler(seed=problem.seed(proposal))
 
 
-SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {"nsga2": _nsga2, "tpe": _tpe, "random": _random}
+SAMPLERS: dict[str, Callable[[Problem], SamplerFor]] = {
+    "pareto": _pareto, "tpe": _tpe, "nsga2": _nsga2, "random": _random,
+}  # fmt: skip
 
 
 def start_size(name: str, trials: int) -> int:
-    """How many trials come before the sampler learns: a quarter of all, from 8 to 50; its population in NSGA-II.
+    """How many trials are spread over the costs of what is feasible before the sampler proposes anything.
 
-    The random sampler learns nothing and has no start.
+    A quarter of all, from 8 to 50; its population in NSGA-II. The random sampler learns nothing and has no start;
+    `pareto` spreads its own once it knows the ends.
     """
-    return 0 if name == "random" else min(max(trials // 4, 8), 50)
+    if name in ("pareto", "random"):
+        return 2 if name == "pareto" else 0
+    return min(max(trials // 4, 8), 50)
 
 
-def build_sampler(name: str, seed: int, proposal: int, start: int) -> BaseSampler:
-    """The sampler for one proposal of a search. Raises UserError for an unknown name."""
+def default_sampler(objectives: int) -> str:
+    return "pareto" if objectives in PARETO_OBJECTIVES else "tpe"
+
+
+def build_sampler(name: str, problem: Problem) -> SamplerFor:
+    """The sampler of a search. Raises UserError for an unknown name."""
     if name not in SAMPLERS:
         raise unknown("sampler", name, SAMPLERS)
-    return SAMPLERS[name](int(np.random.SeedSequence([seed, proposal]).generate_state(1)[0]), start)
+    return SAMPLERS[name](problem)

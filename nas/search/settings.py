@@ -8,13 +8,14 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from uuid import uuid4
 
 import numpy as np
 
 from nas.errors import UserError, unknown
 from nas.run import BUDGETS, OBJECTIVES, Settings
 from nas.search.feasible import Pool
-from nas.search.samplers import SAMPLERS, start_size
+from nas.search.samplers import PARETO_OBJECTIVES, SAMPLERS, start_size
 from nas.space.candidate import Candidate
 
 
@@ -29,6 +30,10 @@ def check_settings(settings: Settings) -> None:
             raise UserError(f"objective {name!r} is given twice")
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
+    if settings.sampler == "pareto" and len(settings.objectives) not in PARETO_OBJECTIVES:
+        raise UserError(
+            f"sampler pareto needs 2 to 4 objectives; came {len(settings.objectives)}: take another sampler"
+        )
     for name, limit in settings.budgets.items():
         if name not in BUDGETS:
             raise unknown("budget", name, BUDGETS)
@@ -52,11 +57,12 @@ def complete(settings: Settings, pool: Pool) -> Settings:
     costs = [column for column in settings.columns if column != "accuracy"]
     return replace(
         settings,
+        study=f"nas-{uuid4().hex[:12]}" if settings.storage else "",
         start=start_size(settings.sampler, settings.trials),
         command=settings.command or shlex.join(sys.argv),
         created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version()}
-        | {name: _version(name) for name in ("nas", "torch", "timm", "optuna")},
+        | {name: _version(name) for name in ("nas", "torch", "timm", "optuna", "botorch")},
         reference_point={c: limits.get(c, 1.1 * float(np.max(pool.columns[c]))) for c in costs},
     )
 

@@ -64,7 +64,7 @@ def test_a_search_trains_as_many_new_candidates_as_asked(tiny: SearchSpace, tmp_
     assert [e.hypervolume for e in events] == sorted(e.hypervolume for e in events)
     assert 0 < events[-1].hypervolume < 1
     assert run.settings.reference_point.keys() == {"latency_ms", "energy_mj"}
-    assert run.settings.versions.keys() == {"python", "nas", "torch", "timm", "optuna"}
+    assert run.settings.versions.keys() == {"python", "nas", "torch", "timm", "optuna", "botorch"}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -138,7 +138,7 @@ def test_duplicates_are_told_what_is_known(tmp_path: Path) -> None:
     space = small_space(tmp_path)
     evaluator, settings = FormulaEvaluator(), settings_for(space, sampler="random", trials=50)
     search(space, CountingPricer(space), evaluator, settings, tmp_path / "run")
-    journal = Journal(tmp_path / "run/journal.log", settings).trials()
+    journal = Journal(tmp_path / "run", settings).trials()
     trained = {str(t.user_attrs["candidate"]): t.values for t in journal if t.user_attrs["kind"] == "train"}
     duplicates = [t for t in journal if t.user_attrs["kind"] == "duplicate"]
     assert len(duplicates) > 10 and len(trained) == len(evaluator.seen) == 50
@@ -183,7 +183,7 @@ def test_the_time_limit_ends_a_search_that_can_be_resumed(tiny: SearchSpace, tmp
 
 def test_a_training_that_fails_is_recorded_and_three_in_a_row_end_the_search(tiny: SearchSpace, tmp_path: Path) -> None:
     class Failing(FormulaEvaluator):
-        def evaluate(self, network, hyperparameters, *, seed):  # type: ignore[no-untyped-def]
+        def evaluate(self, network, hyperparameters, *, seed, on_epoch=None):  # type: ignore[no-untyped-def]
             estimate = super().evaluate(network, hyperparameters, seed=seed)
             if len(self.seen) in self.bad:
                 raise RuntimeError("out of memory")
@@ -238,6 +238,7 @@ def test_a_second_search_on_the_same_folder_is_refused(tiny: SearchSpace, tmp_pa
         ({"objectives": ("acuracy",)}, "did you mean 'accuracy'"),
         ({"objectives": ("latency", "latency")}, "given twice"),
         ({"sampler": "nsga3"}, "did you mean 'nsga2'"),
+        ({"sampler": "pareto", "objectives": ("accuracy",)}, "needs 2 to 4 objectives; came 1"),
         ({"trials": 0}, "at least 1 trial"),
         ({"budgets": {"max_latency": 3.0}}, "did you mean 'max_latency_ms'"),
         ({"budgets": {"max_latency_ms": 0.0}}, "must be above 0"),
@@ -300,7 +301,7 @@ tiny, path = load_space("tiny"), Path(sys.argv[1])
 print("ready", flush=True)
 search(
     tiny, CountingPricer(tiny), FormulaEvaluator(seconds=0.03, log=Path(sys.argv[2])),
-    settings_for(tiny, trials=40, budgets={"max_latency_ms": 6.0}), path, resume=(path / "run.toml").exists(),
+    settings_for(tiny, trials=300, budgets={"max_latency_ms": 6.0}), path, resume=(path / "run.toml").exists(),
 )
 """
 
@@ -308,23 +309,23 @@ search(
 def test_kill_9_loses_nothing_and_repeats_nothing(tiny: SearchSpace, tmp_path: Path) -> None:
     path, log, kills = tmp_path / "run", tmp_path / "evaluated.txt", 0
     moments = random.Random(5)
-    for _ in range(5):
+    for _ in range(50):
         command = [sys.executable, "-c", KILLED, str(path), str(log)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(moments.uniform(0.1, 1.0))
+        time.sleep(moments.uniform(0.0, 0.5))
         process.kill()
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
         if (path / "trials.csv").exists():
             held = load_run(path)
             assert [t.trial for t in held.trials] == list(range(len(held.trials)))
-    assert kills >= 4
-    settings = settings_for(tiny, trials=40, budgets={"max_latency_ms": 6.0})
+    assert kills >= 45
+    settings = settings_for(tiny, trials=300, budgets={"max_latency_ms": 6.0})
     run = search(tiny, CountingPricer(tiny), FormulaEvaluator(log=log), settings, path, resume=True)
     evaluated = log.read_text().splitlines()
-    assert len(set(evaluated)) == 40 == len(run.trials)
-    assert len(evaluated) <= 40 + kills  # only what was in training when a process died is trained again
+    assert len(set(evaluated)) == 300 == len(run.trials)
+    assert len(evaluated) <= 300 + kills  # only what was in training when a process died is trained again
     whole = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "whole")
     assert rows(run) == rows(whole)
     for t in run.trials:
@@ -346,16 +347,16 @@ def test_half_a_line_at_the_end_of_the_journal_is_dropped(tiny: SearchSpace, tmp
         search(tiny, CountingPricer(tiny), FormulaEvaluator(), replace(settings, trials=6), path, resume=True)
 
 
-def test_nsga2_finds_a_better_front_than_chance_on_nas_bench_macro(tmp_path: Path) -> None:
+def test_what_learns_finds_a_better_front_than_chance_on_nas_bench_macro(tmp_path: Path) -> None:
     """True accuracies against latency, 50 of 3,969 networks, the mean of two seeds."""
     table = shared_data("nas_bench_macro/nas_bench_macro.csv")
     with table.open() as file:
         accuracies = {row["arch"]: float(row["mean_acc"]) / 100 for row in csv.DictReader(file)}
     space = load_space("nas-bench-macro")
-    volume = dict.fromkeys(("nsga2", "random"), 0.0)
+    volume = dict.fromkeys(("pareto", "nsga2", "random"), 0.0)
     for sampler, seed in product(volume, range(2)):
         settings = settings_for(space, sampler=sampler, seed=seed, trials=50, objectives=("accuracy", "latency"))
         path = tmp_path / f"{sampler}{seed}"
         run = search(space, CountingPricer(space), TableEvaluator(accuracies), settings, path, test=False)
         volume[sampler] += run.hypervolume / 2
-    assert volume["nsga2"] > volume["random"]
+    assert volume["pareto"] > volume["nsga2"] > volume["random"]

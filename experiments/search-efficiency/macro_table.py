@@ -1,0 +1,31 @@
+"""NAS-Bench-Macro as a table for `nas bench search`: `python macro_table.py nas_bench_macro.csv macro2.csv [energy]`.
+
+Accuracies of three trainings (Su et al., ICLR 2022); latency, and with `energy` also energy, of a Raspberry Pi 4 from
+its shipped profile.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nas.device.profile import load_device
+from nas.search.pricer import DevicePricer
+from nas.space.search_space import load_space
+
+source, target = map(Path, sys.argv[1:3])
+columns = ("latency_ms", "energy_mj")[: 2 if "energy" in sys.argv[3:] else 1]
+space = load_space("nas-bench-macro")
+rows = list(csv.DictReader(source.open()))
+ops = space.choices[0].options
+codes = np.array([[*map(int, row["arch"]), 0] for row in rows], float)
+prices = DevicePricer(load_device("raspberry-pi-4"), space, 10).columns(codes)
+with target.open("w", newline="") as file:
+    writer = csv.writer(file, lineterminator="\n")
+    names = [choice.name for choice in space.choices[:8]]
+    writer.writerow([*names, "network", *(f"accuracy_{k + 1}" for k in range(3)), *columns])
+    for i, row in enumerate(rows):
+        accuracies = [f"{float(row[f'acc_seed{k}']) / 100:.4f}" for k in range(3)]
+        costs = [f"{prices[c][i]:.6g}" for c in columns]
+        writer.writerow([*(ops[int(x)] for x in row["arch"]), f"n{row['canonical_arch']}", *accuracies, *costs])

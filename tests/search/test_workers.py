@@ -1,0 +1,127 @@
+"""Several trainings at a time, on a real local Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nas.errors import UserError
+from nas.run import load_run
+from nas.search.amdsmi import hide_broken_amdsmi
+from nas.search.loop import search
+from nas.search.workers import Cluster
+from nas.space.search_space import load_space
+from tests.search.bench import CountingPricer, FormulaEvaluator, formula, settings_for
+
+before = os.environ.get("PYTHONPATH")
+hide_broken_amdsmi()
+WITHOUT_AMDSMI = os.environ.get("PYTHONPATH", "")
+if before is None:  # for these tests alone
+    os.environ.pop("PYTHONPATH", None)
+else:
+    os.environ["PYTHONPATH"] = before
+ray = pytest.importorskip("ray")
+
+
+@pytest.fixture(autouse=True)
+def path_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's processes find the evaluators of the tests."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), WITHOUT_AMDSMI])))
+
+
+def test_two_workers_train_every_candidate_once(tmp_path: Path) -> None:
+    tiny, log = load_space("tiny"), tmp_path / "evaluated.txt"
+    settings = settings_for(tiny, sampler="pareto", trials=24, objectives=("accuracy", "latency"))
+    evaluator = FormulaEvaluator(seconds=0.2, log=log)
+    run = search(tiny, CountingPricer(tiny), evaluator, settings, tmp_path / "run", cluster=Cluster(2))
+    trained = log.read_text().splitlines()
+    assert [t.trial for t in run.trials] == list(range(24)) and len(trained) == len(set(trained)) == 24
+    for t in run.trials:
+        assert t.accuracy == pytest.approx(formula(tiny.network(t.candidate), t.candidate), abs=1e-8)
+    assert not ray.is_initialized()
+
+
+def test_stopping_early_with_two_workers(tmp_path: Path) -> None:
+    tiny = load_space("tiny")
+    settings = settings_for(
+        tiny, sampler="random", trials=24, early_stopping=True, proxy={"epochs": 8}, objectives=("accuracy", "latency")
+    )
+    run = search(
+        tiny, CountingPricer(tiny), FormulaEvaluator(seconds=0.1, epochs=8), settings, tmp_path / "run",
+        cluster=Cluster(2),
+    )  # fmt: skip
+    assert {t.state for t in run.trials} == {"trained", "stopped"} and len(run.trials) == 24
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from nas.search.loop import search
+from nas.search.workers import Cluster
+from tests.search.bench import CountingPricer, FormulaEvaluator, load_space, settings_for
+tiny = load_space("tiny")
+settings = settings_for(tiny, sampler="random", trials=40, objectives=("accuracy", "latency"))
+search(
+    tiny, CountingPricer(tiny), FormulaEvaluator(seconds=0.5), settings, Path(sys.argv[1]), cluster=Cluster(2),
+    on_progress=lambda p: print(p.done, flush=True),
+)
+"""
+
+
+def test_ctrl_c_leaves_no_process_and_a_run_that_goes_on(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) == 3:
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "KeyboardInterrupt: stopped after" in said and "--resume goes on" in said
+    until = time.monotonic() + 20
+    while (left := of_session(process.pid)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not left
+    done = len(load_run(tmp_path / "run").trials)
+    tiny = load_space("tiny")
+    settings = settings_for(tiny, sampler="random", trials=done + 6, objectives=("accuracy", "latency"))
+    run = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "run", resume=True)
+    assert len({t.candidate for t in run.trials}) == len(run.trials) == done + 6
+
+
+def of_session(session: int) -> list[str]:
+    """Processes that the session's leader began."""
+    found = subprocess.run(["ps", "-o", "args=", "--sid", str(session)], capture_output=True, text=True)
+    return found.stdout.splitlines()
+
+
+def test_a_cluster_that_is_not_there_and_one_too_small_are_one_line(tmp_path: Path) -> None:
+    tiny = load_space("tiny")
+    settings = settings_for(tiny, trials=2)
+    with pytest.raises(UserError, match="a trial needs 1 processors and 3 GPUs; Ray has"):
+        search(
+            tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "a", cluster=Cluster(2, gpus=3)
+        )  # fmt: skip
+    assert not ray.is_initialized()
+    with pytest.raises(UserError, match="Ray cannot be reached at"):
+        search(
+            tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "b",
+            cluster=Cluster(2, "127.0.0.1:1"),
+        )  # fmt: skip
+
+
+def test_one_worker_never_starts_ray(tmp_path: Path) -> None:
+    tiny = load_space("tiny")
+    search(
+        tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, trials=2), tmp_path / "run",
+        cluster=Cluster(1),
+    )  # fmt: skip
+    assert not ray.is_initialized()
