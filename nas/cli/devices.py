@@ -23,6 +23,7 @@ WORST = 5  # blocks slower in int8 that are named
 SOURCES = {"measured blocks": "blocks", "fitted blocks": "fitted", "fitted rates": "rates", " networks)": "", "(": ""}
 HIDDEN = {  # keys of profile.toml that are said in words
     "calibration", "energy_calibration", "energy_without_idle", "idle_w", "adapted_from", "batch", "blocks",
+    "reference", "reference_ms",
 }  # fmt: skip
 
 app = typer.Typer(
@@ -177,6 +178,9 @@ def _print_about(profile: DeviceProfile) -> None:
         lines["measured on it"] = ", ".join(about.adapted_from)
     if about.batch > 1:
         lines["batch"] = f"{about.batch} images: costs are those of the whole batch"
+    if about.reference:
+        took = [f"{figure(ms)} ms in {precision}" for precision, ms in about.reference_ms.items()]
+        lines["measured beside"] = ", ".join([about.reference, *took])
     for precision, line in about.calibration.items():
         lines[f"{precision} network"] = str(line)
     for precision, energy in about.energy_calibration.items():

@@ -76,19 +76,20 @@ def validate(
 
 
 def _print_check(profile: DeviceProfile, found: Check) -> None:
-    heads = ("", "n", "error", "<5%", "<10%", "rho", "tau", "ratio", "scaled", "const.", "MACs")
+    heads = ("", "n", "error", "<5%", "<10%", "rho", "tau", "ratio", "rest", "one", "MACs")
     rows: list[tuple[Any, ...]] = [
         (f"{p} {'mJ' if q == 'energy' else 'ms'}", a.networks, percent(a.mean, 1 if a.mean < 1 else 0),
-         percent(a.within_5, 0), percent(a.within_10, 0), _plain(a.spearman), _plain(a.kendall), _plain(a.ratio),
+         percent(a.within_5, 0), percent(a.within_10, 0),
+         _plain(a.spearman, 2), _plain(a.kendall, 2), _plain(a.ratio, 2),
          percent(a.scaled, 1 if a.scaled < 1 else 0), percent(a.constant, 0), percent(a.macs, 0))
         for (p, q), a in found.agreement.items()
     ]  # fmt: skip
     if rows:
         print_table(heads, rows, right=heads[1:])
         _say(
-            "error: mean absolute. rho: Spearman, tau: Kendall. ratio: median of measured / predicted; scaled: the "
-            "error without that factor. const., MACs: errors of two baselines, each network predicted from all the "
-            "others."
+            "error: mean absolute. rho: Spearman, tau: Kendall. ratio: median of measured / predicted; rest: the error "
+            "without that factor. one, MACs: errors of two baselines, one figure for all networks and a line through "
+            "their MACs, each network predicted from all the others."
         )
     if any(quantity == "energy" for _, quantity in found.agreement):
         _say(f"What was measured must mean the same energy: {profile.about.energy}")
@@ -191,5 +192,5 @@ def _say(text: str) -> None:
     print(textwrap.fill(printable(text), 80))
 
 
-def _plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _plain(value: float | None, places: int = 3) -> str:
+    return "-" if value is None else f"{value:.{places}f}"

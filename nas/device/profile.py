@@ -175,6 +175,7 @@ def basis(about: About, blocks: bool, rates: bool) -> str:
 
 FILES = ("profile.toml", "blocks.csv", "rates.csv", "validation.csv", "errors.csv")
 WORKING_FILES = frozenset({"measurements.csv", "measurements.jsonl", "results.json", "bundle", "bundle.zip"})
+LEFT_BEHIND = ".bundle-"  # by a process that was killed while it wrote models
 
 
 def load_device(name: str) -> DeviceProfile:
@@ -234,7 +235,8 @@ def require_ours(folder: Path) -> None:
         raise UserError(f"cannot write {folder}: it is no folder")
     if not folder.exists() or (folder / "profile.toml").exists():
         return
-    if foreign := sorted({entry.name for entry in folder.iterdir()} - WORKING_FILES):
+    names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(LEFT_BEHIND)}
+    if foreign := sorted(names - WORKING_FILES):
         raise UserError(
             f"{folder} is no device profile and holds other files ({foreign[0]!r}); "
             "give a new or empty folder, or one with a profile.toml"

@@ -119,5 +119,7 @@ def test_a_foreign_folder_stays_as_it_is(tmp_path: Path) -> None:
             attempt()
     with pytest.raises(UserError, match=r"cannot write .*errors\.csv: it is no folder"):
         require_ours(tmp_path / "thesis" / "errors.csv")
+    (tmp_path / "killed" / ".bundle-abc").mkdir(parents=True)  # what is left where a process died while it packed
+    require_ours(tmp_path / "killed")
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["errors.csv"]
     assert (tmp_path / "thesis" / "errors.csv").read_text() == "mine\n"
