@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def search(
     KeyboardInterrupt, with a message, leaves a run that can be resumed.
     """
     check_settings(settings)
+    if _on_ray(cluster) and find_spec("ray") is None:
+        raise UserError("several workers need Ray: pip install ray")
     if resume:
         check_same(path, settings)
         settings = replace(read_settings(path), trials=settings.trials, max_minutes=settings.max_minutes)
@@ -101,13 +104,14 @@ def search(
     return load_run(path)
 
 
+def _on_ray(cluster: Cluster | None) -> bool:
+    return cluster is not None and (cluster.address is not None or cluster.workers != 1)
+
+
 def _workers(evaluator: Evaluator, stopping: EarlyStopping | None, cluster: Cluster | None) -> Workers:
-    if cluster is None or (cluster.address is None and cluster.workers == 1):
+    if cluster is None or not _on_ray(cluster):
         return Serial(evaluator, stopping)
-    try:
-        from nas.search.ray_workers import RayWorkers  # late: nobody waits for Ray who does not use it
-    except ModuleNotFoundError as error:
-        raise UserError(f"several workers need Ray: pip install ray ({error})") from None
+    from nas.search.ray_workers import RayWorkers  # late: nobody waits for Ray who does not use it
 
     return RayWorkers(evaluator, stopping, cluster)
 
