@@ -35,8 +35,8 @@ Power = Annotated[Path | None, typer.Option(help="The trace of an outside meter:
 
 app = typer.Typer(
     help="Measure a device profile: of this machine, of a board over ssh, or with a bundle carried to it.\n\n"
-    "Blocks are timed one by one, then whole networks that calibrate their sum, and others that only check it: their "
-    "error is printed. Stop it at any time; the same command goes on. Leave the machine alone meanwhile.\n\n"
+    "Blocks are timed one by one, then whole networks that calibrate their sum; the error on a fifth of them, left "
+    "out at a time, is printed. Stop it at any time; the same command goes on. Leave the machine alone meanwhile.\n\n"
     "Example: nas profile --space mobilenet-v3 --resolution 160 --name my-laptop\n\n"
     "Over ssh: nas profile --ssh pi@raspberrypi --space tiny --name my-board\n\n"
     "By hand: nas profile pack --out bundle.zip; on the board python3 agent.py; nas profile build results.json",

@@ -155,11 +155,11 @@ def _from_blocks(profile: DeviceProfile, table: BlockTable, precision: Precision
             time, stretched[i] = found
             per_block[i] = time.median_ms, np.nan if time.energy_mj is None else time.energy_mj
     ms, mj = table.total(per_block).T
-    blocks, params = table.total(np.array([(1.0, float(sum(x.params for x in b.layers))) for b in table.blocks])).T
-    if line := profile.about.calibration.get(precision):
-        ms = line.of(ms, blocks, params)
-    if energy_line := profile.about.energy_calibration.get(precision):
-        mj = energy_line.of(mj, blocks, params)
+    line, energy_line = (c.get(precision) for c in (profile.about.calibration, profile.about.energy_calibration))
+    if line or energy_line:
+        blocks, params = table.total(np.array([(1.0, float(sum(x.params for x in b.layers))) for b in table.blocks])).T
+        ms = line.of(ms, blocks, params) if line else ms
+        mj = energy_line.of(mj, blocks, params) if energy_line else mj
     known: Basis = "fitted" if profile.about.adapted_from else profile.about.blocks
     basis = np.where(table.largest(stretched) > 0, BASES.index("extrapolated"), BASES.index(known))
     return Prices(ms, mj if profile.has_energy else None, basis)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from tempfile import gettempdir
+from shutil import rmtree
+from tempfile import mkdtemp
 
 MODULE = 'raise ImportError("AMD\'s library is not on this machine")\n'
 
@@ -25,7 +27,7 @@ def hide_broken_amdsmi() -> None:
         return
     except Exception:
         sys.modules["amdsmi"] = None  # type: ignore[assignment]
-        folder = Path(gettempdir()) / f"nas-without-amdsmi-{os.getuid() if hasattr(os, 'getuid') else 0}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = Path(mkdtemp(prefix="nas-without-amdsmi-"))  # of this user alone: code is imported from it
+        atexit.register(rmtree, folder, ignore_errors=True)
         (folder / "amdsmi.py").write_text(MODULE, encoding="utf-8")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
