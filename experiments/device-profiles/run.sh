@@ -3,8 +3,8 @@
 # A space, the resolution of its images, rounds of a profile, of the check. Leave the machine alone meanwhile: hours.
 set -euo pipefail
 cd "$(dirname "$0")"
-spaces="tiny::8:24 nas-bench-macro::12:12 fbnet-cifar::6:6 mobilenet-v3:160:3:3 efficientnet-lite:160:3:3 \
-mobilenet-v2:160:3:8 proxylessnas::3:3 single-path::3:3 efficientnet:160:3:3"
+spaces="tiny::16:24 nas-bench-macro::12:12 fbnet-cifar::6:6 mobilenet-v3:160:3:3 efficientnet-lite:160:3:3 \
+mobilenet-v2:160:8:8 proxylessnas::3:3 single-path::3:3 efficientnet:160:3:3"
 work=${1:-/tmp/device-profiles}
 for round in ${ROUNDS:-second first}; do
   for one in ${2:-$spaces}; do

@@ -11,7 +11,7 @@ import typer
 
 from nas.cli.amounts import listed, share
 from nas.cli.output import figure, print_json, print_table
-from nas.errors import UserError
+from nas.errors import UserError, unknown
 
 BUDGETS = (16, 32, 50, 75, 100, 150, 200, 300, 500)  # evaluations that have a column
 COLUMNS = 6  # of them, at most: what 80 characters hold
@@ -57,12 +57,10 @@ def search(
     Example: nas bench search --table networks.csv --seeds 10
     """
     from nas.search.bench import SAMPLERS
-    from nas.search.bench_results import Bench, at_evaluations, draw_curves, run_bench
+    from nas.search.bench_results import Bench, at_evaluations, draw_curves, run_bench, short
 
     chosen = tuple(listed(samplers))
     if odd := [s for s in chosen if s not in SAMPLERS and ":" not in s]:
-        from nas.errors import unknown
-
         raise unknown("sampler", odd[0], SAMPLERS)
     if not table.is_file():
         raise UserError(f"{table}: no such file")
@@ -87,7 +85,10 @@ def search(
         })  # fmt: skip
         return
     heads = ("sampler", *map(str, columns))
-    rows = [(s, *(f"{figure(100 * x.mean())} ±{100 * x.std():.1f}" for x in row.values())) for s, row in found.items()]
+    rows = [
+        (short(s), *(f"{figure(100 * x.mean())} ±{100 * x.std():.1f}" for x in row.values()))
+        for s, row in found.items()
+    ]
     print_table(heads, rows, right=heads[1:])
     print(f"Per cent of the true front's hypervolume after so many trainings: mean of {seeds}")
     print("seeds and their standard deviation.")

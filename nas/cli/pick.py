@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from nas.cli.amounts import amount, share
 from nas.cli.output import count, figure, percent, print_json
+from nas.errors import UserError
 
 MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Such as 20ms.")]
 MaxEnergy = Annotated[str | None, typer.Option(metavar="ENERGY", help="Such as 60mJ.")]
@@ -38,27 +40,53 @@ def pick(
     ] = None,
     knee: Annotated[bool, typer.Option("--knee", help="The point of the front after which gains shrink.")] = False,
     trial: Annotated[int | None, typer.Option(help="This trial.")] = None,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="First measure the front's networks, here or with --ssh.")
+    ] = False,
+    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure on that board.")] = None,
+    python: Annotated[str, typer.Option(help="With --ssh: Python on the board, as venv/bin/python.")] = "python3",
+    threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime computes with.")] = 1,
+    meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, none.")] = "none",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Pick the most accurate network of a run under budgets, or its knee, and say how to rebuild it.
 
+    With --remeasure the networks of the front are timed whole, on this machine or on a board; predicted and measured
+    are then shown side by side, and what was measured counts: one that breaks a budget loses its place.
+
     Example: nas pick runs/tiny-raspberry-pi-4-1 --max-latency 3ms --max-energy 20mJ
+
+    Example: nas pick runs/tiny-my-board-1 --max-latency 3ms --remeasure --ssh pi@raspberrypi
     """
     from nas import report
-    from nas.run import load_run, row_of
+    from nas.report.pick import check_limits
+    from nas.report.words import build_command
+    from nas.run import BUDGETS, load_run, row_of
 
     limits = budgets(max_latency, max_energy, max_size, max_memory)
-    chosen = report.pick(
-        load_run(run), **limits, min_accuracy=share(min_accuracy, "--min-accuracy"), knee=knee, trial=trial
-    )
-    command = f"nas build {run} --pick {chosen.trial} --onnx trial-{chosen.trial}.onnx"
+    least = share(min_accuracy, "--min-accuracy")
+    found = load_run(run)
+    if ssh and not remeasure:
+        raise UserError("--ssh says where to measure: it needs --remeasure")
+    if remeasure:
+        from nas.cli.remeasure import remeasure_front
+
+        check_limits(found, {BUDGETS[name]: limit for name, limit in limits.items()}, least)  # before minutes of work
+        found = remeasure_front(found, ssh, python, threads, meter, show=not as_json)
+    chosen = report.pick(found, **limits, min_accuracy=least, knee=knee, trial=trial)
+    command = build_command(found, chosen)
+    measured = found.measured.get(chosen.trial)
     if as_json:
-        print_json(row_of(chosen) | {"candidate": chosen.candidate.as_dict(), "build": command})
+        predicted = next(t for t in found.trials if t.trial == chosen.trial)
+        print_json(row_of(predicted) | {
+            "candidate": chosen.candidate.as_dict(), "build": command,
+            "measured": None if measured is None else asdict(measured),
+        })  # fmt: skip
         return
-    costs = chosen.costs
+    costs, basis = chosen.costs, "measured whole" if measured else chosen.costs.basis
     energy = f", {figure(costs.energy_mj)} mJ" if costs.energy_mj is not None else ""
     print(
-        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({costs.basis}), "
+        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({basis}), "
         f"{chosen.candidate.precision}, {figure(costs.size_mb)} MB, {count(costs.macs)} MACs\n"
         f"network: {report.summary(chosen.candidate)}  (all of it: --json)\n"
         f"rebuild it: {command}"

@@ -76,7 +76,7 @@ def profile(
         check_board(ssh, python=python)  # before minutes of writing models
     plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
     _announce(plan)
-    bundle = prepare(plan, folder, _packing(len(plan.items)))
+    bundle = prepare(plan, folder, packing(len(plan.items)))
     arguments = ["--threads", str(threads), "--meter", meter, *(["--cpus", cpus] if cpus else [])]
     given = {"space": space, "precision": precision, "resolution": resolution, "rounds": rounds, "seed": seed or None}
     command = " ".join(["nas profile", *(f"--{k} {v}" for k, v in given.items() if v is not None), *arguments])
@@ -115,7 +115,7 @@ def pack(
 
     plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
     _announce(plan)
-    write_bundle(plan, out, _packing(len(plan.items)))
+    write_bundle(plan, out, packing(len(plan.items)))
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
     print("On the board: unzip it, then python3 agent.py; here: nas profile build results.json --name my-board")
 
@@ -184,7 +184,7 @@ def _announce(plan: Plan) -> None:
     print(f"{blocks} blocks and {whole} whole networks, about {clock(plan.seconds)}", file=sys.stderr)
 
 
-def _packing(total: int) -> Progress:
+def packing(total: int) -> Progress:
     """A progress bar for writing so many models."""
     from rich.console import Console
     from rich.progress import track

@@ -1,35 +1,79 @@
-"""nas report: the front of a run again, as tables and pictures."""
+"""nas report: the page that a team picks a network from, and the same as tables and pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.output import print_json
+from nas.cli.amounts import listed
+from nas.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from nas.run import Run
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    runs: Annotated[list[Path], typer.Argument(help="A run's folder; several are put side by side.")],
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format", help="Some of html, csv, json, md, png, and curves (the trainings), with commas between."
+        ),
+    ] = "html,csv,json,md,png",
+    out: Annotated[
+        Path | None, typer.Option(help="Of several runs: the folder for comparison.html and so on (default: here).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON.")] = False,
 ) -> None:
-    """Write a run's pareto.csv, pareto.json and pictures again, and print its front.
+    """Write a run's report.html, tables and pictures, and print its front; of several runs, compare them.
+
+    report.html is one file that needs no network: mail it, or open it in a browser.
 
     Example: nas report runs/tiny-raspberry-pi-4-1
+
+    Two devices side by side: nas report runs/tiny-raspberry-pi-4-1 runs/tiny-xavier-1 --format html
     """
-    from nas.report import front_table, write_report
+    from nas import report as reports
+    from nas.errors import UserError
     from nas.run import load_run, row_of
 
-    found = load_run(run)
-    written = write_report(found)
+    wanted = listed(formats)
+    reports.check_formats(wanted)
+    found = [load_run(run) for run in runs]
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise UserError("a run is compared with others; one was given twice")
+    if len(found) > 1:
+        _compare(found, out or Path(), wanted, as_json)
+        return
+    if out is not None:
+        raise UserError("--out is for several runs; the report of one is in its folder")
+    run = found[0]
+    written = reports.write_report(run, wanted)
     if as_json:
         print_json({
-            "run": str(run), "hypervolume": found.hypervolume, "written": [str(p) for p in written],
-            "front": [row_of(t) | {"candidate": t.candidate.as_dict()} for t in found.front_trials],
+            "run": str(run.path), "hypervolume": run.hypervolume, "written": [str(p) for p in written],
+            "front": [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials],
         })  # fmt: skip
         return
     from rich.console import Console
 
-    Console().print(front_table(found))
+    Console().print(reports.front_table(run))
+    print("Written: " + ", ".join(str(p) for p in written))
+
+
+def _compare(runs: list[Run], out: Path, formats: list[str], as_json: bool) -> None:
+    from nas import report as reports
+    from nas.report.compare import common_box, compare_json, compare_rows
+
+    written = reports.write_comparison(runs, out, formats)
+    if as_json:
+        print(compare_json(runs), end="")
+        return
+    heads, rows, notes = compare_rows(runs, common_box(runs))
+    keep = [i for i, head in enumerate(heads) if head not in ("space", "sampler", "seed", "hours")]
+    numbers = ("trained", "front", "hypervolume", "best accuracy")
+    print_table([heads[i] for i in keep], [[row[i] for i in keep] for row in rows], right=numbers)
+    print("\n".join(notes))
     print("Written: " + ", ".join(str(p) for p in written))

@@ -120,7 +120,7 @@ def search(
     from nas.report import front_table, write_report
     from nas.run import row_of
 
-    written = write_report(run)
+    write_report(run)
     if as_json:
         front = [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials]
         print_json({"run": str(run.path), "hypervolume": run.hypervolume, "front": front})
@@ -128,8 +128,7 @@ def search(
     from rich.console import Console
 
     Console().print(front_table(run))
-    pictures = [str(path) for path in written if path.suffix == ".png"]
-    print(f"Run folder: {run.path}\nPicture: {', '.join(pictures)}\nNext: nas pick {run.path} --knee")
+    print(f"Run folder: {run.path}\nReport: {run.path / 'report.html'}\nNext: nas pick {run.path} --knee")
 
 
 def _cluster(workers: int | None, address: str | None, cpus: float | None, gpus: float) -> Cluster | None:

@@ -7,8 +7,9 @@ priced by pricing each distinct block once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -79,10 +80,12 @@ def predict(profile: DeviceProfile, network: Network, precision: Precision, unre
     ms = float(prices.latency_ms[0])
     mj = None if prices.energy_mj is None else float(prices.energy_mj[0])
     basis: Basis = "extrapolated" if unknown else BASES[int(prices.basis[0])]
+    whole = by_block(profile, network, precision)
     return Prediction(
         ms, interval(profile, precision, basis, ms, energy=False),
         mj, None if mj is None else interval(profile, precision, basis, mj, energy=True),
-        basis, unknown, partial or bool(unread), tuple(_parts(profile, network, precision)),
+        basis, unknown, partial or bool(unread),
+        tuple(chain.from_iterable(parts_of(profile, block, precision, whole) for block in network.blocks)),
     )  # fmt: skip
 
 
@@ -101,6 +104,30 @@ def price(profile: DeviceProfile, table: BlockTable, precision: Precision) -> Pr
         energy = np.where(bare, fitted.energy_mj, prices.energy_mj)
     return Prices(
         np.where(rest, fitted.latency_ms, prices.latency_ms), energy, np.where(rest, fitted.basis, prices.basis)
+    )
+
+
+def by_block(profile: DeviceProfile, network: Network, precision: Precision) -> bool:
+    """Whether the parts of a network's cost are its blocks, all of them measured, and not their layers."""
+    return _rate(profile, precision, "latency") is None or all(_time(profile, b, precision) for b in network.blocks)
+
+
+def parts_of(profile: DeviceProfile, block: Block, precision: Precision, whole: bool) -> tuple[Part, ...]:
+    """A block's part of a network's cost: itself as it was measured if `whole`, else its layers by the fitted rates.
+
+    What is paid once per inference, and what a calibration adds or takes, is in none. Empty where nothing is known.
+    """
+    if whole:
+        found = _time(profile, block, precision)
+        return (Part(found[0].block, found[0].median_ms, found[0].energy_mj),) if found else ()
+    latency, energy = (_rate(profile, precision, quantity) for quantity in QUANTITIES)
+    if latency is None:
+        return ()
+    counted = [(layer, total_counts([layer], precision)) for layer in block.layers]
+    return tuple(
+        Part(layer_name(layer), float(n @ latency.charged), float(n @ energy.charged) if energy else None)
+        for layer, n in counted
+        if n.any()
     )
 
 
@@ -185,17 +212,3 @@ def _from_rates(profile: DeviceProfile, table: BlockTable, precision: Precision)
 
 def _rate(profile: DeviceProfile, precision: Precision, quantity: Quantity) -> Rate | None:
     return profile.rates.get(precision, quantity) if profile.rates else None
-
-
-def _parts(profile: DeviceProfile, network: Network, precision: Precision) -> Iterator[Part]:
-    """Measured blocks where every block was measured, else layers; what is paid once per inference is in none."""
-    times = [_time(profile, block, precision) for block in network.blocks]
-    latency, energy = (_rate(profile, precision, quantity) for quantity in QUANTITIES)
-    if latency is None or all(times):
-        yield from (Part(f[0].block, f[0].median_ms, f[0].energy_mj) for f in times if f)
-        return
-    for layer in network.layers:
-        counts = total_counts([layer], precision)
-        if counts.any():
-            mj = float(counts @ energy.charged) if energy else None
-            yield Part(layer_name(layer), float(counts @ latency.charged), mj)

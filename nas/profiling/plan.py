@@ -91,7 +91,7 @@ def make_plan(
         for candidate in sampled
         for p in precisions
     ]
-    return Plan(space, fixed, seed, (*references(space, fixed, precisions), *_numbered(items)))
+    return Plan(space, fixed, seed, (*references(space, fixed, precisions), *numbered(items)))
 
 
 def plan_of(
@@ -101,7 +101,7 @@ def plan_of(
     """A quick plan: these networks alone, all of which calibrate."""
     check_precisions(precisions)
     items = [network_item(space, candidate, p, "calibrate") for candidate in candidates for p in precisions]
-    return Plan(space, resolution, seed, (*references(space, resolution, precisions), *_numbered(items)), quick=True)
+    return Plan(space, resolution, seed, (*references(space, resolution, precisions), *numbered(items)), quick=True)
 
 
 def with_runtime(plan: Plan, runtime: str) -> Plan:
@@ -143,9 +143,12 @@ def references(space: SearchSpace, resolution: int | None, precisions: Sequence[
     return [Item(f"reference-{p}", name, p, "reference", found.blocks) for p in precisions]
 
 
-def network_item(space: SearchSpace, candidate: Candidate, precision: Precision, kind: Kind) -> Item:
-    blocks = space.network(candidate).blocks
-    return Item("", f"{space.name}-{candidate.digest}", precision, kind, blocks, candidate)
+def network_item(
+    space: SearchSpace, candidate: Candidate, precision: Precision, kind: Kind, *, name: str = "",
+    classes: int | None = None,
+) -> Item:  # fmt: skip
+    blocks = space.network(candidate, classes).blocks
+    return Item("", name or f"{space.name}-{candidate.digest}", precision, kind, blocks, candidate)
 
 
 def sample_networks(space: SearchSpace, n: int, resolution: int | None, seed: int) -> list[Candidate]:
@@ -169,7 +172,8 @@ def sample_networks(space: SearchSpace, n: int, resolution: int | None, seed: in
     return list(found.values())
 
 
-def _numbered(items: Sequence[Item]) -> Iterator[Item]:
+def numbered(items: Sequence[Item]) -> Iterator[Item]:
+    """The items with ids."""
     for number, item in enumerate(items):
         name = f"{'b' if item.kind == 'block' else 'n'}{number:05d}-{item.precision}"
         yield Item(name, item.name, item.precision, item.kind, item.blocks, item.candidate)

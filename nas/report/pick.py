@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nas.errors import UserError
 from nas.pareto import knee as knee_of
 from nas.run import BUDGETS, UNITS, Run, Trial, points
@@ -27,26 +29,19 @@ def pick(
     - `min_accuracy` (a fraction) without a budget: the one of least latency that reaches it
     - else the most accurate under the budgets; of equally accurate ones the one of least latency
 
+    Where a network was measured, what was measured counts, and is in the trial that is returned.
+
     Raises UserError when nothing qualifies, with the nearest there is, and for limits that the run cannot be asked.
     """
     given = (max_latency_ms, max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs)
     limits = {BUDGETS[n]: v for n, v in zip(_BUDGET_ORDER, given, strict=True) if v is not None}
-    trained = [t for t in run.trials if t.state == "trained"]
     if trial is not None:
         if limits or knee or min_accuracy is not None:
             raise UserError("a trial is picked by its number or by limits, not by both")
         return _numbered(run, trial)
-    if not trained:
-        raise UserError(f"{run.path} has no trained network yet")
-    for column, limit in limits.items():
-        if not any(t.value(column) >= 0 for t in trained):
-            raise UserError(f"{run.path} has no {column}: device {run.settings.device} cannot tell it")
-        if not limit > 0:
-            raise UserError(f"a budget must be above 0; came {limit:g} for {column}")
-    if min_accuracy is not None and not 0 <= min_accuracy <= 1:
-        raise UserError(f"an accuracy must be from 0 to 1; came {min_accuracy:g}")
-
-    among = run.front_trials if knee else trained
+    check_limits(run, limits, min_accuracy)
+    trained = run.as_measured([t for t in run.trials if t.state == "trained"])
+    among = run.as_measured(run.front_trials) if knee else trained
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
     enough = [t for t in fit if min_accuracy is None or t.value("accuracy") >= min_accuracy]
     if not enough:
@@ -58,11 +53,25 @@ def pick(
     return max(enough, key=lambda t: (t.value("accuracy"), -t.costs.latency_ms, -t.trial))
 
 
+def check_limits(run: Run, limits: Mapping[str, float], min_accuracy: float | None) -> None:
+    """Raises UserError for limits, by column, that the run cannot be asked."""
+    trained = [t for t in run.trials if t.state == "trained"]
+    if not trained:
+        raise UserError(f"{run.path} has no trained network yet")
+    for column, limit in limits.items():
+        if not any(t.value(column) >= 0 for t in trained):
+            raise UserError(f"{run.path} has no {column}: device {run.settings.device} cannot tell it")
+        if not limit > 0:
+            raise UserError(f"a budget must be above 0; came {limit:g} for {column}")
+    if min_accuracy is not None and not 0 <= min_accuracy <= 1:
+        raise UserError(f"an accuracy must be from 0 to 1; came {min_accuracy:g}")
+
+
 _BUDGET_ORDER = ("max_latency_ms", "max_energy_mj", "max_size_mb", "max_memory_mb", "max_params", "max_macs")
 
 
 def _numbered(run: Run, trial: int) -> Trial:
-    for found in run.trials:
+    for found in run.as_measured(run.trials):
         if found.trial == trial:
             if found.state != "trained":
                 how = "failed to train" if found.state == "failed" else "was stopped early"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 COLOURS = {"fp32": "#0072B2", "fp16": "#009E73", "int8": "#D55E00"}  # told apart by the colour-blind (Okabe and Ito)
 AXES = {"latency_ms": ("latency", "latency_low_ms", "latency_high_ms"),
         "energy_mj": ("energy", "energy_low_mj", "energy_high_mj")}  # fmt: skip
+RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A6000", "#000000")
+RUN_LINES = ("-", "--", ":", "-.")
 NEAR = 1.6  # references up to so many times the dearest trial's cost are drawn, the rest named below
 LABEL_GAP = 0.024  # of the axis' width: labels of references stand no closer
 
@@ -62,6 +64,38 @@ def draw_front(run: Run) -> Path:
     figure.subplots_adjust(left=0.66 / figure.get_figwidth(), right=0.985, top=0.92, bottom=bottom, wspace=0.06)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Comment": digest})
+    write_atomic(file, picture.getvalue())
+    return file
+
+
+def draw_fronts(runs: Sequence[Run], file: Path) -> Path:
+    """Draws the fronts of several runs, accuracy against latency, into a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.4, 5.2), dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    every: list[float] = []
+    for i, run in enumerate(runs):
+        trials = [t for t in run.trials if t.state == "trained"]
+        costs, accuracies = np.array(_places(trials, "latency_ms"))
+        on = np.flatnonzero(non_dominated(np.stack([costs, -accuracies], axis=1)))
+        on = on[np.argsort(costs[on])]
+        every += costs.tolist()
+        colour, name = RUN_COLOURS[i % len(RUN_COLOURS)], str(run.path).replace("$", r"\$")
+        axes.plot(costs, accuracies, "o", color=colour, alpha=0.2, markersize=4, markeredgewidth=0)
+        axes.step(costs[on], accuracies[on], where="post", color=colour, linestyle=RUN_LINES[i % len(RUN_LINES)])
+        axes.plot(costs[on], accuracies[on], "os^Dv"[i % 5], color=colour, label=name, markersize=6)
+    if every and max(every) > 4 * min(every) > 0:
+        axes.set_xscale("log")
+        _plain_ticks(axes, decades=float(np.log10(max(every) / min(every))))
+    axes.set(xlabel="latency on each run's device, one image (ms)", ylabel="validation accuracy (%)")
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.legend(fontsize=8, frameon=False)
+    figure.tight_layout()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
     write_atomic(file, picture.getvalue())
     return file
 

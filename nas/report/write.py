@@ -1,14 +1,76 @@
-"""Everything that a report consists of, written into the run folder."""
+"""Everything that a report consists of, written into the run folder, or for several runs into a folder of its own."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from nas.report.picture import draw_front
-from nas.run import Run, write_trials
+from nas.errors import unknown
+from nas.report.markdown import compare_markdown, markdown
+from nas.report.picture import draw_front, draw_fronts
+from nas.run import Run, csv_bytes, read_curves, write_atomic, write_trials
+
+FORMATS = ("html", "csv", "json", "md", "png")
+CURVES = "curves"  # only if asked for
 
 
-def write_report(run: Run) -> list[Path]:
-    """Writes pareto.csv, pareto.json and front.png again and returns their paths. Raises UserError on a full disk."""
-    write_trials(run.path, run.settings, run.trials)
-    return [run.path / "pareto.csv", run.path / "pareto.json", draw_front(run)]
+def write_report(run: Run, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Writes report.html, pareto.csv, pareto.json, report.md and front.png, those of `formats`; returns their paths.
+
+    Format `curves` is curves.csv: a row an epoch of every training.
+
+    Raises UserError for a format that there is not, and on a full disk.
+    """
+    check_formats(formats)
+    written = []
+    if {"csv", "json"} & set(formats):
+        write_trials(run.path, run.settings, run.trials)
+        written += [run.path / f"pareto.{f}" for f in ("csv", "json") if f in formats]
+    if "png" in formats:
+        written.append(draw_front(run))
+    if "md" in formats:
+        written.append(_write(run.path / "report.md", markdown(run)))
+    if CURVES in formats:
+        written.append(_write(run.path / "curves.csv", _curves(run)))
+    if "html" in formats:
+        from nas.report.page import page
+
+        written.append(_write(run.path / "report.html", page(run)))
+    return written
+
+
+def _curves(run: Run) -> str:
+    every = read_curves(run.path)
+    names = list(dict.fromkeys(name for curve in every.values() for epoch in curve for name in epoch))
+    rows = (
+        {"trial": trial, "epoch": n} | {name: epoch.get(name, math.nan) for name in names}
+        for trial, curve in every.items() for n, epoch in enumerate(curve, 1)
+    )  # fmt: skip
+    return csv_bytes(("trial", "epoch", *names), rows).decode()
+
+
+def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Writes comparison.html, .csv, .json, .md and .png, those of `formats`. Raises UserError as `write_report`."""
+    from nas.report.compare import compare_csv, compare_json
+    from nas.report.page import compare_page
+
+    check_formats(formats)
+    make = {"html": compare_page, "csv": compare_csv, "json": compare_json, "md": compare_markdown}
+    texts = {f: make[f](runs) for f in FORMATS if f in formats and f in make}
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_write(folder / f"comparison.{f}", text) for f, text in texts.items()]
+    if "png" in formats:
+        written.append(draw_fronts(runs, folder / "comparison.png"))
+    return written
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises UserError for a format that there is not."""
+    if odd := [f for f in formats if f not in (*FORMATS, CURVES)]:
+        raise unknown("format", odd[0], (*FORMATS, CURVES))
+
+
+def _write(file: Path, text: str) -> Path:
+    write_atomic(file, text.encode())
+    return file

@@ -1,7 +1,8 @@
 """The run folder: what a search writes and what everything after it reads.
 
 run.toml         all that is needed to repeat the run        journal.log   Optuna's journal, the truth about trials
-trials.csv       every trial                                 curves.jsonl  a training curve a line
+trials.csv       every trial                                 curves.jsonl  a training curve, or what went wrong, a line
+measured.csv     networks of the front that were measured    report.html   what a team picks from
 pareto.csv/json  the front                                   references.csv  known networks on the same device
 weights/N.safetensors  proxy weights of trial N, for the trials on the front
 """
@@ -9,17 +10,19 @@ weights/N.safetensors  proxy weights of trial N, for the trials on the front
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas.errors import UserError
 from nas.pareto import Array, hypervolume, non_dominated
 from nas.run.file import write_atomic
+from nas.run.measured import MeasuredCosts, read_measured
 from nas.run.settings import FORMAT, Settings, read_settings
 from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
 
@@ -51,6 +54,15 @@ class Run:
         """Every trial, with the columns of trials.csv."""
         return _frame(self.trials)
 
+    @cached_property
+    def measured(self) -> Mapping[int, MeasuredCosts]:
+        """Networks that were measured whole, by trial."""
+        return read_measured(self.path)
+
+    def as_measured(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials with what was measured of them, where anything was, in the place of what was predicted."""
+        return [_with(t, self.measured[t.trial]) if t.trial in self.measured else t for t in trials]
+
     @property
     def hypervolume(self) -> float:
         return front_volume(self.trials, self.settings)
@@ -58,6 +70,14 @@ class Run:
     def weights(self, trial: int) -> Path:
         """The file of a trial's proxy weights; only trials on the front have one."""
         return weights_file(self.path, trial)
+
+
+def _with(trial: Trial, measured: MeasuredCosts) -> Trial:
+    ms, mj = measured.latency_ms, measured.energy_mj
+    costs = replace(trial.costs, latency_ms=ms, latency_low_ms=None, latency_high_ms=None)
+    if mj is not None:
+        costs = replace(costs, energy_mj=mj, energy_low_mj=None, energy_high_mj=None)
+    return replace(trial, costs=costs)
 
 
 def weights_file(path: Path, trial: int) -> Path:
@@ -83,6 +103,20 @@ def front_volume(trials: Sequence[Trial], settings: Settings) -> float:
     """The front's hypervolume: its share of the box from accuracy 1 at no cost to accuracy 0 at the reference point."""
     front = pareto_trials(trials, settings)
     return hypervolume(points(front, settings), np.ones(len(settings.columns)))
+
+
+def volume_over_trials(trials: Sequence[Trial], settings: Settings) -> list[tuple[int, float, float]]:
+    """After each trial: its number, the seconds of training so far, summed, and the front's hypervolume."""
+    found: list[tuple[int, float, float]] = []
+    front: tuple[Trial, ...] = ()
+    seconds = volume = 0.0
+    for t in sorted(trials, key=lambda t: t.trial):
+        seconds += t.seconds
+        grown = pareto_trials([*front, t], settings)
+        if grown != front:
+            front, volume = grown, front_volume(grown, settings)
+        found.append((t.trial, seconds, volume))
+    return found
 
 
 def check_free(path: Path) -> None:
@@ -119,16 +153,36 @@ def load_run(path: str | Path) -> Run:
     return Run(path, settings, tuple(read_trials(path / "trials.csv")))
 
 
-def write_curves(path: Path, curves: Mapping[int, Sequence[Mapping[str, float]]]) -> None:
-    lines = (json.dumps({"trial": trial, "curve": curve}) + "\n" for trial, curve in sorted(curves.items()))
+def write_curves(
+    path: Path, curves: Mapping[int, Sequence[Mapping[str, float]]], errors: Mapping[int, str] = MappingProxyType({})
+) -> None:
+    """Each trial's training curve; `errors`: what went wrong with those that failed."""
+    lines = (
+        json.dumps({"trial": trial, "curve": curve} | ({"error": errors[trial]} if trial in errors else {})) + "\n"
+        for trial, curve in sorted(curves.items())
+    )
     write_atomic(path / "curves.jsonl", "".join(lines).encode())
 
 
 def read_curves(path: Path) -> dict[int, list[dict[str, float]]]:
-    """Each trial's training curve: a dictionary an epoch."""
+    """Each trial's training curve: a dictionary an epoch. Raises UserError naming the line that is none."""
+    return {trial: entry["curve"] for trial, entry in _curve_lines(path)}
+
+
+def read_errors(path: Path) -> dict[int, str]:
+    """What went wrong, by trial, with those that failed."""
+    return {trial: str(entry["error"]) for trial, entry in _curve_lines(path) if "error" in entry}
+
+
+def _curve_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     file = path / "curves.jsonl"
-    lines = file.read_text("utf-8").splitlines() if file.exists() else []
-    return {int(entry["trial"]): entry["curve"] for entry in map(json.loads, lines)}
+    for number, line in enumerate(file.read_text("utf-8").splitlines() if file.exists() else [], 1):
+        try:
+            entry = json.loads(line)
+            epochs = [{str(k): float("nan") if v is None else float(v) for k, v in e.items()} for e in entry["curve"]]
+            yield int(entry["trial"]), entry | {"curve": epochs}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise UserError(f"{file} line {number}: must be a trial's training curve, as the search wrote it") from None
 
 
 def _frame(trials: Sequence[Trial]) -> pd.DataFrame:

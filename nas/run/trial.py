@@ -75,12 +75,12 @@ def read_trials(file: Path) -> Iterator[Trial]:
     if not file.exists():
         return
     seen: set[int] = set()
-    for where, row in _rows(file, COLUMNS):
+    for where, row in read_table(file, COLUMNS):
         number, costs = int(_number(where, row, "trial")), _costs(where, row)
         if number in seen:
             raise UserError(f"{where}: trial {number} is there twice")
         seen.add(number)
-        state, accuracy = row["state"], _maybe(where, row, "accuracy")
+        state, accuracy = row["state"], maybe_number(where, row, "accuracy")
         known = next((s for s in get_args(State) if s == state), None)
         if known is None or (state == "trained") != (accuracy is not None):
             raise UserError(
@@ -96,14 +96,14 @@ def read_trials(file: Path) -> Iterator[Trial]:
         if precision not in PRECISIONS or precision != candidate.get("precision", "fp32"):
             raise UserError(f"{where}: precision must be the candidate's, one of {PRECISIONS}; came {precision!r}")
         seconds, seed = _number(where, row, "seconds"), int(_number(where, row, "seed"))
-        yield Trial(number, known, accuracy, _maybe(where, row, "test_accuracy"), costs, seconds, seed, candidate)
+        yield Trial(number, known, accuracy, maybe_number(where, row, "test_accuracy"), costs, seconds, seed, candidate)
 
 
 def read_references(path: Path) -> tuple[Reference, ...]:
     file = path / "references.csv"
     if not file.exists():
         return ()
-    rows = _rows(file, ("name", "precision", *COST_COLUMNS))
+    rows = read_table(file, ("name", "precision", *COST_COLUMNS))
     return tuple(Reference(row["name"], row["precision"], _costs(where, row)) for where, row in rows)
 
 
@@ -123,7 +123,7 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
     return text.getvalue().encode()
 
 
-def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def read_table(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Each row with the file and line that it stands in."""
     try:
         text = file.read_text("utf-8")
@@ -140,7 +140,7 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, s
 
 
 def _costs(where: str, row: Mapping[str, str]) -> Costs:
-    numbers: dict[str, Any] = {c: _maybe(where, row, c) for c in COST_COLUMNS if c != "basis"}
+    numbers: dict[str, Any] = {c: maybe_number(where, row, c) for c in COST_COLUMNS if c != "basis"}
     for name in ("latency_ms", "params", "macs", "size_mb", "peak_memory_mb"):
         numbers[name] = _number(where, row, name)
     numbers |= {name: int(numbers[name]) for name in ("params", "macs")}
@@ -157,5 +157,6 @@ def _number(where: str, row: Mapping[str, str], column: str) -> float:
     return value
 
 
-def _maybe(where: str, row: Mapping[str, str], column: str) -> float | None:
+def maybe_number(where: str, row: Mapping[str, str], column: str) -> float | None:
+    """The number in a cell, None where it is empty. Raises UserError unless it is finite, 0 or more."""
     return _number(where, row, column) if row[column] else None

@@ -119,6 +119,11 @@ def at_evaluations(curves: dict[int, Array], n: int) -> Array:
     return np.array([curve[min(n, len(curve)) - 1] for curve in curves.values()])
 
 
+def short(sampler: str) -> str:
+    """A sampler's name without its module."""
+    return sampler.rpartition(":")[2]
+
+
 def draw_curves(curves: Curves, title: str, path: Path) -> None:
     """Means over seeds as lines, one standard deviation as bands, into a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -132,7 +137,7 @@ def draw_curves(curves: Curves, title: str, path: Path) -> None:
         x = np.arange(1, length + 1)
         every = np.stack([at_evaluations(found, int(n)) for n in x])
         mean, spread = 100 * every.mean(axis=1), 100 * every.std(axis=1)
-        axes.plot(x, mean, color=colour, label=sampler, linewidth=1.8)
+        axes.plot(x, mean, color=colour, label=short(sampler), linewidth=1.8)
         axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="networks trained", ylabel="share of the true front's hypervolume (%)")
     first = min(10, max(1, length // 4))

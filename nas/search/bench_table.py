@@ -62,11 +62,8 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     if truth <= 0:
         raise UserError(f"{path}: no network is above the least accuracy, {worst:g}, and below the greatest cost")
 
-    def at(params: Params) -> int:
-        return place[tuple(params[c] for c in choices)]
-
     def seen(params: Params, seed: int) -> float:
-        row = same[at(params)]
+        row = same[place[_key(params, choices)]]
         return float(accuracy[row, np.random.default_rng([seed, crc32(repr(given[row]).encode())]).integers(
             len(trainings)
         )])  # fmt: skip
@@ -74,9 +71,11 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     return Task(
         space,
         costs=lambda many: _rows(cost, many, place, choices),
-        mean=lambda many: mean[[same[at(p)] for p in many]],
+        mean=lambda many: mean[[same[place[_key(p, choices)]] for p in many]],
         seen=seen,
-        canonical=lambda p: dict(zip(choices, given[same[at(p)]], strict=True)) if _key(p, choices) in place else p,
+        canonical=lambda p: (
+            dict(zip(choices, given[same[place[_key(p, choices)]]], strict=True)) if _key(p, choices) in place else p
+        ),
         reference=reference,
         truth=truth,
         feasible=lambda p: _key(p, choices) in place,

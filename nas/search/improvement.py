@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from scipy.special import ndtr
 
 from nas.pareto import Array, non_dominated
@@ -17,6 +16,8 @@ def free_cells(front: Array, reference: Array) -> tuple[Array, Array]:
 
     Every objective is minimised; the boxes reach down to -inf and up to `reference` (m,) (Yang et al., JOGO 2019).
     """
+    from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
+
     points = front[(front < reference).all(axis=1)]
     points = points[non_dominated(points)]
     partitioning = FastNondominatedPartitioning(-torch.from_numpy(reference), -torch.from_numpy(points))

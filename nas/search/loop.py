@@ -131,6 +131,7 @@ class _Search:
         self.stopping = EarlyStopping(int(settings.proxy["epochs"])) if settings.early_stopping else None
         self.trials: list[Trial] = []
         self.curves: dict[int, list[dict[str, Any]]] = {}
+        self.errors: dict[int, str] = {}  # of the trials that failed
         self.left: deque[int] = deque()  # proposals that a dead process left begun
         self.running: dict[int, float] = {}  # proposals in training, and when they began
         self.trained = 0  # proposals that were to be trained
@@ -142,7 +143,7 @@ class _Search:
             if frozen.state == TrialState.RUNNING:
                 self.left.append(frozen.number)
             elif trial := trial_of(frozen, tested.get(kept["trial"])):
-                self._keep(trial, kept["result"]["curve"], frozen.number)
+                self._keep(trial, kept["result"], frozen.number)
         self.before = sum(trial.seconds for trial in self.trials)
 
     def run(self, workers: Workers) -> None:
@@ -169,7 +170,7 @@ class _Search:
             if "result" in frozen.user_attrs:  # all that is lacking is the end
                 self._end(number)
             else:
-                self._submit(workers, number, Candidate.of(frozen.user_attrs["candidate"]))
+                self._submit(workers, number, frozen.user_attrs, Candidate.of(frozen.user_attrs["candidate"]))
             return ""
         if self.trained >= self.settings.trials:
             return ENOUGH
@@ -184,16 +185,18 @@ class _Search:
         if proposal.kind == "train":
             self.journal.add(proposal.frozen, TrialState.RUNNING, None, kept)
             self.trained += 1
-            self._submit(workers, number, candidate, proposal.network)
+            self._submit(workers, number, kept, candidate, proposal.network)
         else:
             outcome = self.proposals.answer(proposal)
             self.journal.add(proposal.frozen, outcome.state, outcome.values, kept)
             self.proposals.tell(number, proposal.kind, candidate, outcome)
         return ""
 
-    def _submit(self, workers: Workers, number: int, candidate: Candidate, network: Network | None = None) -> None:
+    def _submit(
+        self, workers: Workers, number: int, kept: Mapping[str, Any], candidate: Candidate,
+        network: Network | None = None,
+    ) -> None:  # fmt: skip
         network = network or self.space.network(candidate, self.settings.classes)
-        kept = self.journal.trials()[number].user_attrs
         self.running[number] = time.monotonic()
         workers.submit(Job(number, network, candidate.as_dict(), kept["seed"], self._costs(Costs(**kept["costs"]))))
 
@@ -223,7 +226,7 @@ class _Search:
         trial = trial_of(frozen)
         if trial is None:
             raise UserError(f"{self.journal.file} is broken: proposal {number} has no result")
-        self._keep(trial, frozen.user_attrs["result"]["curve"], number)
+        self._keep(trial, frozen.user_attrs["result"], number)
         outcome = Outcome(TrialState.FAIL, None)
         if trial.accuracy is not None:
             outcome = Outcome(TrialState.COMPLETE, objectives(trial.costs, trial.accuracy, self.settings.columns))
@@ -239,9 +242,11 @@ class _Search:
             reason = frozen.user_attrs["result"].get("error", "its accuracy is no number")
             raise UserError(f"{FAILURES} trainings in a row failed, the last, trial {trial.trial}: {reason}")
 
-    def _keep(self, trial: Trial, curve: list[dict[str, Any]], number: int) -> None:
+    def _keep(self, trial: Trial, result: Mapping[str, Any], number: int) -> None:
         self.trials.append(trial)
-        self.curves[trial.trial] = curve
+        self.curves[trial.trial] = curve = result["curve"]
+        if "error" in result:
+            self.errors[trial.trial] = result["error"]
         if self.stopping and trial.state != "failed":
             accuracies = [float(epoch["validation_accuracy"]) for epoch in curve]
             self.stopping.add(number, accuracies, self._costs(trial.costs))
@@ -264,7 +269,7 @@ class _Search:
     def _write(self) -> None:
         self.trials.sort(key=lambda t: t.trial)
         write_trials(self.path, self.settings, self.trials)
-        write_curves(self.path, self.curves)
+        write_curves(self.path, self.curves, self.errors)
         drop_weights(self.path, {t.trial for t in pareto_trials(self.trials, self.settings)})
 
     def _typical(self) -> float | None:

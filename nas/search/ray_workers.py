@@ -116,18 +116,11 @@ def _train(evaluator: list[Any], job: Job, stopping: Any, cpus: float) -> Done:
     if key not in _evaluators:
         _evaluators.clear()
         _evaluators[key] = ray.get(evaluator[0])
-    return train(_evaluators[key], job, _Remote(stopping) if stopping is not None else None)
 
-
-class _Remote(EarlyStopping):
-    """The search's own early stopping, asked from a worker."""
-
-    def __init__(self, actor: Any) -> None:
-        super().__init__(0)
-        self.actor = actor
-
-    def report(self, number: int, epoch: int, accuracy: float, costs: tuple[float, ...]) -> bool:
+    def stops(number: int, epoch: int, accuracy: float, costs: tuple[float, ...]) -> bool:
         try:
-            return bool(ray.get(self.actor.report.remote(number, epoch, accuracy, costs)))
+            return bool(ray.get(stopping.report.remote(number, epoch, accuracy, costs)))
         except RayActorError:
             return False  # the search is ending
+
+    return train(_evaluators[key], job, stops if stopping is not None else None)

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from botorch.models import SingleTaskGP
-from botorch.optim.fit import fit_gpytorch_mll_scipy
-from gpytorch.constraints import GreaterThan  # type: ignore[import-untyped]
-from gpytorch.kernels import MaternKernel, ScaleKernel  # type: ignore[import-untyped]
-from gpytorch.likelihoods import GaussianLikelihood  # type: ignore[import-untyped]
-from gpytorch.mlls import ExactMarginalLogLikelihood  # type: ignore[import-untyped]
-from gpytorch.priors import GammaPrior, LogNormalPrior  # type: ignore[import-untyped]
 from scipy.linalg import cho_solve, solve_triangular
 
 from nas.pareto import Array
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # linear_operator uses what PyTorch has deprecated
+    from botorch.models import SingleTaskGP
+    from botorch.optim.fit import fit_gpytorch_mll_scipy
+    from gpytorch.constraints import GreaterThan  # type: ignore[import-untyped]
+    from gpytorch.kernels import MaternKernel, ScaleKernel  # type: ignore[import-untyped]
+    from gpytorch.likelihoods import GaussianLikelihood  # type: ignore[import-untyped]
+    from gpytorch.mlls import ExactMarginalLogLikelihood  # type: ignore[import-untyped]
+    from gpytorch.priors import GammaPrior, LogNormalPrior  # type: ignore[import-untyped]
 
 STEPS = 60  # of L-BFGS for the length scales
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nas.evaluate.proxy import Estimate
     from nas.train.loop import Epoch, OnEpoch
 
+Stops = Callable[[int, int, float, tuple[float, ...]], bool]  # EarlyStopping.report
 ERRORS = (RuntimeError, ArithmeticError, MemoryError)  # of a training: they end the trial, not the search
 
 
@@ -101,19 +102,19 @@ class Serial:
         self.waiting.append(job)
 
     def wait(self) -> Done:
-        return train(self.evaluator, self.waiting.popleft(), self.stopping)
+        return train(self.evaluator, self.waiting.popleft(), self.stopping.report if self.stopping else None)
 
     def close(self) -> None:
         self.waiting.clear()
 
 
-def train(evaluator: Evaluator, job: Job, stopping: EarlyStopping | None) -> Done:
-    """Trains one candidate; `stopping` hears of every epoch and may end it."""
+def train(evaluator: Evaluator, job: Job, stops: Stops | None) -> Done:
+    """Trains one candidate; `stops` hears of every epoch and may end it."""
     stopped = False
 
     def report(number: int, epoch: Epoch) -> bool:
         nonlocal stopped
-        stopped = stopping is not None and stopping.report(job.number, number, epoch.validation_accuracy, job.costs)
+        stopped = stops is not None and stops(job.number, number, epoch.validation_accuracy, job.costs)
         return stopped
 
     try:

@@ -51,7 +51,9 @@ def test_the_table_fits_a_terminal_and_holds_the_front(tmp_path: Path) -> None:
 def test_the_report_writes_the_tables_again(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (run.path / "pareto.csv").unlink()
-    assert [p.name for p in write_report(run)] == ["pareto.csv", "pareto.json", "front.png"]
+    assert [p.name for p in write_report(run)] == [
+        "pareto.csv", "pareto.json", "front.png", "report.md", "report.html",
+    ]  # fmt: skip
     with (run.path / "pareto.csv").open() as file:
         assert [row["trial"] for row in csv.DictReader(file)] == ["2", "0", "1", "5", "6"]
     assert (run.path / "front.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -95,7 +97,7 @@ def test_runs_with_hardly_a_trial_are_reported_too(
     tmp_path: Path, rows: tuple[tuple[int, float | None, float, float | None], ...]
 ) -> None:
     run = make_run(tmp_path / "run", rows)
-    assert len(write_report(run)) == 3
+    assert len(write_report(run)) == 5
     assert f"of {len(rows)} trials on the front" in printed(run)
 
 

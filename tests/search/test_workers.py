@@ -97,6 +97,54 @@ def test_ctrl_c_leaves_no_process_and_a_run_that_goes_on(tmp_path: Path) -> None
     assert len({t.candidate for t in run.trials}) == len(run.trials) == done + 6
 
 
+ON_NODES = """
+import sys
+from pathlib import Path
+from nas.search.loop import search
+from nas.search.workers import Cluster
+from tests.search.bench import CountingPricer, FormulaEvaluator, load_space, settings_for
+class Logged(FormulaEvaluator):
+    def evaluate(self, network, hyperparameters, **given):
+        import ray
+        with open(LOG, "a") as file:
+            print(ray.get_runtime_context().get_node_id(), given["seed"], file=file)
+        return super().evaluate(network, hyperparameters, **given)
+LOG = sys.argv[2]
+tiny = load_space("tiny")
+settings = settings_for(tiny, sampler="random", trials=16, objectives=("accuracy", "latency"))
+search(tiny, CountingPricer(tiny), Logged(seconds=1.0), settings, Path(sys.argv[1]), cluster=Cluster(2, sys.argv[3]))
+"""
+
+
+def test_what_trained_on_a_node_that_dies_is_trained_again_and_told_once(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster as Nodes
+
+    log = tmp_path / "where.txt"
+    log.touch()
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        nodes.add_node(num_cpus=1)
+        doomed = nodes.add_node(num_cpus=1)
+        nodes.wait_for_nodes()
+        arguments = [str(tmp_path / "run"), str(log), nodes.address]
+        process = subprocess.Popen([sys.executable, "-c", ON_NODES, *arguments], stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 60
+        while doomed.node_id not in log.read_text() and time.monotonic() < until and process.poll() is None:
+            time.sleep(0.1)
+        assert doomed.node_id in log.read_text()
+        nodes.remove_node(doomed, allow_graceful=False)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    finally:
+        nodes.shutdown()
+    begun = [line.split() for line in log.read_text().splitlines()]
+    lost = [seed for node, seed in begun if node == doomed.node_id][-1]
+    again = [node for node, seed in begun if seed == lost]
+    assert len(again) == 2 and again[1] != doomed.node_id
+    run = load_run(tmp_path / "run")
+    assert [t.trial for t in run.trials] == list(range(16)) and all(t.state == "trained" for t in run.trials)
+
+
 def of_session(session: int) -> list[str]:
     """Processes that the session's leader began."""
     found = subprocess.run(["ps", "-o", "args=", "--sid", str(session)], capture_output=True, text=True)

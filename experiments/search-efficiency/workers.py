@@ -1,0 +1,89 @@
+"""What the loop costs per trial, and what a second worker brings: `python workers.py`. See README.md.
+
+Wall time from the first ask to the last tell, start of Ray apart, for (1) trainings that only wait a second, which
+need no processor, and (2) real trainings on handwritten digits, one thread each; three seeds, in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # serial and worker alike
+from nas.data.catalog import load_dataset
+from nas.device.profile import load_device
+from nas.evaluate.proxy import Budget, Estimate, ProxyTraining
+from nas.run import Settings
+from nas.search.loop import Progress, search
+from nas.search.pricer import DevicePricer
+from nas.search.workers import Cluster, Evaluator
+from nas.space.candidate import Value
+from nas.space.network import Network
+from nas.space.search_space import load_space
+from nas.train.loop import OnEpoch
+
+TRIALS, SEEDS = 24, 3
+SPACE = load_space("tiny").only(("fp32",))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A training that takes a second and no processor."""
+
+    def evaluate(
+        self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
+    ) -> Estimate:
+        time.sleep(1.0)
+        return Estimate(min(0.99, 0.5 + network.macs / 1e8), (), 1.0, {})
+
+    def evaluate_test(self, network: Network, weights: Mapping[str, object], precision: str) -> float:
+        raise NotImplementedError
+
+
+def run(evaluator: Evaluator, seed: int, cluster: Cluster | None, sampler: str) -> tuple[float, float]:
+    """Seconds from the first report to the end, and those of the trainings, summed, per trial."""
+    settings = Settings(
+        space="tiny", space_sha256=SPACE.fingerprint, device="raspberry-pi-4", device_sha256="", dataset="digits",
+        classes=10, objectives=("accuracy", "latency", "energy"), sampler=sampler, seed=seed, trials=TRIALS,
+    )  # fmt: skip
+    begun: list[float] = []
+
+    def note(p: Progress) -> None:
+        begun.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = search(
+            SPACE, DevicePricer(load_device("raspberry-pi-4"), SPACE, 10), evaluator, settings, Path(folder) / "run",
+            test=False, cluster=cluster, on_progress=note,
+        )  # fmt: skip
+    return (begun[-1] - begun[0]) / TRIALS, sum(t.seconds for t in found.trials) / TRIALS
+
+
+def main() -> None:
+    digits = ProxyTraining(load_dataset("digits", seed=0), Budget(epochs=4), 0)
+    for what, evaluator in (("waiting 1 s", Waiting()), ("digits, 4 epochs", digits)):
+        for sampler in ("random", "pareto"):
+            walls: dict[str, list[float]] = {}
+            for seed in range(SEEDS):
+                for workers, cluster in (("1 worker", None), ("2 workers", Cluster(2, cpus=1.0))):
+                    wall, trained = run(evaluator, seed, cluster, sampler)
+                    walls.setdefault(workers, []).append(wall)
+                    if cluster is None:
+                        walls.setdefault("overhead", []).append(wall - trained)
+            one, two = walls["1 worker"], walls["2 workers"]
+            speedups = [a / b for a, b in zip(one, two, strict=True)]
+            print(
+                f"{what}, {sampler}: 1 worker {statistics.median(one):.3f} s a trial, of which the loop "
+                f"{1000 * statistics.median(walls['overhead']):.0f} ms; 2 workers {statistics.median(two):.3f} s; "
+                f"faster {statistics.median(speedups):.2f}x ({min(speedups):.2f} to {max(speedups):.2f})",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

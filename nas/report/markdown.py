@@ -1,0 +1,53 @@
+"""Reports as Markdown, for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nas.report.table import intervals, summary, three
+from nas.run import Run
+
+
+def markdown(run: Run) -> str:
+    """The front of a run as a table, and how far its costs can be trusted."""
+    s, front = run.settings, run.front_trials
+    energy = any(t.costs.energy_mj is not None for t in front)
+    tested = any(t.test_accuracy is not None for t in front)
+    heads = ["trial", "accuracy", *["test"] * tested, "ms", *["mJ"] * energy, "MB", "precision", "network"]
+    rows = [
+        [
+            str(t.trial), _percent(t.accuracy), *[_percent(t.test_accuracy)] * tested, three(t.costs.latency_ms),
+            *[three(t.costs.energy_mj)] * energy, three(t.costs.size_mb), t.candidate.precision, summary(t.candidate),
+        ]
+        for t in front
+    ]  # fmt: skip
+    trained = sum(t.state == "trained" for t in run.trials)
+    title = f"### {plain(s.space)} on {plain(s.device)}, {plain(s.dataset)}"
+    lead = f"{trained} networks trained, {len(front)} on the front; hypervolume {run.hypervolume:.4f}."
+    notes = [f"- {plain(line)}" for line in intervals(front)]
+    return "\n".join([title, "", lead, "", *table(heads, rows), "", *notes]) + "\n"
+
+
+def compare_markdown(runs: Sequence[Run]) -> str:
+    """Several runs as a table."""
+    from nas.report.compare import best_under, common_box, compare_rows
+
+    heads, rows, notes = compare_rows(runs, common_box(runs))
+    lines = [f"### {len(runs)} runs side by side", "", *table(heads, rows), "", *(f"- {plain(n)}" for n in notes), ""]
+    under = [[row["budget"], *row["cells"]] for row in best_under(runs)]
+    return "\n".join([*lines, *table(["budget", *(str(r.path) for r in runs)], under)]) + "\n"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(plain(cell) for cell in line) + " |" for line in lines]
+
+
+def plain(text: str) -> str:
+    """The text without a meaning in Markdown or HTML: names may come from strangers."""
+    shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in "|`*_[]#\\!" else c if c.isprintable() else " " for c in shown)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}%"

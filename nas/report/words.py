@@ -1,0 +1,65 @@
+"""What a report says in plain words: how to build a network, and what was not measured."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from nas.report.network_costs import NetworkCosts
+from nas.run import MeasuredCosts, Run, Trial
+
+
+def build_command(run: Run, trial: Trial) -> str:
+    """The command that writes a trial's network, with its proxy weights, as ONNX."""
+    return f"nas build {shlex.quote(str(run.path))} --pick {trial.trial} --onnx trial-{trial.trial}.onnx"
+
+
+def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCosts]) -> list[str]:
+    """What the numbers of this run are not, a sentence each."""
+    s, front = run.settings, run.front_trials
+    said = []
+    there = [measured[t.trial] for t in front if t.trial in measured]
+    where = ", ".join(sorted({m.where for m in there}))
+    if there:
+        said.append(
+            f"{len(there)} of the {len(front)} networks of the front were measured on {where}; all other costs are "
+            f"predicted from the profile {s.device}."
+        )
+    else:
+        said.append(
+            f"No network of this run was run on the board: its costs are predicted from the profile {s.device}."
+            " nas pick --remeasure measures the front."
+        )
+    if priced.about:
+        a = priced.about
+        said.append(f"That profile: {a.board}; {a.runtime}; {a.statistic}; {a.protocol}")
+        if a.energy:
+            said.append(f"Energy is {a.energy}.")
+        if a.limits:
+            said.append(f"Of the profile: {a.limits}")
+    if any(t.costs.latency_low_ms is None for t in front):
+        said.append("The error of some predictions is not known: the profile was checked against no whole network.")
+    else:
+        said.append("The bars hold 90% of the networks that the profile was checked against; yours may lie outside.")
+    if far := [t for t in front if t.costs.basis == "extrapolated"]:
+        said.append(f"{len(far)} of the front are extrapolated: the profile has measured nothing like parts of them.")
+    if not any(t.value("energy_mj") >= 0 for t in run.trials):
+        said.append("Energy: the device profile has none.")
+    p = s.proxy
+    if p:
+        share, pixels = float(p.get("data_share", 1)), float(p.get("resolution_share", 1))
+        said.append(
+            f"Accuracies are those of a short training: {p.get('epochs', '?')} epochs"
+            + (f", {share:.0%} of the images" if share < 1 else "")
+            + (f", at {pixels:.0%} of the resolution" if pixels < 1 else "")
+            + ". Trained in full, every network gains, some more than others."
+        )
+    said.append(
+        "How well this short training ranks networks on this space and dataset was not measured, nor how far an "
+        "accuracy moves with the seed: each network was trained once."
+    )
+    tested = sum(t.test_accuracy is not None for t in front)
+    if tested < len(front):
+        said.append(f"{len(front) - tested} of the front have not met the test split; their accuracy chose them.")
+    said.append("Peak memory and size are counted from shapes: the runtime's own needs come on top.")
+    return said
