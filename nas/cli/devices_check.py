@@ -127,7 +127,7 @@ def diff(
 
     Example: nas devices diff this-machine this-machine-again --space tiny
     """
-    from nas.device.comparison import block_ratios, differences, network_ratios, space_ratios, verdict
+    from nas.device.comparison import block_ratios, differences, network_ratios, slower, space_ratios, verdict
     from nas.device.profile import load_device
     from nas.space.search_space import load_space
 
@@ -139,6 +139,9 @@ def diff(
     agree, line = verdict(whole, limit, "measured whole networks")
     priced = {p: s.ratios for p, s in predicted.items() if s.ratios}
     predictions_agree, second_line = verdict(priced, limit, f"predicted networks of {space}")
+    speed = slower(one, other)
+    even = space_ratios(one, other, load_space(space), networks, seed, speed) if space and speed else {}
+    even_agree, even_line = verdict({p: s.ratios for p, s in even.items() if s.ratios}, limit, "predicted networks")
     said = differences(one, other)
     if as_json:
         print_json({
@@ -146,7 +149,8 @@ def diff(
             "predictions_agree": predictions_agree,
             "differences": [{"key": k, "first": x, "second": y} for k, x, y in said],
             "blocks": {p: asdict(r) for p, r in blocks.items()}, "networks": {p: asdict(r) for p, r in whole.items()},
-            "predicted": {p: asdict(r) for p, r in predicted.items()},
+            "predicted": {p: asdict(r) for p, r in predicted.items()}, "slower": speed,
+            "predicted_at_one_speed": {p: asdict(r) for p, r in even.items()}, "agree_at_one_speed": even_agree,
         })  # fmt: skip
         return
     if said:
@@ -157,7 +161,10 @@ def diff(
     _print_ratios("measured whole network", whole, f"{other.name} / {one.name}")
     if space:
         _print_predicted(predicted, space, f"{other.name} / {one.name}")
-        print(second_line)
+        _say(second_line)
+    if even:
+        factors = ", ".join(f"{p} {x:.3f}" for p, x in speed.items())
+        _say(f"at one speed of the machine (of their reference network, second over first: {factors}): {even_line}")
     print(line)
 
 

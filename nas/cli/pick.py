@@ -83,7 +83,7 @@ def pick(
             "measured": None if measured is None else asdict(measured),
         })  # fmt: skip
         return
-    costs, basis = chosen.costs, "measured whole" if measured else chosen.costs.basis
+    costs, basis = chosen.costs, "measured" if measured else chosen.costs.basis
     energy = f", {figure(costs.energy_mj)} mJ" if costs.energy_mj is not None else ""
     print(
         f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({basis}), "

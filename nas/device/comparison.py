@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -83,13 +84,23 @@ def network_ratios(first: DeviceProfile, second: DeviceProfile) -> dict[Precisio
     return {p: ratios for p, ratios in found.items() if ratios}
 
 
+def slower(first: DeviceProfile, second: DeviceProfile) -> dict[Precision, float]:
+    """By what factor the machine was slower for the second profile, by precision; none without a shared reference."""
+    one, other = first.about, second.about
+    if not one.reference or one.reference != other.reference:
+        return {}
+    return {p: ms / one.reference_ms[p] for p, ms in other.reference_ms.items() if p in one.reference_ms}
+
+
 def space_ratios(
-    first: DeviceProfile, second: DeviceProfile, space: SearchSpace, networks: int, seed: int
-) -> dict[Precision, SpaceRatios]:
+    first: DeviceProfile, second: DeviceProfile, space: SearchSpace, networks: int, seed: int,
+    speed: Mapping[Precision, float] = MappingProxyType({}),
+) -> dict[Precision, SpaceRatios]:  # fmt: skip
     """By precision that both have, of predicted times of random networks of the space.
 
     Each choice is drawn on its own, with the seed. The first `networks` that both can price are taken, out of DRAWS
-    times as many: a profile of one resolution prices few networks of a space with many.
+    times as many: a profile of one resolution prices few networks of a space with many. The second profile's times are
+    divided by `speed`: with `slower`, both are at one speed of the machine.
     """
     codes = space.sample_codes(DRAWS * networks, np.random.default_rng(seed))
     table = block_table(space, codes)
@@ -98,6 +109,7 @@ def space_ratios(
         ours, theirs = (price(profile, table, precision).latency_ms for profile in (first, second))
         priced = np.flatnonzero(np.isfinite(ours) & np.isfinite(theirs))[:networks]
         drawn = int(priced[-1]) + 1 if len(priced) == networks else len(codes)
+        theirs = theirs / speed.get(precision, 1.0)
         one, other = ({f"draw {i}": float(ms[i]) for i in priced} for ms in (ours, theirs))
         spearman = rank_correlation(list(one.values()), list(other.values()))
         found[precision] = SpaceRatios(compare(one, other), spearman, drawn - len(priced))

@@ -34,8 +34,9 @@ def measured_trials(results: Results, about: About | None = None) -> list[Measur
     at = dict(about.reference_ms) if about and about.reference and about.reference == results.reference else {}
     times, machine = pooled(results, at), results.machine
     energy = measured_energy(results.energy, None) if results.energy is not None else None
-    where = ", ".join(filter(None, [machine.board or f"{machine.system} {machine.machine}", machine.processor,
-                                    machine.runtime, f"{machine.threads} thread" + "s" * (machine.threads > 1)]))  # fmt: skip
+    board = machine.board or f"{machine.system} {machine.machine}"
+    threads = f"{machine.threads} thread" + "s" * (machine.threads > 1)
+    where = ", ".join(filter(None, [board, machine.processor, machine.runtime, threads]))
     found = []
     for item in results.items_of("check"):
         time = times[item.id]

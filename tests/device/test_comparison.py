@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.device.comparison import block_ratios, compare, differences, network_ratios, space_ratios, verdict
+from nas.device.comparison import block_ratios, compare, differences, network_ratios, slower, space_ratios, verdict
 from nas.device.profile import load_device
 from nas.device.validation import Validation
 from nas.space.search_space import load_space
@@ -55,6 +55,8 @@ def test_the_verdict_is_of_the_mean_in_every_precision() -> None:
 def test_a_profile_predicts_a_space_as_its_twin_of_double_times() -> None:
     one, space = load_device("pixel-1"), load_space("proxylessnas")
     table = tuple(replace(t, median_ms=2 * t.median_ms) for t in one.lookup_table)
+    even = space_ratios(one, replace(one, lookup_table=table), space, 50, 1, {"fp32": 2.0})["fp32"]
+    assert even.ratios is not None and even.ratios.off == pytest.approx(0)
     found = space_ratios(one, replace(one, lookup_table=table), space, 50, seed=1)["fp32"]
     assert found.ratios is not None
     assert (found.ratios.n, found.unpriced, found.spearman) == (50, 0, pytest.approx(1))
@@ -69,3 +71,11 @@ def test_networks_without_a_price_are_passed_over_and_counted() -> None:
     assert found.ratios is not None and found.ratios.n == 50 and found.unpriced > 0
     none = space_ratios(one, replace(one, lookup_table=one.lookup_table[:1]), space, 50, seed=1)["fp32"]
     assert (none.ratios, none.spearman) == (None, None) and none.unpriced >= 50
+
+
+def test_how_much_slower_the_machine_was_is_known_by_a_shared_reference_alone(tmp_path: Path) -> None:
+    one = hand_made(tmp_path / "one", reference="net-a", reference_ms={"fp32": 4.0, "int8": 2.0})
+    other = hand_made(tmp_path / "other", name="other", reference="net-a", reference_ms={"fp32": 5.0})
+    assert slower(one, other) == {"fp32": 1.25}
+    assert slower(one, hand_made(tmp_path / "alone", name="alone", reference="net-b", reference_ms={"fp32": 5.0})) == {}
+    assert slower(load_device("pixel-1"), load_device("pixel-1")) == {}
