@@ -1,6 +1,6 @@
 """Early stopping on real trainings: `python early_stopping.py --out early_stopping.csv`. See README.md.
 
-Handwritten digits, space tiny, Raspberry Pi 4, 50 trials of 12 epochs, with and without early stopping, same seeds.
+Handwritten digits, space tiny, Raspberry Pi 4, 40 trials of 8 epochs, with and without early stopping, same seeds.
 Hypervolume is that of the run (accuracy, latency, energy); epochs are counted, since seconds vary with the machine.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from nas.run import load_run, read_curves
 from nas.search.job import search_front
 
-EPOCHS, TRIALS = 12, 50
+EPOCHS, TRIALS = 8, 40
 
 
 def main() -> None:
