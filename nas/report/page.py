@@ -8,11 +8,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from nas.report.importance import importance
 from nas.report.network_costs import NetworkCosts, network_costs
+from nas.report.picture import shown_references
 from nas.report.table import HYPERPARAMETERS, intervals, summary, three
 from nas.report.words import build_command, limits_of
 from nas.run import (
@@ -22,10 +22,8 @@ from nas.run import (
     Trial,
     read_curves,
     read_errors,
-    read_references,
     row_of,
     volume_over_trials,
-    write_atomic,
 )
 
 LABELS = {
@@ -38,13 +36,6 @@ HEADS = {
     "params": "params", "macs": "MACs",
 }  # fmt: skip
 BOUNDED = {"latency_ms": ("latency_low_ms", "latency_high_ms"), "energy_mj": ("energy_low_mj", "energy_high_mj")}
-
-
-def write_page(run: Run) -> Path:
-    """Writes `report.html` into the run's folder. Raises UserError on a full disk."""
-    file = run.path / "report.html"
-    write_atomic(file, page(run).encode())
-    return file
 
 
 def page(run: Run) -> str:
@@ -61,7 +52,7 @@ def page(run: Run) -> str:
         "objectives": list(s.columns), "hyperparameters": sorted(HYPERPARAMETERS), "unpriced": priced.lacking,
         "blocks": priced.blocks, "measured_blocks": priced.measured,
         "trials": [_trial(run, t, priced, curves, measured) for t in run.trials],
-        "references": [{"name": r.name} | _costs(r) for r in _shown_references(run)],
+        "references": [{"name": r.name} | _costs(r) for r in shown_references(run)],
         "volume": volume, "importance": found.choices,
     }  # fmt: skip
     heads = [
@@ -176,14 +167,6 @@ def _values(t: Trial, run: Run) -> dict[str, Any]:
 
 def _costs(found: Any) -> dict[str, Any]:
     return {c: getattr(found.costs, c) for c in LABELS if c in OBJECTIVES.values() and c != "accuracy"}
-
-
-def _shown_references(run: Run) -> list[Any]:
-    """The reference networks in the precision that most of the front has."""
-    every = read_references(run.path)
-    of_front: list[str] = [t.candidate.precision for t in run.front_trials]
-    order = sorted({r.precision for r in every}, key=lambda p: -of_front.count(p))
-    return [r for r in every if order and r.precision == order[0]]
 
 
 def _value(t: Trial, column: str) -> str:

@@ -33,7 +33,7 @@ def draw_front(run: Run) -> Path:
 
     A picture that this code drew of this run already is left: loading and running Matplotlib takes a second.
     """
-    file, references = run.path / "front.png", _references(run)
+    file, references = run.path / "front.png", shown_references(run)
     shown = repr((run.settings, run.trials, references)).encode() + Path(__file__).read_bytes()
     digest = hashlib.sha256(shown).hexdigest()
     if file.exists() and digest.encode() in file.read_bytes():
@@ -170,7 +170,7 @@ def _draw_references(axes: Axes, column: str, references: Sequence[Reference], m
     return [f"Dotted: {precision} networks known from ImageNet" + (f"; not drawn: {', '.join(far)}." if far else ".")]
 
 
-def _references(run: Run) -> list[Reference]:
+def shown_references(run: Run) -> list[Reference]:
     """The reference networks in the precision that most of the front has."""
     every = read_references(run.path)
     counted = Counter(t.candidate.precision for t in run.front_trials)

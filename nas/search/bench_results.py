@@ -149,5 +149,5 @@ def draw_curves(curves: Curves, title: str, path: Path) -> None:
     axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=11)
     note = f"Mean over {seeds} seeds; bands: one standard deviation."
     figure.text(0.012, 0.015, note, fontsize=8, color="0.3", va="bottom")
-    figure.subplots_adjust(left=0.09, right=0.985, top=0.92, bottom=0.16)
+    figure.subplots_adjust(left=0.09, right=0.97, top=0.92, bottom=0.16)
     figure.savefig(path, format="png")

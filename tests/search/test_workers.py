@@ -99,6 +99,7 @@ def test_ctrl_c_leaves_no_process_and_a_run_that_goes_on(tmp_path: Path) -> None
 
 ON_NODES = """
 import sys
+import time
 from pathlib import Path
 from nas.search.loop import search
 from nas.search.workers import Cluster
@@ -106,13 +107,16 @@ from tests.search.bench import CountingPricer, FormulaEvaluator, load_space, set
 class Logged(FormulaEvaluator):
     def evaluate(self, network, hyperparameters, **given):
         import ray
+        node = ray.get_runtime_context().get_node_id()
         with open(LOG, "a") as file:
-            print(ray.get_runtime_context().get_node_id(), given["seed"], file=file)
+            print(node, given["seed"], file=file)
+        if node == DOOMED:
+            time.sleep(60)
         return super().evaluate(network, hyperparameters, **given)
-LOG = sys.argv[2]
+LOG, DOOMED = sys.argv[2], sys.argv[4]
 tiny = load_space("tiny")
 settings = settings_for(tiny, sampler="random", trials=16, objectives=("accuracy", "latency"))
-search(tiny, CountingPricer(tiny), Logged(seconds=1.0), settings, Path(sys.argv[1]), cluster=Cluster(2, sys.argv[3]))
+search(tiny, CountingPricer(tiny), Logged(seconds=0.2), settings, Path(sys.argv[1]), cluster=Cluster(2, sys.argv[3]))
 """
 
 
@@ -126,7 +130,7 @@ def test_what_trained_on_a_node_that_dies_is_trained_again_and_told_once(tmp_pat
         nodes.add_node(num_cpus=1)
         doomed = nodes.add_node(num_cpus=1)
         nodes.wait_for_nodes()
-        arguments = [str(tmp_path / "run"), str(log), nodes.address]
+        arguments = [str(tmp_path / "run"), str(log), nodes.address, doomed.node_id]
         process = subprocess.Popen([sys.executable, "-c", ON_NODES, *arguments], stderr=subprocess.PIPE, text=True)
         until = time.monotonic() + 60
         while doomed.node_id not in log.read_text() and time.monotonic() < until and process.poll() is None:
