@@ -1,7 +1,9 @@
-"""Early stopping on real trainings: `python early_stopping.py --out early_stopping.csv`. See README.md.
+"""Early stopping on real trainings: `python early_stopping.py random --seeds 3 --out early_stopping.csv`.
 
-Handwritten digits, space tiny, Raspberry Pi 4, 40 trials of 8 epochs, with and without early stopping, same seeds.
-Hypervolume is that of the run (accuracy, latency, energy); epochs are counted, since seconds vary with the machine.
+See README.md. Handwritten digits, space tiny, Raspberry Pi 4, 30 trials of 8 epochs, with and without early stopping,
+same seeds.
+A row a trial: epochs trained so far, and the hypervolume of the front so far (accuracy, latency, energy). Epochs are
+counted, since seconds vary with the machine. At equal hypervolume: where the worse of the two runs ended.
 """
 
 from __future__ import annotations
@@ -11,37 +13,50 @@ import csv
 import tempfile
 from pathlib import Path
 
-from nas.run import load_run, read_curves
+from nas.run import load_run, read_curves, volume_over_trials
 from nas.search.job import search_front
 
-EPOCHS, TRIALS = 8, 40
+EPOCHS, TRIALS = 8, 30
+
+
+def searched(sampler: str, seed: int, stopping: bool) -> list[tuple[int, float]]:
+    """After each trial: epochs trained so far, and hypervolume."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = search_front(
+            "raspberry-pi-4", sampler=sampler, trials=TRIALS, proxy={"epochs": EPOCHS, "data_share": 0.5},
+            seed=seed, early_stopping=stopping, out=Path(folder) / "run", test=False,
+        ).path  # fmt: skip
+        run, curves = load_run(path), read_curves(path)
+        epochs, found = 0, []
+        for trial, _, volume in volume_over_trials(run.trials, run.settings):
+            epochs += len(curves[trial])
+            found.append((epochs, volume))
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("sampler")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--samplers", default="pareto,random")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    rows = []
-    for sampler in given.samplers.split(","):
-        for seed in range(given.seeds):
-            for stopping in (False, True):
-                with tempfile.TemporaryDirectory() as folder:
-                    run = search_front(
-                        "raspberry-pi-4", sampler=sampler, trials=TRIALS, proxy={"epochs": EPOCHS, "data_share": 0.5},
-                        seed=seed, early_stopping=stopping, out=Path(folder) / "run", test=False,
-                    )  # fmt: skip
-                    run = load_run(run.path)
-                    epochs = sum(map(len, read_curves(run.path).values()))
-                    stopped = sum(t.state == "stopped" for t in run.trials)
-                    rows.append((sampler, seed, stopping, stopped, epochs, f"{sum(t.seconds for t in run.trials):.1f}",
-                                 f"{run.hypervolume:.5f}"))  # fmt: skip
-                    print(*rows[-1], flush=True)
-    with given.out.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("sampler", "seed", "early_stopping", "stopped", "epochs", "seconds", "hypervolume"))
-        writer.writerows(rows)
+    for seed in range(given.seeds):
+        both = {stopping: searched(given.sampler, seed, stopping) for stopping in (False, True)}
+        new = not given.out.exists()
+        with given.out.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(("sampler", "seed", "early_stopping", "trial", "epochs", "hypervolume"))
+            for stopping, found in both.items():
+                for trial, (epochs, volume) in enumerate(found):
+                    writer.writerow((given.sampler, seed, stopping, trial, epochs, f"{volume:.5f}"))
+        equal = min(found[-1][1] for found in both.values())
+        reached = {s: next(e for e, v in found if v >= equal) for s, found in both.items()}
+        print(
+            f"{given.sampler} {seed}: {both[False][-1]} without, {both[True][-1]} with; hypervolume {equal:.4f} after "
+            f"{reached[False]} and {reached[True]} epochs",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

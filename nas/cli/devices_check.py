@@ -141,6 +141,7 @@ def diff(
     predictions_agree, second_line = verdict(priced, limit, f"predicted networks of {space}")
     speed = slower(one, other)
     even = space_ratios(one, other, load_space(space), networks, seed, speed) if space and speed else {}
+    even = {p: ratios for p, ratios in even.items() if p in speed}
     even_agree, even_line = verdict({p: s.ratios for p, s in even.items() if s.ratios}, limit, "predicted networks")
     said = differences(one, other)
     if as_json:

@@ -66,12 +66,14 @@ def pick(
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     least = share(min_accuracy, "--min-accuracy")
     found = load_run(run)
-    if ssh and not remeasure:
-        raise UserError("--ssh says where to measure: it needs --remeasure")
+    if not remeasure and (ssh or (python, threads, meter) != ("python3", 1, "none")):
+        raise UserError("--ssh, --python, --threads and --meter say how to measure: they need --remeasure")
     if remeasure:
         from nas.cli.remeasure import remeasure_front
 
-        check_limits(found, {BUDGETS[name]: limit for name, limit in limits.items()}, least)  # before minutes of work
+        check_limits(
+            found, {BUDGETS[name]: limit for name, limit in limits.items()}, least, knee, trial
+        )  # before minutes of work
         found = remeasure_front(found, ssh, python, threads, meter, show=not as_json)
     chosen = report.pick(found, **limits, min_accuracy=least, knee=knee, trial=trial)
     command = build_command(found, chosen)
@@ -85,9 +87,11 @@ def pick(
         return
     costs, basis = chosen.costs, "measured" if measured else chosen.costs.basis
     energy = f", {figure(costs.energy_mj)} mJ" if costs.energy_mj is not None else ""
+    if energy and measured and measured.energy_mj is None:
+        energy += " predicted"
     print(
-        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({basis}), "
-        f"{chosen.candidate.precision}, {figure(costs.size_mb)} MB, {count(costs.macs)} MACs\n"
+        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({basis})\n"
+        f"deployed: {chosen.candidate.precision}, {figure(costs.size_mb)} MB, {count(costs.macs)} MACs\n"
         f"network: {report.summary(chosen.candidate)}  (all of it: --json)\n"
         f"rebuild it: {command}"
     )

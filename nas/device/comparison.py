@@ -85,9 +85,12 @@ def network_ratios(first: DeviceProfile, second: DeviceProfile) -> dict[Precisio
 
 
 def slower(first: DeviceProfile, second: DeviceProfile) -> dict[Precision, float]:
-    """By what factor the machine was slower for the second profile, by precision; none without a shared reference."""
+    """By what factor the machine was slower for the second profile, by precision; none without a shared reference.
+
+    Also none where the two are not of one processor with as many threads: that is no matter of a machine's speed.
+    """
     one, other = first.about, second.about
-    if not one.reference or one.reference != other.reference:
+    if not one.reference or (one.reference, one.soc, one.threads) != (other.reference, other.soc, other.threads):
         return {}
     return {p: ms / one.reference_ms[p] for p, ms in other.reference_ms.items() if p in one.reference_ms}
 

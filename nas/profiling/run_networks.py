@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nas.device.profile import About
 from nas.errors import UserError
 from nas.profiling.energy import measured_energy
-from nas.profiling.plan import MEASURABLE, Plan, network_item, numbered, references
-from nas.profiling.results import Results, pooled
+from nas.profiling.plan import Plan, network_item, numbered, references
+from nas.profiling.results import Results, pooled, speeds
 from nas.run import MeasuredCosts, Trial
 from nas.space.layer import PRECISIONS
 from nas.space.search_space import SearchSpace
@@ -20,8 +21,6 @@ def plan_of_trials(space: SearchSpace, trials: Sequence[Trial], classes: int) ->
     if not trials:
         raise UserError("the run has no network to measure yet")
     precisions = tuple(p for p in PRECISIONS if p in {t.candidate.precision for t in trials})
-    if odd := [p for p in precisions if p not in MEASURABLE]:
-        raise UserError(f"{odd[0]} cannot be measured; {', '.join(MEASURABLE)} can")
     items = [
         network_item(space, t.candidate, t.candidate.precision, "check", name=f"trial-{t.trial}", classes=classes)
         for t in trials
@@ -29,19 +28,59 @@ def plan_of_trials(space: SearchSpace, trials: Sequence[Trial], classes: int) ->
     return Plan(space, None, 0, (*references(space, None, precisions), *numbered(items)))
 
 
-def measured_trials(results: Results, about: About | None = None) -> list[MeasuredCosts]:
-    """What each trial's network took; at the speed that the profile means, where it had the same reference network."""
-    at = dict(about.reference_ms) if about and about.reference and about.reference == results.reference else {}
-    times, machine = pooled(results, at), results.machine
-    energy = measured_energy(results.energy, None) if results.energy is not None else None
+@dataclass(frozen=True)
+class Remeasured:
+    """What each trial's network took, and what the user should know of it, a line each."""
+
+    trials: tuple[MeasuredCosts, ...]
+    notes: tuple[str, ...]
+
+
+def remeasured(results: Results, plan: Plan, about: About | None = None) -> Remeasured:
+    """What each planned network took.
+
+    On the machine that the profile `about` is of, times are at the speed that the profile means, if both took turns
+    with the same reference network; elsewhere they are as measured. Energy includes the idle power, or not, as the
+    profile's does. Raises UserError for a date that is none.
+    """
+    machine, notes = results.machine, []
+    at = dict(about.reference_ms) if about and _same_machine(about, results) else {}
+    for precision, ms in speeds(results).items():
+        if precision in at:
+            notes.append(f"{precision}: times are divided by {ms / at[precision]:.3f}, to the speed of the profile")
+    times = pooled(results, at)
+    energies: dict[str, float] = {}
+    if results.energy is not None:
+        try:
+            net = about is not None and about.energy_without_idle
+            items = measured_energy(results.energy).items
+            energies = {name: e.net_mj if net else e.mj for name, e in items.items()}
+        except UserError as error:
+            notes.append(f"no energy: {error}")
     board = machine.board or f"{machine.system} {machine.machine}"
     threads = f"{machine.threads} thread" + "s" * (machine.threads > 1)
     where = ", ".join(filter(None, [board, machine.processor, machine.runtime, threads]))
     found = []
-    for item in results.items_of("check"):
-        time = times[item.id]
-        date = datetime.fromtimestamp(results.items[item.id][0].at, UTC).date().isoformat()
-        mj = energy.items[item.id].mj if energy is not None and item.id in energy.items else None
-        number = int(item.name.removeprefix("trial-"))
-        found.append(MeasuredCosts(number, time.median_ms, time.p90_ms, mj, where, date))
-    return found
+    for item in plan.items:  # the names are ours, whatever the results say
+        if item.kind == "check" and item.id in times:
+            try:
+                date = datetime.fromtimestamp(results.items[item.id][0].at, UTC).date().isoformat()
+            except (ValueError, OverflowError, OSError):
+                raise UserError("the results of the agent have a time that is none") from None
+            mj = energies.get(item.id, 0.0)
+            time, trial = times[item.id], int(item.name.removeprefix("trial-"))
+            found.append(MeasuredCosts(trial, time.median_ms, time.p90_ms, mj if mj > 0 else None, where, date))
+    return Remeasured(tuple(found), tuple(notes))
+
+
+def _same_machine(about: About, results: Results) -> bool:
+    """Whether a profile was measured on this machine and in the same way."""
+    m, clock = results.machine, {"thread": "time of the thread", "wall": "time that passed"}
+    there = (about.reference, about.soc, about.runtime, about.threads, about.clock)
+    return about.reference is not None and there == (
+        results.reference,
+        m.processor,
+        m.runtime,
+        m.threads,
+        clock[m.clock],
+    )

@@ -56,13 +56,15 @@ def compare_rows(runs: Sequence[Run], box: Settings) -> tuple[list[str], list[li
         notes.append("These runs trained differently (epochs, images or resolution): accuracies differ for that, too.")
     if len({r.settings.device for r in runs}) > 1:
         notes.append("Costs are each of the run's own device.")
+    if any(r.measured for r in runs):
+        notes.append("What was measured counts in the table of budgets; the charts show what was predicted.")
     notes.append("One run each: a difference may be the seed's. nas bench search compares samplers over many seeds.")
     return heads, rows, notes
 
 
 def best_under(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The most accurate network of each run under some latencies, spread over what the runs have."""
-    found = sorted(t.costs.latency_ms for r in runs for t in r.front_trials)
+    found = sorted(t.costs.latency_ms for r in runs for t in r.as_measured(r.front_trials) if t.costs.latency_ms > 0)
     if not found:
         return []
     marks = sorted({_round(found[min(len(found) - 1, (k + 1) * len(found) // MARKS)]) for k in range(MARKS)})
@@ -70,6 +72,7 @@ def best_under(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _best(run: Run, ms: float) -> str:
+    """In words; what was measured counts."""
     try:
         t = pick(run, max_latency_ms=ms)
     except UserError:

@@ -29,7 +29,7 @@ def importance(run: Run) -> Importance:
     if len(trained) < LEAST:
         return Importance((), f"Too few to tell: {len(trained)} networks are trained, at least {LEAST} are needed.")
     names, x = _encoded([t.candidate.as_dict() for t in trained])
-    y = np.array([t.value("accuracy") for t in trained])
+    x, y = np.nan_to_num(x), np.array([t.value("accuracy") for t in trained])
     if not names or np.ptp(y) == 0:
         return Importance((), "All networks are equally accurate.")
     from sklearn.ensemble import RandomForestRegressor

@@ -46,7 +46,14 @@ def network_costs(run: Run) -> NetworkCosts:
     networks: dict[int, list[tuple[int, int]]] = {}
     measured = False
     for t in run.trials:
-        network, precision = space.network(t.candidate, s.classes), t.candidate.precision
+        try:
+            network, precision = (
+                space.network(space.decode(space.encode(t.candidate)), s.classes),
+                t.candidate.precision,
+            )
+        except UserError as error:
+            return NetworkCosts(networks={}, lacking=f"Layers cannot be shown: trial {t.trial}: {error}.")
+        precision = t.candidate.precision
         whole = by_block(device, network, precision)
         measured |= whole
         stages = network.stages or tuple(range(len(network.blocks)))

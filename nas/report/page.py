@@ -49,7 +49,8 @@ def page(run: Run) -> str:
     measured = run.measured
     data = {
         "kind": "run", "axes": _axes(), "budgets": {BUDGETS[n]: v for n, v in s.budgets.items()},
-        "objectives": list(s.columns), "hyperparameters": sorted(HYPERPARAMETERS), "unpriced": priced.lacking,
+        "objectives": list(s.columns), "front": [t.trial for t in run.front_trials],
+        "hyperparameters": sorted(HYPERPARAMETERS), "unpriced": priced.lacking,
         "blocks": priced.blocks, "measured_blocks": priced.measured,
         "trials": [_trial(run, t, priced, curves, measured) for t in run.trials],
         "references": [{"name": r.name} | _costs(r) for r in shown_references(run)],
@@ -151,7 +152,7 @@ def _trial(
     kept = run.weights(t.trial).exists()
     found = measured.get(t.trial)
     return _values(t, run) | {
-        "choices": t.candidate.as_dict(), "blocks": priced.networks.get(t.trial), "seconds": t.seconds, "seed": t.seed,
+        "choices": t.candidate.as_dict(), "blocks": priced.networks.get(t.trial), "seconds": t.seconds,
         "curve": [epoch.get("validation_accuracy") for epoch in curves.get(t.trial, ())],
         "command": build_command(run, t) if kept else None,
         "measured": None if found is None else {"latency_ms": found.latency_ms, "energy_mj": found.energy_mj},

@@ -26,7 +26,7 @@ def pick(
 
     - `trial`: that one, whether on the front or not
     - `knee`: the knee (`nas.pareto.knee`) of the part of the front that meets the limits
-    - `min_accuracy` (a fraction) without a budget: the one of least latency that reaches it
+    - `min_accuracy` (a fraction): the one of least latency that reaches it, under the budgets if there are any
     - else the most accurate under the budgets; of equally accurate ones the one of least latency
 
     Where a network was measured, what was measured counts, and is in the trial that is returned.
@@ -35,11 +35,9 @@ def pick(
     """
     given = (max_latency_ms, max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs)
     limits = {BUDGETS[n]: v for n, v in zip(_BUDGET_ORDER, given, strict=True) if v is not None}
+    check_limits(run, limits, min_accuracy, knee, trial)
     if trial is not None:
-        if limits or knee or min_accuracy is not None:
-            raise UserError("a trial is picked by its number or by limits, not by both")
         return _numbered(run, trial)
-    check_limits(run, limits, min_accuracy)
     trained = run.as_measured([t for t in run.trials if t.state == "trained"])
     among = run.as_measured(run.front_trials) if knee else trained
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
@@ -48,13 +46,20 @@ def pick(
         raise UserError(_nearest(run, among, fit, limits, min_accuracy))
     if knee:
         return enough[knee_of(points(enough, run.settings))]
-    if min_accuracy is not None and not limits:
+    if min_accuracy is not None:
         return min(enough, key=lambda t: (t.costs.latency_ms, -t.value("accuracy"), t.trial))
     return max(enough, key=lambda t: (t.value("accuracy"), -t.costs.latency_ms, -t.trial))
 
 
-def check_limits(run: Run, limits: Mapping[str, float], min_accuracy: float | None) -> None:
-    """Raises UserError for limits, by column, that the run cannot be asked."""
+def check_limits(
+    run: Run, limits: Mapping[str, float], min_accuracy: float | None, knee: bool, trial: int | None
+) -> None:
+    """Raises UserError for what the run cannot be asked; `limits` are by column."""
+    if trial is not None:
+        if limits or knee or min_accuracy is not None:
+            raise UserError("a trial is picked by its number or by limits, not by both")
+        _numbered(run, trial)
+        return
     trained = [t for t in run.trials if t.state == "trained"]
     if not trained:
         raise UserError(f"{run.path} has no trained network yet")

@@ -27,7 +27,7 @@ def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCos
         )
     else:
         said.append(
-            f"No network of this run was run on the board: its costs are predicted from the profile {s.device}."
+            f"No network of the front was run on the board: its costs are predicted from the profile {s.device}."
             " nas pick --remeasure measures the front."
         )
     if priced.about:
@@ -45,9 +45,9 @@ def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCos
         said.append(f"{len(far)} of the front are extrapolated: the profile has measured nothing like parts of them.")
     if not any(t.value("energy_mj") >= 0 for t in run.trials):
         said.append("Energy: the device profile has none.")
-    p = s.proxy
+    p = {k: v for k, v in s.proxy.items() if isinstance(v, int | float)}
     if p:
-        share, pixels = float(p.get("data_share", 1)), float(p.get("resolution_share", 1))
+        share, pixels = p.get("data_share", 1), p.get("resolution_share", 1)
         said.append(
             f"Accuracies are those of a short training: {p.get('epochs', '?')} epochs"
             + (f", {share:.0%} of the images" if share < 1 else "")

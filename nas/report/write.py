@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.errors import unknown
+from nas.errors import UserError, unknown
 from nas.report.markdown import compare_markdown, markdown
 from nas.report.picture import draw_front, draw_fronts
 from nas.run import Run, csv_bytes, read_curves, write_atomic, write_trials
@@ -23,21 +23,22 @@ def write_report(run: Run, formats: Sequence[str] = FORMATS) -> list[Path]:
     Raises UserError for a format that there is not, and on a full disk.
     """
     check_formats(formats)
+    texts = {}  # made before anything is written: a file that cannot be read is found here
+    if "md" in formats:
+        texts["report.md"] = markdown(run)
+    if CURVES in formats:
+        texts["curves.csv"] = _curves(run)
+    if "html" in formats:
+        from nas.report.page import page
+
+        texts["report.html"] = page(run)
     written = []
     if {"csv", "json"} & set(formats):
         write_trials(run.path, run.settings, run.trials)
         written += [run.path / f"pareto.{f}" for f in ("csv", "json") if f in formats]
     if "png" in formats:
         written.append(draw_front(run))
-    if "md" in formats:
-        written.append(_write(run.path / "report.md", markdown(run)))
-    if CURVES in formats:
-        written.append(_write(run.path / "curves.csv", _curves(run)))
-    if "html" in formats:
-        from nas.report.page import page
-
-        written.append(_write(run.path / "report.html", page(run)))
-    return written
+    return written + [_write(run.path / name, text) for name, text in texts.items()]
 
 
 def _curves(run: Run) -> str:
@@ -56,9 +57,14 @@ def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] =
     from nas.report.page import compare_page
 
     check_formats(formats)
+    if CURVES in formats:
+        raise UserError(f"format {CURVES} is of one run; {len(runs)} were given")
     make = {"html": compare_page, "csv": compare_csv, "json": compare_json, "md": compare_markdown}
     texts = {f: make[f](runs) for f in FORMATS if f in formats and f in make}
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
     written = [_write(folder / f"comparison.{f}", text) for f, text in texts.items()]
     if "png" in formats:
         written.append(draw_fronts(runs, folder / "comparison.png"))
@@ -66,7 +72,9 @@ def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] =
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Raises UserError for a format that there is not."""
+    """Raises UserError for a format that there is not, and where there is none."""
+    if not formats:
+        raise UserError(f"name at least one format: {', '.join((*FORMATS, CURVES))}")
     if odd := [f for f in formats if f not in (*FORMATS, CURVES)]:
         raise unknown("format", odd[0], (*FORMATS, CURVES))
 

@@ -176,12 +176,16 @@ def read_errors(path: Path) -> dict[int, str]:
 
 def _curve_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     file = path / "curves.jsonl"
-    for number, line in enumerate(file.read_text("utf-8").splitlines() if file.exists() else [], 1):
+    try:
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}") from None
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
             epochs = [{str(k): float("nan") if v is None else float(v) for k, v in e.items()} for e in entry["curve"]]
             yield int(entry["trial"]), entry | {"curve": epochs}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             raise UserError(f"{file} line {number}: must be a trial's training curve, as the search wrote it") from None
 
 

@@ -110,6 +110,12 @@ def read_settings(path: Path) -> Settings:
             continue
         if not isinstance(table[name], TYPES.get(str(f.type), dict)):
             raise UserError(f"{file}: {name} must be {f.type}; came {table[name]!r}")
+    if odd := [name for name in table.get("budgets", {}) if name not in BUDGETS]:
+        raise UserError(f"{file}: unknown budget {odd[0]!r}")
+    for key in ("budgets", "reference_point"):
+        for value in table.get(key, {}).values():
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise UserError(f"{file}: {key} must hold numbers; came {value!r}")
     if odd := [name for name in table["objectives"] if name not in OBJECTIVES]:
         raise UserError(f"{file}: unknown objective {odd[0]!r}")
     return Settings(**table)

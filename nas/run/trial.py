@@ -132,11 +132,18 @@ def read_table(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[s
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
         raise UserError(f"{file}: column {missing[0]!r} is missing")
-    for row in reader:
+    for row in _checked(reader, file):
         where = f"{file} line {reader.line_num}"
         if None in row or None in row.values():
             raise UserError(f"{where}: must have {len(reader.fieldnames or ())} cells")
         yield where, row
+
+
+def _checked(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UserError(f"{file} line {reader.line_num}: {error}") from None
 
 
 def _costs(where: str, row: Mapping[str, str]) -> Costs:

@@ -17,6 +17,7 @@ hide_broken_amdsmi()
 # isort: split
 import ray  # noqa: E402
 from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 ANSWER_S = 10.0
 RETRIES = 3  # of a training whose worker or node died
@@ -51,7 +52,11 @@ class RayWorkers:
             self.evaluator = ray.put(evaluator)
             self.stopping: Any = None
             if stopping is not None:
-                self.stopping = ray.remote(EarlyStopping).options(num_cpus=0).remote(stopping.epochs)
+                here = NodeAffinitySchedulingStrategy(
+                    ray.get_runtime_context().get_node_id(), soft=False
+                )  # ends with us
+                actor = ray.remote(EarlyStopping).options(num_cpus=0, scheduling_strategy=here)
+                self.stopping = actor.remote(stopping.epochs)
                 for number, curve in stopping.curves.items():
                     self.stopping.add.remote(number, curve, stopping.costs[number])
         except BaseException:

@@ -44,10 +44,12 @@ def test_what_cannot_be_asked_is_said_before_measuring(
 
     run = make_run(tmp_path / "run")
     for arguments, message in (
-        (["--ssh", "pi@board"], "it needs --remeasure"),
+        (["--ssh", "pi@board"], "they need --remeasure"),
         (["--remeasure", "--max-latency", "-3ms"], "above 0"),
         (["--remeasure", "--knee"], "has changed since"),
         (["--remeasure", "--max-memory", "0MB"], "above 0"),
+        (["--remeasure", "--trial", "99"], "has no trial 99"),
+        (["--meter", "rapl"], "they need --remeasure"),
     ):
         said = call(capsys, monkeypatch, "pick", str(run.path), *arguments)
         assert said.status == 2 and message in said.err and len(said.err.splitlines()) == 1

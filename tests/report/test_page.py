@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nas.device.profile import load_device
+from nas.errors import UserError
 from nas.report import pick, write_comparison, write_report
 from nas.report.page import page
 from nas.run import (
@@ -187,6 +188,56 @@ def test_runs_with_hardly_a_trial_have_a_page(
     write_report(run, ["html"])
     with opened(run.path / "report.html") as driver:
         assert shown(driver, "#pick h3") == ("Trial 0" if rows and rows[0][1] else "No network is trained yet")
+
+
+def test_the_knee_of_two_equally_good_networks_is_that_of_nas_pick(tmp_path: Path) -> None:
+    rows = ((0, 0.9, 10.0, None), (2, 0.8, 5.0, None))
+    run = make_run(tmp_path / "run", rows, objectives=("accuracy", "latency"))
+    write_report(run, ["html"])
+    with opened(run.path / "report.html") as driver:
+        driver.find_element("css selector", "input[value=knee]").click()
+        assert int(driver.find_element("id", "pick").get_attribute("data-trial")) == pick(run, knee=True).trial == 2
+        driver.find_element("css selector", "input[value=cheap]").click()
+        slide(driver, "#accuracy", 1000)
+        assert int(driver.find_element("id", "pick").get_attribute("data-trial")) == 0
+
+
+def test_a_budget_on_a_logarithmic_axis_upwards_stays_in_the_picture(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", budgets={"max_energy_mj": 60.0})
+    write_report(run, ["html"])
+    with opened(run.path / "report.html") as driver:
+        driver.execute_script(
+            "const y = document.getElementById('y'); y.value = 'energy_mj'; y.dispatchEvent(new Event('change'))"
+        )
+        low, high = driver.execute_script("return document.getElementById('front')._fullLayout.yaxis.range")
+        assert 0 < low < high < 4  # of the decimal logarithm of mJ
+
+
+def test_a_run_without_trials_is_compared_too(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "one"), make_run(tmp_path / "two", ())]
+    write_comparison(runs, tmp_path, ["html", "md"])
+    with opened(tmp_path / "comparison.html") as driver:
+        assert driver.find_elements("css selector", "#fronts-chart .scatterlayer .trace")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("curves.jsonl", '{"trial": 1e999, "curve": []}\n'),
+        ("curves.jsonl", '{"trial": 1, "curve": [{"loss": 1' + "0" * 400 + "}]}\n"),
+        ("curves.jsonl", "[]\n"),
+        ("measured.csv", "trial,latency_ms\n"),
+        ("measured.csv", "trial,latency_ms,latency_p90_ms,energy_mj,where,date\n1,nan,2,,a,b\n"),
+        ("measured.csv", "trial,latency_ms,latency_p90_ms,energy_mj,where,date\n1,1,2,," + "a" * 200_000 + ",b\n"),
+    ],
+)
+def test_a_broken_file_is_named_before_anything_is_written(tmp_path: Path, name: str, text: str) -> None:
+    run = make_run(tmp_path / "run")
+    (run.path / name).write_text(text)
+    before = sorted(p.name for p in run.path.iterdir())
+    with pytest.raises(UserError, match=name):
+        write_report(load_run(run.path))
+    assert sorted(p.name for p in run.path.iterdir()) == before
 
 
 def test_why_networks_failed_is_said(tmp_path: Path) -> None:

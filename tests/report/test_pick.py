@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Run:
         ({"max_macs": 5e6}, 2),
         ({"max_latency_ms": 30.0, "max_energy_mj": 30.0}, 0),
         ({"min_accuracy": 0.9}, 0),  # the fastest that reaches it
-        ({"min_accuracy": 0.9, "max_latency_ms": 30.0}, 1),
+        ({"min_accuracy": 0.9, "max_latency_ms": 30.0}, 0),
         ({"trial": 3}, 3),
         ({"knee": True}, 1),  # scaled error + ms + mJ: 1 has .06 + .2 + .17, 5 .06 + .27 + .14, 0 .38 + .07 + .06
         ({"knee": True, "max_latency_ms": 9.0}, 2),

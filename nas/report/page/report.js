@@ -20,7 +20,7 @@ function element(tag, attributes = {}, ...children) {
 function three(x) {  // three significant digits, never in scientific notation
   if (x === null || x === undefined || !Number.isFinite(x)) return "-";
   if (x === 0) return "0";
-  return x.toFixed(Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x)))));
+  return x.toFixed(Math.min(100, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x))))));
 }
 const count = x => x >= 1e9 ? three(x / 1e9) + " G" : x >= 1e6 ? three(x / 1e6) + " M" : x >= 1e3 ? three(x / 1e3) + " k" : three(x);
 function shown(column, x) {
@@ -69,14 +69,14 @@ function hover(t) {
 
 if (D.kind === "compare") { compare(); return; }
 
-const trained = D.trials.filter(t => t.state === "trained"), front = trained.filter(t => t.front);
+const trained = D.trials.filter(t => t.state === "trained"), front = D.front.map(n => trained.find(t => t.trial === n));
 const has = D.axes.map(a => a.column).filter(c => trained.some(t => t[c] != null && (t[c] > 0 || c.includes("accuracy"))));
 const limited = has.filter(c => !axis[c].more);
 const limit = Object.fromEntries(limited.map(c => [c, D.budgets[c] ?? null]));
 let picked = null, chosen = null, Plot = null;
 
 // ---- the pick, by the rules of `nas pick`
-function within(list) { return list.filter(t => limited.every(c => limit[c] === null || cost(t, c) <= limit[c])); }
+function within(list) { return list.filter(t => limited.every(c => limit[c] === null || (cost(t, c) != null && cost(t, c) <= limit[c]))); }
 function mostAccurate(list) {
   return list.reduce((a, b) => !a || b.accuracy > a.accuracy || (b.accuracy === a.accuracy && cost(b, "latency_ms") < cost(a, "latency_ms")) ? b : a, null);
 }
@@ -106,15 +106,15 @@ function buys(column) {  // what more of one budget would buy, the others as the
 function fits(t, column) {
   const at = limit[column], a = axis[column];
   if (at === null) return null;
-  const measured = t.measured && t.measured[column] != null;
-  if (measured) return t.measured[column] <= at ? ["feasible", "measured"] : ["violates", "measured"];
+  if (cost(t, column) == null) return ["violates", "it has no figure"];
+  if (t.measured && t.measured[column] != null) return t.measured[column] <= at ? ["feasible", "measured"] : ["violates", "measured"];
   if (t[column] > at) return ["violates", a.low && t[a.low] != null && t[a.low] <= at ? "though its interval reaches below" : ""];
   if (a.high && t[a.high] != null && t[a.high] > at) return ["likely", "its interval reaches beyond"];
   if (a.high && t[a.high] == null) return ["likely", "the error is not known"];
   return ["feasible", ""];
 }
 const spread = Object.fromEntries(has.map(c => { const v = trained.map(t => cost(t, c)).filter(x => x != null); return [c, [Math.min(...v), Math.max(...v)]]; }));
-function least() { const [a, b] = spread.accuracy || [0, 1]; return a + (b - a) * $("accuracy").value / 1000; }
+function least() { const [a, b] = spread.accuracy || [0, 1]; return Math.min(b, a + (b - a) * $("accuracy").value / 1000); }
 function ofSlider(column, position) {  // even steps of the logarithm; the right end is no budget
   const [a, b] = spread[column];
   return position >= 1000 ? null : a > 0 ? a * (b / a) ** (position / 1000) : a + (b - a) * position / 1000;
@@ -127,7 +127,7 @@ function toSlider(column, value) {
 function sliders() {
   for (const c of limited) {
     const output = element("output", { for: "budget-" + c }), text = element("div", { class: "buys", id: "buys-" + c });
-    const input = element("input", { type: "range", id: "budget-" + c, min: 0, max: 1000, value: toSlider(c, limit[c]), "data-column": c });
+    const input = element("input", { type: "range", id: "budget-" + c, min: 0, max: 1000, value: toSlider(c, limit[c]) });
     input.addEventListener("input", () => { limit[c] = ofSlider(c, +input.value); chosen = null; update(); });
     $("budgets").append(element("div", { class: "budget" }, element("label", {}, axis[c].label + " at most ", output, input), text));
   }
@@ -144,7 +144,7 @@ function update() {
   for (const c of limited) {
     document.querySelector(`output[for="budget-${c}"]`).textContent = limit[c] === null ? "no limit" : shown(c, limit[c]);
     $("budget-" + c).setAttribute("aria-valuetext", limit[c] === null ? "no limit" : shown(c, limit[c]));
-    $("buys-" + c).textContent = chosen ? "" : buys(c);
+    $("buys-" + c).textContent = chosen || !document.querySelector("input[value=best]").checked ? "" : buys(c);
   }
   $("least").querySelector("output").textContent = has.includes("accuracy") ? shown("accuracy", least()) : "-";
   card(); detail();
@@ -164,7 +164,7 @@ function card() {
     return;
   }
   const t = picked, figures = element("div", { class: "figures" });
-  const columns = [...has.filter(c => axis[c].more && (c === "accuracy" || t[c] != null)), ...limited.filter(c => ["latency_ms", "energy_mj", "size_mb", "peak_memory_mb", "params", "macs"].includes(c))];
+  const columns = [...has.filter(c => axis[c].more && (c === "accuracy" || t[c] != null)), ...limited];
   for (const c of columns) {
     const a = axis[c], between = a.low && t[a.low] != null ? `${three(t[a.low])} to ${three(t[a.high])}` : "";
     figures.append(element("div", { "data-figure": c }, element("b", {}, shown(c, t[c])), element("small", {}, a.label, between ? element("br") : null, between)));
@@ -184,7 +184,7 @@ function card() {
 }
 const over = t => Math.max(...limited.map(c => limit[c] === null ? 0 : cost(t, c) / limit[c]));
 
-function bar(value, most, kind) { return element("span", { class: "bar " + kind, style: `width:${Math.max(1, 100 * value / most).toFixed(1)}%` }); }
+function bar(value, most, kind) { return !(most > 0) ? null : element("span", { class: "bar " + kind, style: `width:${Math.max(1, 100 * value / most).toFixed(1)}%` }); }
 function detail() {
   const box = $("detail");
   box.replaceChildren();
@@ -211,7 +211,7 @@ function stages(t) {
     if (last && last.stage === stage) last.blocks.push(D.blocks[id]); else rows.push({ stage, blocks: [D.blocks[id]] });
   }
   const sum = (blocks, at) => blocks.reduce((s, b) => s + b.parts.reduce((x, p) => x + (p[at] ?? 0), 0), 0);
-  const energy = t.energy_mj != null, ms = Math.max(...rows.map(r => sum(r.blocks, 1))), mj = Math.max(...rows.map(r => sum(r.blocks, 2)));
+  const energy = t.energy_mj != null && rows.some(r => sum(r.blocks, 2) > 0), ms = Math.max(...rows.map(r => sum(r.blocks, 1))), mj = Math.max(...rows.map(r => sum(r.blocks, 2)));
   const head = element("tr", {}, element("th", {}, "input"), element("th", {}, "stage: its blocks, as wide as their channels"), element("th", {}, "time (ms)"), energy ? element("th", {}, "energy (mJ)") : null);
   const body = element("tbody");
   const most = Math.max(...rows.flatMap(r => r.blocks.map(b => b.out)));
@@ -226,13 +226,13 @@ function stages(t) {
       energy ? element("td", { style: "min-width:5rem" }, three(sum(row.blocks, 2)), bar(sum(row.blocks, 2), mj, "mj")) : null));
   }
   const rest = t.latency_ms - sum(rows.flatMap(r => r.blocks), 1), restMj = energy ? t.energy_mj - sum(rows.flatMap(r => r.blocks), 2) : 0;
-  body.append(element("tr", {}, element("td", {}), element("td", { class: "soft" }, "of no one block: paid once per inference, or what blocks save together"),
+  if (Math.abs(rest) > 1e-6 * t.latency_ms) body.append(element("tr", {}, element("td", {}), element("td", { class: "soft" }, "of no one block: paid once per inference, or what blocks save together"),
     element("td", {}, three(rest)), energy ? element("td", {}, three(restMj)) : null));
   return element("div", {}, element("h3", {}, "Stages, and where time" + (energy ? " and energy go" : " goes")), element("div", { class: "scroll" }, element("table", { class: "stages" }, element("thead", {}, head), body)),
     element("p", { class: "soft" }, "k: kernel; e: expansion; SE: squeeze-excite; /2: stride; ch: channels out. Blue: 3x3 and 1x1, yellow: 5x5, red: 7x7."));
 }
 function layers(t) {
-  const every = t.blocks.flatMap(([, id]) => D.blocks[id].parts), energy = t.energy_mj != null;
+  const every = t.blocks.flatMap(([, id]) => D.blocks[id].parts), energy = every.some(p => p[2] > 0);
   const total = every.reduce((s, p) => s + p[1], 0), most = Math.max(...every.map(p => p[1])), body = element("tbody");
   every.forEach((p, i) => body.append(element("tr", {}, element("td", { class: "n" }, String(i + 1)), element("td", {}, p[0]), element("td", { class: "n" }, three(p[1])),
     element("td", { class: "n" }, (100 * p[1] / total).toFixed(1) + "%"), energy ? element("td", { class: "n" }, three(p[2])) : null, element("td", { style: "width:25%" }, bar(p[1], most, "")))));
@@ -241,30 +241,33 @@ function layers(t) {
 }
 
 // ---- charts
+function ends(t, a) {  // of the bar; none where it was measured
+  return t[a.low] == null || (t.measured && t.measured[a.column] != null) ? [0, 0] : [t[a.column] - t[a.low], t[a.high] - t[a.column]];
+}
 function draw() {
   const x = $("x").value, y = $("y").value, traces = [], lines = [], notes = [];
   if (!trained.length) return;
   const whole = trained.filter(t => t[x] != null && t[y] != null);
-  const points = (list, extra) => ({ type: "scatter", mode: "markers", x: list.map(t => drawn(x, t[x])), y: list.map(t => drawn(y, t[y])), text: list.map(hover), customdata: list.map(t => t.trial), hovertemplate: "%{text}<extra></extra>", ...extra });
+  const points = (list, extra) => ({ type: "scatter", mode: "markers", x: list.map(t => drawn(x, cost(t, x))), y: list.map(t => drawn(y, cost(t, y))), text: list.map(hover), customdata: list.map(t => t.trial), hovertemplate: "%{text}<extra></extra>", ...extra });
   const on = beyond(whole, x, y);
-  traces.push({ type: "scatter", mode: "lines", x: on.map(t => drawn(x, t[x])), y: on.map(t => drawn(y, t[y])), line: { shape: axis[y].more ? "hv" : "vh", color: "#6b7480", width: 1.5 }, hoverinfo: "skip", showlegend: false });
+  traces.push({ type: "scatter", mode: "lines", x: on.map(t => drawn(x, cost(t, x))), y: on.map(t => drawn(y, cost(t, y))), line: { shape: axis[y].more ? "hv" : "vh", color: "#6b7480", width: 1.5 }, hoverinfo: "skip", showlegend: false });
   for (const p of Object.keys(COLOURS)) {
     const mine = whole.filter(t => t.precision === p), best = mine.filter(t => t.front);
     if (!mine.length) continue;
     traces.push(points(mine.filter(t => !t.front), { name: p, legendgroup: p, showlegend: !best.length, marker: { color: COLOURS[p], symbol: SYMBOLS[p], opacity: 0.3, size: 7 } }));
     const bars = {};
     for (const [way, a] of [["error_x", axis[x]], ["error_y", axis[y]]]) if (a.low) bars[way] = { type: "data", symmetric: false, thickness: 1, width: 2, color: COLOURS[p] + "88",
-      array: best.map(t => t[a.high] == null ? 0 : t[a.high] - t[a.column]), arrayminus: best.map(t => t[a.low] == null ? 0 : t[a.column] - t[a.low]) };
+      array: best.map(t => ends(t, a)[1]), arrayminus: best.map(t => ends(t, a)[0]) };
     traces.push(points(best, { name: p, legendgroup: p, showlegend: best.length > 0, marker: { color: COLOURS[p], symbol: SYMBOLS[p], size: 10, line: { color: "#fff", width: 1 } }, ...bars }));
   }
   const remeasured = whole.filter(t => t.measured && t.measured[x] != null);
-  if (remeasured.length) traces.push(points(remeasured, { name: "measured", x: remeasured.map(t => drawn(x, t.measured[x])), marker: { symbol: "x-thin", size: 9, line: { color: "#1b1f24", width: 2 } } }));
-  if (picked && picked[x] != null && picked[y] != null) traces.push({ type: "scatter", mode: "markers", x: [drawn(x, picked[x])], y: [drawn(y, picked[y])], name: "pick", hoverinfo: "skip", marker: { symbol: "circle-open", size: 20, color: "#1b1f24", line: { width: 2.5 } } });
-  const xaxis = scale(x, whole.map(t => t[x])), log = xaxis.type === "log", place = v => log ? Math.log10(v) : v;
+  if (remeasured.length) traces.push(points(remeasured, { name: "measured", marker: { symbol: "x-thin", size: 9, line: { color: "#1b1f24", width: 2 } } }));
+  if (picked && picked[x] != null && picked[y] != null) traces.push({ type: "scatter", mode: "markers", x: [drawn(x, cost(picked, x))], y: [drawn(y, cost(picked, y))], name: "pick", hoverinfo: "skip", marker: { symbol: "circle-open", size: 20, color: "#1b1f24", line: { width: 2.5 } } });
+  const xaxis = scale(x, whole.map(t => cost(t, x))), yaxis = scale(y, whole.map(t => cost(t, y))), log = xaxis.type === "log", place = v => log ? Math.log10(v) : v;
   for (const [c, way] of [[x, "x"], [y, "y"]]) if (limit[c] != null) {
-    const at = drawn(c, limit[c]), logs = way === "x" ? log : false;
+    const at = drawn(c, limit[c]), label = (way === "x" ? xaxis : yaxis).type === "log" ? Math.log10(at) : at;  // shapes take the value, notes its logarithm
     lines.push({ type: "line", xref: way === "x" ? "x" : "paper", yref: way === "x" ? "paper" : "y", ...(way === "x" ? { x0: at, x1: at, y0: 0, y1: 1 } : { x0: 0, x1: 1, y0: at, y1: at }), line: { color: "#B00020", dash: "dash", width: 1.5 } });
-    notes.push({ text: "budget " + shown(c, limit[c]), showarrow: false, font: { color: "#B00020", size: 12 }, textangle: way === "x" ? -90 : 0, xshift: way === "x" ? -2 : 0, ...(way === "x" ? { x: logs ? Math.log10(at) : at, xanchor: "right", y: 1, yref: "paper", yanchor: "top" } : { x: 0, xref: "paper", xanchor: "left", y: at, yanchor: "bottom" }) });
+    notes.push({ text: "budget " + shown(c, limit[c]), showarrow: false, font: { color: "#B00020", size: 12 }, textangle: way === "x" ? -90 : 0, xshift: way === "x" ? -2 : 0, ...(way === "x" ? { x: label, xanchor: "right", y: 1, yref: "paper", yanchor: "top" } : { x: 0, xref: "paper", xanchor: "left", y: label, yanchor: "bottom" }) });
   }
   const most = Math.max(...whole.map(t => t[x])), small = Math.min(...whole.map(t => t[x]));
   let last = -Infinity;
@@ -274,7 +277,7 @@ function draw() {
     if ((place(r[x]) - last) / width > 0.035) { last = place(r[x]);
       notes.push({ text: escape(r.name), x: place(r[x]), y: 0.01, yref: "paper", yanchor: "bottom", xanchor: "left", textangle: -90, showarrow: false, font: { size: 10.5, color: "#545d68" }, bgcolor: "rgba(255,255,255,.75)" }); }
   }
-  Plot.react("front", traces, { ...LAYOUT, xaxis, yaxis: scale(y, whole.map(t => t[y])), shapes: lines, annotations: notes, uirevision: x + y }, CONFIG);
+  Plot.react("front", traces, { ...LAYOUT, xaxis, yaxis, shapes: lines, annotations: notes, uirevision: x + y }, CONFIG);
 }
 function drawCurve() {
   if (!$("curve")) return;
@@ -284,7 +287,7 @@ function drawCurve() {
 function drawVolume() {
   const seconds = $("over").value === "seconds";
   Plot.react("volume", [{ type: "scatter", mode: "lines", line: { shape: "hv", color: "#0072B2" }, x: D.volume.map(v => seconds ? v[1] / 60 : v[0] + 1), y: D.volume.map(v => v[2]), hovertemplate: "%{y:.3f} after %{x:.3~g}<extra></extra>" }],
-    { ...LAYOUT, xaxis: { ...GRID, title: { text: seconds ? "training time, summed (min)" : "networks trained" } }, yaxis: { ...GRID, title: { text: "hypervolume" } } }, CONFIG);
+    { ...LAYOUT, xaxis: { ...GRID, title: { text: seconds ? "training time, summed (min)" : "trials" } }, yaxis: { ...GRID, title: { text: "hypervolume" } } }, CONFIG);
 }
 function drawImportance() {
   if (!$("importance")) return;
@@ -306,10 +309,11 @@ $("over").addEventListener("change", drawVolume);
 document.documentElement.dataset.ready = "";
 
 async function compare() {
-  const has = D.axes.map(a => a.column).filter(c => D.runs.every(r => r.trials.some(t => t[c] != null)));
+  const has = D.axes.map(a => a.column).filter(c => D.runs.some(r => r.trials.length) && D.runs.every(r => !r.trials.length || r.trials.some(t => t[c] != null)));
   options($("x"), has.filter(c => !axis[c].more), "latency_ms");
   options($("y"), has, "accuracy");
   const Plot = await plotly();
+  if (!has.length) { document.documentElement.dataset.ready = ""; return; }
   function draw() {
     const x = $("x").value, y = $("y").value, traces = [];
     D.runs.forEach((run, i) => {
@@ -326,7 +330,7 @@ async function compare() {
   draw();
   for (const id of ["x", "y"]) $(id).addEventListener("change", draw);
   Plot.newPlot("volumes", D.runs.map((run, i) => ({ type: "scatter", mode: "lines", name: escape(run.name), line: { shape: "hv", color: RUNS[i % RUNS.length], dash: DASHES[i % DASHES.length] }, x: run.volume.map(v => v[0] + 1), y: run.volume.map(v => v[2]), hovertemplate: "%{y:.3f} after %{x}<extra></extra>" })),
-    { ...LAYOUT, legend: { ...LAYOUT.legend, orientation: "v" }, xaxis: { ...GRID, title: { text: "networks trained" } }, yaxis: { ...GRID, title: { text: "hypervolume" } } }, CONFIG);
+    { ...LAYOUT, legend: { ...LAYOUT.legend, orientation: "v" }, xaxis: { ...GRID, title: { text: "trials" } }, yaxis: { ...GRID, title: { text: "hypervolume" } } }, CONFIG);
   document.documentElement.dataset.ready = "";
 }
 })();
