@@ -47,10 +47,7 @@ def network_costs(run: Run) -> NetworkCosts:
     measured = False
     for t in run.trials:
         try:
-            network, precision = (
-                space.network(space.decode(space.encode(t.candidate)), s.classes),
-                t.candidate.precision,
-            )
+            network = space.network(space.decode(space.encode(t.candidate)), s.classes)
         except UserError as error:
             return NetworkCosts(networks={}, lacking=f"Layers cannot be shown: trial {t.trial}: {error}.")
         precision = t.candidate.precision
