@@ -1,5 +1,10 @@
-"""One thread a process: pytest-xdist runs a process for each processor, and more threads would only wait."""
+"""What every process of the tests begins with."""
 
 import os
+import signal
 
+# One thread each: pytest-xdist runs a process for each processor, and more threads would only wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Started in the background, a shell's job ignores interrupts, and so would the programs that the tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
