@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.device.counts import INDEX, once_counts, total_counts
+from nas.device.counts import INDEX, block_counts, once_counts
 from nas.device.held_out import SEEDS, check, random_folds
 from nas.device.lookup_table import BlockTime
 from nas.device.network_table import NetworkTable
@@ -101,7 +101,7 @@ def _features(blocks: Sequence[Block], precision: Precision) -> np.ndarray:
     """Each block's counts and kind, (blocks, counts + kinds). An image is copied in by the block that reads it."""
     kinds = [_kind(block) for block in blocks]
     numbers = {kind: i for i, kind in enumerate(dict.fromkeys(kinds))}
-    counts = np.array([total_counts(block.layers, precision) for block in blocks])
+    counts = np.array([block_counts(block, precision) for block in blocks])
     for row, block in zip(counts, blocks, strict=True):
         if block.in_shape[0] == 3:
             row += once_counts(block.in_shape)

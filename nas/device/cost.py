@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from nas.device.counts import once_counts, total_counts
+from nas.device.counts import block_counts, block_missing, once_counts, total_counts
 from nas.device.lookup_table import BlockTime
 from nas.device.profile import DeviceProfile
 from nas.device.rates import QUANTITIES, Quantity, Rate
@@ -197,15 +197,16 @@ def _from_rates(profile: DeviceProfile, table: BlockTable, precision: Precision)
     latency, energy = (_rate(profile, precision, quantity) for quantity in QUANTITIES)
     if latency is None:
         raise ValueError(f"{profile.name} has no {precision} rates")
-    counts = np.array([total_counts(block.layers, precision) for block in table.blocks])
+    counts = np.array([block_counts(block, precision) for block in table.blocks])
     once = np.array([once_counts(block.in_shape) for block in table.blocks])
     rates = np.stack([latency.charged, energy.charged if energy else latency.charged], axis=1)
     ms, mj = (table.total(counts @ rates) + (once @ rates)[table.index[0]]).T
     # whether a candidate has more of something than the fit had is summed up only for what any candidate can have
     exceedable = np.flatnonzero(table.bound(counts) + once.max(axis=0) > latency.most)
     more = table.total(counts[:, exceedable]) + once[:, exceedable][table.index[0]] > latency.most[exceedable]
-    unseen = [bool(profile.rates and profile.rates.unknown(block.layers, precision)) for block in table.blocks]
-    outside = more.any(axis=1) | latency.outside(ms) | (table.largest(np.array(unseen, dtype=float)) > 0)
+    seen = latency.high.tobytes()
+    unseen = np.array([block_missing(block, seen) for block in table.blocks], dtype=float)
+    outside = more.any(axis=1) | latency.outside(ms) | (table.largest(unseen) > 0)
     basis = np.where(outside, BASES.index("extrapolated"), BASES.index("fitted"))
     return Prices(ms, mj if energy else None, basis)
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
+from nas.space.block import Block
 from nas.space.layer import BYTES, FUSED, Layer, Precision, Shape
 from nas.space.network import Network
 
 Counts = np.ndarray  # float64 (len(COUNTS),) of a layer, block or network; (n, len(COUNTS)) of n of them
 
+KEPT = 100_000  # blocks whose counts are remembered
 CACHE_BYTES = 256 * 1024  # a core's share of the last-level cache on these boards; what is beyond it is streamed
 
 COUNTS: dict[str, str] = {  # what is counted, and its unit
@@ -103,6 +106,20 @@ def total_counts(layers: Iterable[Layer], precision: Precision) -> Counts:
     for layer in layers:
         total += layer_counts(layer, precision)
     return total
+
+
+@lru_cache(maxsize=KEPT)
+def block_counts(block: Block, precision: Precision) -> Counts:
+    """`total_counts` of a block's layers, read-only: a search asks for the same blocks again and again."""
+    counts = total_counts(block.layers, precision)
+    counts.flags.writeable = False
+    return counts
+
+
+@lru_cache(maxsize=KEPT)
+def block_missing(block: Block, seen: bytes) -> bool:
+    """Whether any of a block's layers is `missing`, `seen` as bytes."""
+    return any(missing(layer, np.frombuffer(seen)) for layer in block.layers)
 
 
 def once_counts(input_shape: Shape) -> Counts:

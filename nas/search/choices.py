@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from nas.space.candidate import Candidate
+from nas.space.candidate import Candidate, Value
 from nas.space.choice import Choice
 from nas.space.search_space import SearchSpace
 
@@ -29,18 +30,26 @@ def distribution(choice: Choice) -> BaseDistribution:
 
 def candidate_of(space: SearchSpace, params: Mapping[str, Any]) -> Candidate:
     """The canonical candidate that Optuna's parameters stand for."""
-    values = {c.name: c.options[params[c.name]] if _ordered(c) else params[c.name] for c in space.choices}
+    indexed = _indexed(space)
+    values = {c.name: indexed[c.name][params[c.name]] if c.name in indexed else params[c.name] for c in space.choices}
     return space.canonical(Candidate.of(values))
 
 
 def code_of(space: SearchSpace, params: Mapping[str, Any]) -> list[float]:
     """The space's code (d,) for Optuna's parameters; not canonical."""
-    return [params[c.name] if _ordered(c) else c.code(params[c.name]) for c in space.choices]
+    indexed = _indexed(space)
+    return [params[c.name] if c.name in indexed else c.code(params[c.name]) for c in space.choices]
 
 
 def params_of(space: SearchSpace, candidate: Candidate) -> dict[str, Any]:
-    values = candidate.as_dict()
-    return {c.name: c.options.index(values[c.name]) if _ordered(c) else values[c.name] for c in space.choices}
+    indexed = _indexed(space)
+    return {k: indexed[k].index(value) if k in indexed else value for k, value in candidate.values}
+
+
+@lru_cache(maxsize=8)
+def _indexed(space: SearchSpace) -> dict[str, tuple[Value, ...]]:
+    """The options of choices that Optuna knows by their index."""
+    return {choice.name: choice.options for choice in space.choices if _ordered(choice)}
 
 
 def _ordered(choice: Choice) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -90,18 +90,18 @@ class Decisions:
         return self._blank(np.array(rows).reshape(-1, len(code)))
 
     def code(self, params: Mapping[str, Any]) -> Array:
-        return np.array([self._number_of(k, d, params[k]) if k in params else np.nan for k, d in self.space.items()])
-
-    def _number_of(self, name: str, distribution: BaseDistribution, value: Any) -> float:
-        places = self._places.get(name)
-        return distribution.to_internal_repr(value) if places is None else places[value]
+        numbers = self._numbers
+        return np.array([numbers[name](params[name]) if name in params else np.nan for name in self.space])
 
     @cached_property
-    def _places(self) -> dict[str, dict[str, int]]:
-        """Where each category is, of choices among texts: Optuna searches through the list."""
-        texts = {k: d.choices for k, d in self.space.items() if isinstance(d, CategoricalDistribution)}
-        return {k: {str(c): i for i, c in enumerate(choices)} for k, choices in texts.items()
-                if all(isinstance(c, str) for c in choices)}  # fmt: skip
+    def _numbers(self) -> dict[str, Callable[[Any], float]]:
+        """How each choice's value becomes its code; Optuna itself searches a list of categories, for texts too."""
+        found: dict[str, Callable[[Any], float]] = {}
+        for name, d in self.space.items():
+            found[name] = d.to_internal_repr if isinstance(d, CategoricalDistribution) else float
+            if isinstance(d, CategoricalDistribution) and all(isinstance(c, str) for c in d.choices):
+                found[name] = {str(c): i for i, c in enumerate(d.choices)}.__getitem__
+        return found
 
     def params(self, codes: Array) -> list[Params]:
         """What the codes (n, d) stand for, by name; a choice that does not exist is left out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from nas.device.profile import DeviceProfile
 from nas.errors import UserError
 from nas.pareto import Array
 from nas.run import Costs, Reference
+from nas.space.block import Block
 from nas.space.block_table import block_table
 from nas.space.candidate import Candidate
 from nas.space.layer import BIAS_BYTES, BYTES, PRECISIONS, Precision
@@ -42,14 +44,10 @@ class DevicePricer:
     def columns(self, codes: Array) -> Mapping[str, Array]:
         """Costs (n,) of the candidates with these codes (n, d), by column; NaN where a block has no price."""
         table = block_table(self.space, codes, self.classes)
-        layers = [block.layers for block in table.blocks]
-        columns = {
-            "params": table.total(np.array([float(sum(x.params for x in block)) for block in layers])),
-            "macs": table.total(np.array([float(sum(x.macs for x in block)) for block in layers])),
-        }
-        live = table.largest(np.array([float(max(x.live for x in block)) for block in layers]))
-        weights = table.total(np.array([float(sum(x.weights for x in block)) for block in layers]))
-        biases = table.total(np.array([float(sum(x.out_shape[0] for x in block if x.weights)) for block in layers]))
+        sums = np.array([_sums(block) for block in table.blocks])
+        params, macs, weights, biases = table.total(sums[:, :4]).T
+        columns = {"params": params, "macs": macs}
+        live = table.largest(sums[:, 4])
         place = next(i for i, choice in enumerate(self.space.choices) if choice.name == "precision")
         options = self.space.choices[place].options
         for name in ("latency_ms", "energy_mj", "size_mb", "peak_memory_mb"):
@@ -87,6 +85,17 @@ class DevicePricer:
     def costs(self, candidate: Candidate, network: Network) -> Costs:
         """One candidate's costs with their intervals; `latency_ms` is NaN where a block has no price."""
         return network_costs(self.device, network, candidate.precision)
+
+
+@lru_cache(maxsize=100_000)
+def _sums(block: Block) -> tuple[float, ...]:
+    """Params, MACs, weights and biases of a block's layers, and the most values that are live in one of them."""
+    layers = block.layers
+    biases = sum(x.out_shape[0] for x in layers if x.weights)
+    return (
+        float(sum(x.params for x in layers)), float(sum(x.macs for x in layers)), float(sum(x.weights for x in layers)),
+        float(biases), float(max(x.live for x in layers)),
+    )  # fmt: skip
 
 
 def network_costs(device: DeviceProfile, network: Network, precision: Precision) -> Costs:

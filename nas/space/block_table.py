@@ -64,7 +64,6 @@ def block_table(space: SearchSpace, codes: np.ndarray, classes: int | None = Non
     numbers: dict[Block, int] = {}
     index = []
     for i, stage in enumerate(space.stages):
-        made: dict[tuple[int, ...], int] = {}  # the number of a block by its choices
         for j in range(stage.deepest):
             used = [column_of[name] for name in space.depends_on(i, j) if name in column_of]
             first, inverse = _distinct(
@@ -72,12 +71,13 @@ def block_table(space: SearchSpace, codes: np.ndarray, classes: int | None = Non
             )
             found = []
             for row in first:
-                key = (min(j, 1), *(int(columns[c][row]) for c in used))  # blocks after the first are alike
-                if key not in made:
+                # blocks after the first are alike
+                key = (i, min(j, 1), classes, *(int(columns[c][row]) for c in used))
+                if key not in space.made:
                     get = space.getter({space.choices[c].name: space.choices[c].value(codes[row, c]) for c in used})
-                    block = space.block(i, j, get, classes or space.table.classes)
-                    made[key] = -1 if block is None else numbers.setdefault(block, len(numbers))
-                found.append(made[key])
+                    space.made[key] = space.block(i, j, get, classes or space.table.classes)
+                block = space.made[key]
+                found.append(-1 if block is None else numbers.setdefault(block, len(numbers)))
             position = np.array(found, dtype=np.int32)[inverse]
             depth = column_of.get(f"{stage.name}.depth")
             if depth is not None:

@@ -156,20 +156,29 @@ class SearchSpace:
         Choices of blocks beyond the depth take their first option; identities move behind the other blocks.
         """
         values = candidate.as_dict()
-        for stage in self.stages:
-            if stage.per == "stage":
-                continue
-            depth = self.getter(values)(f"{stage.name}.depth")
-            for j in range(1, stage.deepest + 1):
-                for field in PER_BLOCK:
-                    if j > int(depth) and (name := f"{stage.name}.block{j}.{field}") in values:
-                        values[name] = listed(getattr(stage, field))[0]
+        for stage, defaults in self._per_block:
+            depth = int(self.getter(values)(f"{stage.name}.depth"))
+            for block in defaults[depth:]:
+                values |= block
             if self._skips(stage):
-                names = [f"{stage.name}.block{j}.op" for j in range(1, int(depth) + 1)]
+                names = [f"{stage.name}.block{j}.op" for j in range(1, depth + 1)]
                 movable = names if self._keeps_shape(stage) else names[1:]
                 ops = sorted((values[n] for n in movable), key=lambda op: self.table.ops[str(op)].block == "skip")
                 values |= dict(zip(movable, ops, strict=True))
         return Candidate.of(values)
+
+    @cached_property
+    def _per_block(self) -> list[tuple[Stage, list[dict[str, Value]]]]:
+        """The stages whose blocks choose for themselves, and the first option of each block's choices."""
+        chosen = {choice.name for choice in self.choices}
+        return [
+            (stage, [
+                {name: listed(getattr(stage, field))[0]
+                 for field in PER_BLOCK if (name := f"{stage.name}.block{j}.{field}") in chosen}
+                for j in range(1, stage.deepest + 1)
+            ])
+            for stage in self.stages if stage.per == "block"
+        ]  # fmt: skip
 
     # --- networks -------------------------------------------------------------------------------------------------
 
@@ -201,6 +210,11 @@ class SearchSpace:
                     fixed[f"{stage.name}.{field}"] = value
                     fixed |= {f"{stage.name}.block{j}.{field}": value for j in range(1, stage.deepest + 1)}
         return fixed
+
+    @cached_property
+    def made(self) -> dict[tuple[int | None, ...], Block | None]:
+        """The blocks that `block_table` has expanded so far, by their stage, place, classes and choices."""
+        return {}
 
     def depends_on(self, i: int, j: int) -> tuple[str, ...]:
         """The names that block j of stage i is made from, choices or not; whether it is there, the depth decides."""
