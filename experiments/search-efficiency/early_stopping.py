@@ -13,6 +13,8 @@ import csv
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from nas.run import load_run, read_curves, volume_over_trials
 from nas.search.job import search_front
 
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    every = []
     for seed in range(given.seeds):
         both = {stopping: searched(given.sampler, seed, stopping) for stopping in (False, True)}
         new = not given.out.exists()
@@ -52,11 +55,17 @@ def main() -> None:
                     writer.writerow((given.sampler, seed, stopping, trial, epochs, f"{volume:.5f}"))
         equal = min(found[-1][1] for found in both.values())
         reached = {s: next(e for e, v in found if v >= equal) for s, found in both.items()}
+        every.append((reached[False], reached[True], both[True][-1][0] / both[False][-1][0]))
         print(
             f"{given.sampler} {seed}: {both[False][-1]} without, {both[True][-1]} with; hypervolume {equal:.4f} after "
             f"{reached[False]} and {reached[True]} epochs",
             flush=True,
         )
+    without, stopped, _ = np.sum(every, axis=0)
+    print(
+        f"{given.sampler}, {given.seeds} seeds: {stopped / without - 1:+.0%} epochs at equal hypervolume; all trials "
+        f"took {np.mean([share for *_, share in every]) - 1:+.0%} epochs"
+    )
 
 
 if __name__ == "__main__":

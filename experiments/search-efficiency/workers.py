@@ -61,7 +61,8 @@ def run(evaluator: Evaluator, seed: int, cluster: Cluster | None, sampler: str) 
             SPACE, DevicePricer(load_device("raspberry-pi-4"), SPACE, 10), evaluator, settings, Path(folder) / "run",
             test=False, cluster=cluster, on_progress=note,
         )  # fmt: skip
-    return (ended[TRIALS] - ended[START]) / (TRIALS - START), sum(t.seconds for t in found.trials) / TRIALS
+    trained = sum(t.seconds for t in found.trials[START:])
+    return (ended[TRIALS] - ended[START]) / (TRIALS - START), trained / (TRIALS - START)
 
 
 def main() -> None:

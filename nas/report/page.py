@@ -14,7 +14,7 @@ from nas.report.importance import importance
 from nas.report.network_costs import NetworkCosts, network_costs
 from nas.report.picture import shown_references
 from nas.report.table import HYPERPARAMETERS, intervals, summary, three
-from nas.report.words import build_command, limits_of
+from nas.report.words import build_command, limits_of, proposals_of
 from nas.run import (
     BUDGETS,
     OBJECTIVES,
@@ -78,7 +78,8 @@ def page(run: Run) -> str:
         "lead": f"{len(trained)} networks trained, {len(run.front_trials)} on the front of {', '.join(s.objectives)}. "
                 f"{s.created[:10]}",
         "heads": heads, "rows": rows, "intervals": intervals(run.front_trials),
-        "importance": found, "trained": len(trained), "reference": reference or "the reference point",
+        "importance": found, "trained": len(trained), "proposals": proposals_of(run),
+        "reference": reference or "the reference point",
         "ended": [
             {"trial": t.trial, "how": _how(t, errors), "network": summary(t.candidate)}
             for t in run.trials if t.state != "trained"

@@ -14,6 +14,20 @@ def build_command(run: Run, trial: Trial) -> str:
     return f"nas build {shlex.quote(str(run.path))} --pick {trial.trial} --onnx trial-{trial.trial}.onnx"
 
 
+def proposals_of(run: Run) -> str:
+    """What became of the sampler's proposals, in a sentence; empty where the search did not say."""
+    found = run.proposals
+    if not found:
+        return ""
+    total, trained = sum(found.values()), found.get("train", 0)
+    rest = [
+        f"{found.get('infeasible', 0)} would have broken a budget, or have no price on this device",
+        f"{found.get('duplicate', 0)} were known already",
+    ]
+    said = [part for part in rest if not part.startswith("0 ")]
+    return f"The sampler proposed {total} candidates: {'; '.join([f'{trained} were to be trained', *said])}."
+
+
 def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCosts]) -> list[str]:
     """What the numbers of this run are not, a sentence each."""
     s, front = run.settings, run.front_trials

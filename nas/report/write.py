@@ -34,7 +34,7 @@ def write_report(run: Run, formats: Sequence[str] = FORMATS) -> list[Path]:
         texts["report.html"] = page(run)
     written = []
     if {"csv", "json"} & set(formats):
-        write_trials(run.path, run.settings, run.trials)
+        write_trials(run.path, run.settings, run.trials, run.proposals)
         written += [run.path / f"pareto.{f}" for f in ("csv", "json") if f in formats]
     if "png" in formats:
         written.append(draw_front(run))

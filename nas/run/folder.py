@@ -63,6 +63,14 @@ class Run:
         """The trials with what was measured of them, where anything was, in the place of what was predicted."""
         return [_with(t, self.measured[t.trial]) if t.trial in self.measured else t for t in trials]
 
+    @cached_property
+    def proposals(self) -> Mapping[str, int]:
+        """How many candidates the sampler proposed that were to be trained, infeasible, or known already.
+
+        Empty where the search did not say.
+        """
+        return _proposals(self.path / "pareto.json")
+
     @property
     def hypervolume(self) -> float:
         return front_volume(self.trials, self.settings)
@@ -127,18 +135,29 @@ def check_free(path: Path) -> None:
         raise UserError(f"{path} exists and is no run folder; choose another folder by --out")
 
 
-def write_trials(path: Path, settings: Settings, trials: Sequence[Trial]) -> None:
-    """trials.csv, pareto.csv and pareto.json, each replaced at once."""
+def write_trials(
+    path: Path, settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """trials.csv, pareto.csv and pareto.json, each replaced at once; `proposals` as in `Run.proposals`."""
     run = Run(path, settings, tuple(trials))
     write_atomic(path / "trials.csv", csv_bytes(COLUMNS, map(row_of, trials)))
     write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, run.front_trials)))
     summary = {
         "format": FORMAT, "space": settings.space, "device": settings.device, "dataset": settings.dataset,
         "objectives": list(settings.objectives), "budgets": dict(settings.budgets), "trials": len(trials),
+        "proposals": dict(proposals),
         "hypervolume": run.hypervolume, "reference_point": dict(settings.reference_point),
         "front": [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials],
     }  # fmt: skip
     write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
+
+
+def _proposals(file: Path) -> dict[str, int]:
+    try:
+        found = json.loads(file.read_bytes()).get("proposals", {}) if file.exists() else {}
+        return {str(kind): int(count) for kind, count in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise UserError(f"{file} must be a run's summary; without it, nas report writes a new one") from None
 
 
 def write_references(path: Path, references: Iterable[Reference]) -> None:

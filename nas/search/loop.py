@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -34,7 +34,7 @@ from nas.run import (
 )
 from nas.search.early_stopping import EarlyStopping
 from nas.search.feasible import Pool, Pricer, feasible_pool
-from nas.search.journal import Journal, attributes, trial_of
+from nas.search.journal import Journal, Kind, attributes, trial_of
 from nas.search.proposals import Outcome, Proposals, objectives
 from nas.search.settings import check_settings, complete, training_seed
 from nas.search.weights import drop_weights, read_weights, save_weights
@@ -134,12 +134,12 @@ class _Search:
         self.errors: dict[int, str] = {}  # of the trials that failed
         self.left: deque[int] = deque()  # proposals that a dead process left begun
         self.running: dict[int, float] = {}  # proposals in training, and when they began
-        self.trained = 0  # proposals that were to be trained
+        self.counts: Counter[Kind] = Counter()  # proposals, by what they were for
         tested = self.journal.test_accuracies()
         for frozen in self.journal.trials():
             kept = frozen.user_attrs
             self.proposals.replay(frozen)
-            self.trained += kept["kind"] == "train"
+            self.counts[kept["kind"]] += 1
             if frozen.state == TrialState.RUNNING:
                 self.left.append(frozen.number)
             elif trial := trial_of(frozen, tested.get(kept["trial"])):
@@ -160,6 +160,7 @@ class _Search:
             self._set_result(done)
             self._end(done.number)
         if note != ENOUGH:
+            self._write()
             self._report(None, note)
 
     def _begin(self, workers: Workers) -> str:
@@ -172,19 +173,19 @@ class _Search:
             else:
                 self._submit(workers, number, frozen.user_attrs, Candidate.of(frozen.user_attrs["candidate"]))
             return ""
-        if self.trained >= self.settings.trials:
+        if self.counts["train"] >= self.settings.trials:
             return ENOUGH
         if self._time_is_over():
             return f"stopped after {self.settings.max_minutes:g} minutes"
         proposal = self.proposals.ask()
         if proposal is None:
-            return f"nothing new to train: all {self.trained} feasible candidates are"
+            return f"nothing new to train: all {self.counts['train']} feasible candidates are"
         number, candidate = proposal.frozen.number, proposal.candidate
         seed = training_seed(self.settings.seed, candidate)
-        kept = attributes(proposal.kind, candidate, proposal.costs, self.trained, seed)
+        kept = attributes(proposal.kind, candidate, proposal.costs, self.counts["train"], seed)
+        self.counts[proposal.kind] += 1
         if proposal.kind == "train":
             self.journal.add(proposal.frozen, TrialState.RUNNING, None, kept)
-            self.trained += 1
             self._submit(workers, number, kept, candidate, proposal.network)
         else:
             outcome = self.proposals.answer(proposal)
@@ -268,7 +269,7 @@ class _Search:
 
     def _write(self) -> None:
         self.trials.sort(key=lambda t: t.trial)
-        write_trials(self.path, self.settings, self.trials)
+        write_trials(self.path, self.settings, self.trials, {str(kind): n for kind, n in self.counts.items()})
         write_curves(self.path, self.curves, self.errors)
         drop_weights(self.path, {t.trial for t in pareto_trials(self.trials, self.settings)})
 

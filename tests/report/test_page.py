@@ -226,6 +226,8 @@ def test_a_run_without_trials_is_compared_too(tmp_path: Path) -> None:
         ("curves.jsonl", '{"trial": 1e999, "curve": []}\n'),
         ("curves.jsonl", '{"trial": 1, "curve": [{"loss": 1' + "0" * 400 + "}]}\n"),
         ("curves.jsonl", "[]\n"),
+        ("pareto.json", '{"proposals": {"train": 1e999}}'),
+        ("pareto.json", "[]"),
         ("measured.csv", "trial,latency_ms\n"),
         ("measured.csv", "trial,latency_ms,latency_p90_ms,energy_mj,where,date\n1,nan,2,,a,b\n"),
         ("measured.csv", "trial,latency_ms,latency_p90_ms,energy_mj,where,date\n1,1,2,," + "a" * 200_000 + ",b\n"),
@@ -244,6 +246,16 @@ def test_why_networks_failed_is_said(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_curves(run.path, {4: []}, {4: "loss is not finite"})
     assert "failed: loss is not finite" in page(run)
+
+
+def test_what_was_proposed_is_counted(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert "The sampler proposed" not in page(run)
+    write_trials(run.path, run.settings, run.trials, {"train": 7, "infeasible": 2, "duplicate": 0})
+    said = "The sampler proposed 9 candidates: 7 were to be trained; 2 would have broken a budget"
+    assert said in page(load_run(run.path))
+    write_report(load_run(run.path))
+    assert load_run(run.path).proposals["infeasible"] == 2
 
 
 def test_what_was_measured_counts(tmp_path: Path) -> None:

@@ -137,10 +137,11 @@ def test_a_space_that_is_used_up_ends_the_search(tmp_path: Path, sampler: str) -
 def test_duplicates_are_told_what_is_known(tmp_path: Path) -> None:
     space = small_space(tmp_path)
     evaluator, settings = FormulaEvaluator(), settings_for(space, sampler="random", trials=50)
-    search(space, CountingPricer(space), evaluator, settings, tmp_path / "run")
+    run = search(space, CountingPricer(space), evaluator, settings, tmp_path / "run")
     journal = Journal(tmp_path / "run", settings).trials()
     trained = {str(t.user_attrs["candidate"]): t.values for t in journal if t.user_attrs["kind"] == "train"}
     duplicates = [t for t in journal if t.user_attrs["kind"] == "duplicate"]
+    assert run.proposals == {"train": 50, "duplicate": len(duplicates)}
     assert len(duplicates) > 10 and len(trained) == len(evaluator.seen) == 50
     assert all(t.values == trained[str(t.user_attrs["candidate"])] for t in duplicates)
 
