@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from nas.cli.amounts import listed, share
-from nas.cli.output import figure, print_json, print_table
+from nas.cli.output import print_json, print_table
 from nas.errors import UserError, unknown
+from nas.figures import figure
 
 BUDGETS = (16, 32, 50, 75, 100, 150, 200, 300, 500)  # evaluations that have a column
 COLUMNS = 6  # of them, at most: what 80 characters hold

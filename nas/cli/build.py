@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import figure, print_json
+from nas.cli.output import print_json
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
+from nas.figures import figure
 
 
 def build(

@@ -10,8 +10,9 @@ import typer
 
 from nas.cli import devices_check, devices_make
 from nas.cli.held_out import print_errors
-from nas.cli.output import figure, percent, print_json, print_table, printable
+from nas.cli.output import print_json, print_table, printable
 from nas.errors import UserError
+from nas.figures import figure, percent
 
 if TYPE_CHECKING:
     from nas.device.profile import DeviceProfile

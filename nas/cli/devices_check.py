@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.amounts import precisions, share
-from nas.cli.output import figure, percent, print_json, print_table, printable
+from nas.cli.output import print_json, print_table, printable
 from nas.errors import UserError
+from nas.figures import figure, percent
 
 if TYPE_CHECKING:
     from nas.device.check import Check

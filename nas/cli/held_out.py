@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nas.cli.output import percent, print_table
+from nas.cli.output import print_table
+from nas.figures import percent
 
 if TYPE_CHECKING:
     from nas.device.validation import HeldOutError

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import count, figure, print_json, print_table, printable
+from nas.cli.output import print_json, print_table, printable
+from nas.figures import count, figure
 
 
 def predict(

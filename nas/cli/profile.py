@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.amounts import precisions
-from nas.cli.output import clock, percent
+from nas.cli.output import clock
+from nas.figures import percent
 
 if TYPE_CHECKING:
     from nas.profiling.bundle import Progress

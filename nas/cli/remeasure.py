@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from nas.cli.output import figure, percent, print_table, printable
+from nas.cli.output import print_table, printable
 from nas.errors import UserError
+from nas.figures import figure, percent
 
 if TYPE_CHECKING:
     from nas.run import Run

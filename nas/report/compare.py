@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from nas.errors import UserError
+from nas.figures import figure, percent
 from nas.report.pick import pick
-from nas.report.table import three
 from nas.run import COLUMNS, UNITS, Run, Settings, csv_bytes, front_volume, row_of
 
 MARKS = 5  # budgets that the table has
@@ -44,10 +44,10 @@ def compare_rows(runs: Sequence[Run], box: Settings) -> tuple[list[str], list[li
         best = max((t.value("accuracy") for t in trained), default=None)
         rows.append([
             str(r.path), s.device, s.space, s.sampler, str(s.seed), str(len(trained)), str(len(r.front_trials)),
-            f"{front_volume(r.trials, box):.4f}", "-" if best is None else f"{100 * best:.1f}%",
+            f"{front_volume(r.trials, box):.4f}", percent(best),
             f"{sum(t.seconds for t in r.trials) / 3600:.2f}",
         ])  # fmt: skip
-    corner = ", ".join(f"{three(v)} {UNITS.get(c, c)}" for c, v in box.reference_point.items())
+    corner = ", ".join(f"{figure(v)} {UNITS.get(c, c)}" for c, v in box.reference_point.items())
     notes = [f"Hypervolume: over {', '.join(box.objectives)}, from accuracy 0 at {corner}; 1 would be accuracy 100% at "
              "no cost."]  # fmt: skip
     if len({(r.settings.dataset, r.settings.dataset_sha256) for r in runs}) > 1:
@@ -68,7 +68,7 @@ def best_under(runs: Sequence[Run]) -> list[dict[str, Any]]:
     if not found:
         return []
     marks = sorted({_round(found[min(len(found) - 1, (k + 1) * len(found) // MARKS)]) for k in range(MARKS)})
-    return [{"budget": f"{three(ms)} ms", "cells": [_best(r, ms) for r in runs]} for ms in marks]
+    return [{"budget": f"{figure(ms)} ms", "cells": [_best(r, ms) for r in runs]} for ms in marks]
 
 
 def _best(run: Run, ms: float) -> str:
@@ -77,8 +77,8 @@ def _best(run: Run, ms: float) -> str:
         t = pick(run, max_latency_ms=ms)
     except UserError:
         return "none"
-    energy = "" if t.costs.energy_mj is None else f", {three(t.costs.energy_mj)} mJ"
-    return f"{100 * t.value('accuracy'):.1f}% (trial {t.trial}, {three(t.costs.latency_ms)} ms{energy})"
+    energy = "" if t.costs.energy_mj is None else f", {figure(t.costs.energy_mj)} mJ"
+    return f"{percent(t.accuracy)} (trial {t.trial}, {figure(t.costs.latency_ms)} ms{energy})"
 
 
 def _round(ms: float) -> float:

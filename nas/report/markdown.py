@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nas.report.table import intervals, summary, three
+from nas.figures import figure, percent
+from nas.report.table import intervals, summary
 from nas.run import Run
 
 
@@ -16,8 +17,8 @@ def markdown(run: Run) -> str:
     heads = ["trial", "accuracy", *["test"] * tested, "ms", *["mJ"] * energy, "MB", "precision", "network"]
     rows = [
         [
-            str(t.trial), _percent(t.accuracy), *[_percent(t.test_accuracy)] * tested, three(t.costs.latency_ms),
-            *[three(t.costs.energy_mj)] * energy, three(t.costs.size_mb), t.candidate.precision, summary(t.candidate),
+            str(t.trial), percent(t.accuracy), *[percent(t.test_accuracy)] * tested, figure(t.costs.latency_ms),
+            *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb), t.candidate.precision, summary(t.candidate),
         ]
         for t in front
     ]  # fmt: skip
@@ -47,7 +48,3 @@ def plain(text: str) -> str:
     """The text without a meaning in Markdown or HTML: names may come from strangers."""
     shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{c}" if c in "|`*_[]#\\!" else c if c.isprintable() else " " for c in shown)
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}%"

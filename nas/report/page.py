@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from nas.figures import count, figure, percent
 from nas.report.importance import importance
 from nas.report.network_costs import NetworkCosts, network_costs
 from nas.report.picture import shown_references
-from nas.report.table import HYPERPARAMETERS, intervals, summary, three
+from nas.report.table import HYPERPARAMETERS, intervals, summary
 from nas.report.words import build_command, limits_of, proposals_of
 from nas.run import (
     BUDGETS,
@@ -63,7 +64,7 @@ def page(run: Run) -> str:
     rows = [
         {"trial": t.trial, "cells": [
             _cell(str(t.trial)), *(_cell(_value(t, c)) for c in columns),
-            *([_cell(three(measured[t.trial].latency_ms) if t.trial in measured else "-")] if measured else []),
+            *([_cell(figure(measured[t.trial].latency_ms) if t.trial in measured else "-")] if measured else []),
             _cell(t.candidate.precision, text=True), _cell(t.costs.basis, text=True),
             _cell(summary(t.candidate), text=True),
         ]}
@@ -71,7 +72,7 @@ def page(run: Run) -> str:
     ]  # fmt: skip
     trained = [t for t in run.trials if t.state == "trained"]
     reference = ", ".join(
-        f"{three(v)} {LABELS[c][1] or LABELS[c][0]}" for c, v in s.reference_point.items() if c in s.columns
+        f"{figure(v)} {LABELS[c][1] or LABELS[c][0]}" for c, v in s.reference_point.items() if c in s.columns
     )
     return _render("run.html.j2", data, {
         "title": f"{s.space} on {s.device}, {s.dataset}",
@@ -174,11 +175,8 @@ def _costs(found: Any) -> dict[str, Any]:
 def _value(t: Trial, column: str) -> str:
     value = t.value(column)
     if column in ("accuracy", "test_accuracy"):
-        return "-" if math.isnan(value) else f"{100 * value:.1f}%"
-    if column in ("params", "macs"):
-        return next((f"{three(value / k)} {unit}" for k, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= k),
-                    f"{value:.0f}")  # fmt: skip
-    return three(value)
+        return percent(value)
+    return count(value) if column in ("params", "macs") else figure(value)
 
 
 def _cell(label: str, *, text: bool = False) -> dict[str, Any]:
@@ -202,7 +200,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return [
         ("sampler", f"{s.sampler}, seed {s.seed}"),
         ("objectives", ", ".join(s.objectives)),
-        ("budgets", ", ".join(f"{three(v)} {LABELS[BUDGETS[n]][1]} {LABELS[BUDGETS[n]][0]}".replace("  ", " ")
+        ("budgets", ", ".join(f"{figure(v)} {LABELS[BUDGETS[n]][1]} {LABELS[BUDGETS[n]][0]}".replace("  ", " ")
                               for n, v in s.budgets.items()) or "none"),
         ("training", proxy or "-"),
         ("training time", f"{sum(t.seconds for t in run.trials) / 60:.1f} minutes, summed"),

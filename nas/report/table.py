@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nas.figures import figure, percent
 from nas.run import Run, Trial
 from nas.space.candidate import Candidate, Value
 
@@ -31,8 +31,8 @@ def front_table(run: Run) -> Group:
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
     for t in front:
-        accuracy = _percent(t.accuracy) + (f"/{_percent(t.test_accuracy)}" if tested else "")
-        costs = [three(t.costs.latency_ms), *[three(t.costs.energy_mj)] * energy, three(t.costs.size_mb)]
+        accuracy = "/".join(percent(a).rstrip("%") for a in (t.accuracy, t.test_accuracy)[: 1 + tested])
+        costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
         table.add_row(str(t.trial), accuracy, *costs, t.candidate.precision, summary(t.candidate))
     title = f"{s.space} on {s.device}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
     return Group(title, table, *intervals(front))
@@ -70,22 +70,9 @@ def summary(candidate: Candidate) -> str:
     return " ".join(parts)
 
 
-def three(value: float | None) -> str:
-    """Three significant digits, never in scientific notation; '-' where there is no number."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    if value == 0:
-        return "0"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
-
-
 def _several(values: list[Value]) -> str:
     """Values of single blocks: once where they are equal, side by side where each is one character."""
     texts = [str(v) for v in values]
     if len(set(texts)) == 1:
         return texts[0]
     return ("" if all(len(t) == 1 for t in texts) else ",").join(texts)
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}"

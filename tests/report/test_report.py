@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from rich.console import Console
 
+from nas.figures import figure
 from nas.report import front_table, write_report
-from nas.report.table import summary, three
+from nas.report.table import summary
 from nas.run import Run
 from nas.space.candidate import Candidate
 from tests.runs import make_run
@@ -109,10 +110,18 @@ def test_without_energy_there_is_one_panel(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0123456, "0.0123"), (1.0, "1.00"), (99.96, "100.0"), (123.4, "123"), (12345.6, "12346"), (None, "-"), (0, "0")],
+    [
+        (0.0123456, "0.0123"),
+        (1.0, "1.00"),
+        (99.96, "100.0"),
+        (123.4, "123"),
+        (12345.6, "12,346"),
+        (None, "-"),
+        (0, "0"),
+    ],
 )
 def test_costs_have_three_digits(value: float | None, text: str) -> None:
-    assert three(value) == text
+    assert figure(value) == text
 
 
 def test_a_summary_names_depth_kernel_and_expansion_of_each_stage() -> None:

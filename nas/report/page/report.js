@@ -20,9 +20,10 @@ function element(tag, attributes = {}, ...children) {
 function three(x) {  // three significant digits, never in scientific notation
   if (x === null || x === undefined || !Number.isFinite(x)) return "-";
   if (x === 0) return "0";
-  return x.toFixed(Math.min(100, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x))))));
+  const places = Math.min(20, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x)))));
+  return x.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
 }
-const count = x => x >= 1e9 ? three(x / 1e9) + " G" : x >= 1e6 ? three(x / 1e6) + " M" : x >= 1e3 ? three(x / 1e3) + " k" : three(x);
+const count = x => x >= 1e9 ? three(x / 1e9) + " G" : x >= 1e6 ? three(x / 1e6) + " M" : x >= 1e3 ? three(x / 1e3) + " k" : String(Math.trunc(x));
 function shown(column, x) {
   const a = axis[column];
   if (x === null || x === undefined) return "-";
