@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
@@ -48,6 +49,10 @@ class Journal:
                 self.study = self.storage.get_study_id_from_name(name)
             except KeyError:
                 self.study = self.storage.create_new_study(directions(settings), name)
+                study = optuna.load_study(study_name=name, storage=self.storage)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ExperimentalWarning)
+                    study.set_metric_names(list(settings.objectives))  # as Optuna's dashboard shows them
 
     def trials(self) -> list[FrozenTrial]:
         with self._file():

@@ -1,11 +1,18 @@
-"""The trials of a run in a database of Optuna's: SQLite, and a real PostgreSQL server."""
+"""The trials of a run in a database of Optuna's: SQLite, and a real PostgreSQL server; Optuna's dashboard."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.request import urlopen
+from wsgiref.simple_server import make_server
 
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from nas.errors import UserError
 from nas.run import load_run, read_settings
@@ -65,3 +72,25 @@ def test_a_storage_that_cannot_be_used_is_one_line(tmp_path: Path, url: str, mes
             tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, storage=url), tmp_path / "run"
         )  # fmt: skip
     assert "\n" not in str(caught.value)
+
+
+def test_optunas_dashboard_shows_a_run(tmp_path: Path) -> None:
+    dashboard = pytest.importorskip("optuna_dashboard")
+    tiny = load_space("tiny")
+    settings = settings_for(tiny, sampler="random", trials=5)
+    run = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "run")
+    app = dashboard.wsgi(JournalStorage(JournalFileBackend(str(run.path / "journal.log"))))
+    with make_server("127.0.0.1", 0, app) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+
+        def get(path: str) -> Any:
+            with urlopen(f"http://127.0.0.1:{server.server_port}{path}") as answer:
+                return json.load(answer)
+
+        (study,) = get("/api/studies")["study_summaries"]
+        shown = get(f"/api/studies/{study['study_id']}")
+        server.shutdown()
+    assert shown["objective_names"] == list(settings.objectives)
+    best = {t["number"] for t in shown["best_trials"]}
+    assert best == {t.trial for t in run.front_trials}
+    assert len(shown["trials"]) == 5
