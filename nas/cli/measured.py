@@ -30,9 +30,9 @@ class MeasuredFile:
 def read_measured(path: Path, platform: str | None, about: About, *, all_networks: bool, scale: bool) -> MeasuredFile:
     """Reads the file, whichever of the three it is, to be compared with the profile that `about` describes.
 
-    `all_networks` keeps those that calibrate a profile made from the same plan. Where both were measured in turn with
-    the same reference network, `scale` takes latencies to the machine's speed when the profile was made. Raises
-    UserError naming the file, the line and what is wrong.
+    `all_networks` keeps those that calibrate a profile made from the same plan. Where both were measured on one machine
+    in turn with the same reference network, `scale` takes latencies to its speed when the profile was made; another
+    machine's are as measured. Raises UserError naming the file, the line and what is wrong.
     """
     from nas.device.check import Measured
 
@@ -53,10 +53,10 @@ def read_measured(path: Path, platform: str | None, about: About, *, all_network
 def _results(path: Path, about: About, all_networks: bool, scale: bool) -> MeasuredFile:
     from nas.device.check import Measured
     from nas.profiling.energy import measured_energy
-    from nas.profiling.results import candidate_of, pooled, read_results, speeds
+    from nas.profiling.results import candidate_of, pooled, read_results, same_machine, speeds
 
     results = read_results(path)
-    known = about.reference_ms if results.reference == about.reference else {}
+    known = about.reference_ms if same_machine(about, results) else {}
     space, times = results.space(), pooled(results, known if scale else None)
     kinds = ("calibrate", "check") if all_networks else ("check",)
     notes = [

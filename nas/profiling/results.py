@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nas.device.profile import About
 from nas.errors import UserError
 from nas.profiling.agent import FORMAT
 from nas.profiling.plan import Runtime
@@ -257,3 +258,12 @@ def _drift(networks: Sequence[Sequence[Visit]]) -> float | None:
         if half >= 3:
             ratios.append(np.median(ordered[half:]) / np.median(ordered[:half]) - 1)
     return abs(float(np.mean(ratios))) if ratios else None
+
+
+def same_machine(about: About, results: Results) -> bool:
+    """Whether a profile was measured on the results' machine and in the same way: then only its speed differs."""
+    m, clock = results.machine, {"thread": "time of the thread", "wall": "time that passed"}
+    there = (about.reference, about.soc, about.runtime, about.threads, about.clock)
+    return about.reference is not None and there == (
+        results.reference, m.processor, m.runtime, m.threads, clock[m.clock],
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from nas.device.profile import About
 from nas.errors import UserError
 from nas.profiling.energy import measured_energy
 from nas.profiling.plan import Plan, network_item, numbered, references
-from nas.profiling.results import Results, pooled, speeds
+from nas.profiling.results import Results, pooled, same_machine, speeds
 from nas.run import MeasuredCosts, Trial
 from nas.space.layer import PRECISIONS
 from nas.space.search_space import SearchSpace
@@ -44,7 +44,7 @@ def remeasured(results: Results, plan: Plan, about: About | None = None) -> Reme
     profile's does. Raises UserError for a date that is none.
     """
     machine, notes = results.machine, []
-    at = dict(about.reference_ms) if about and _same_machine(about, results) else {}
+    at = dict(about.reference_ms) if about and same_machine(about, results) else {}
     for precision, ms in speeds(results).items():
         if precision in at:
             notes.append(f"{precision}: times are divided by {ms / at[precision]:.3f}, to the speed of the profile")
@@ -71,16 +71,3 @@ def remeasured(results: Results, plan: Plan, about: About | None = None) -> Reme
             time, trial = times[item.id], int(item.name.removeprefix("trial-"))
             found.append(MeasuredCosts(trial, time.median_ms, time.p90_ms, mj if mj > 0 else None, where, date))
     return Remeasured(tuple(found), tuple(notes))
-
-
-def _same_machine(about: About, results: Results) -> bool:
-    """Whether a profile was measured on this machine and in the same way."""
-    m, clock = results.machine, {"thread": "time of the thread", "wall": "time that passed"}
-    there = (about.reference, about.soc, about.runtime, about.threads, about.clock)
-    return about.reference is not None and there == (
-        results.reference,
-        m.processor,
-        m.runtime,
-        m.threads,
-        clock[m.clock],
-    )

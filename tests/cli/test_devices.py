@@ -241,18 +241,24 @@ def test_validate_takes_times_to_the_speed_that_the_machine_had_before(nas: Nas,
     write_results(folder / "results.json")
     copytree(shipped("device_profiles") / "raspberry-pi-4", folder / "pi")
     toml = (folder / "pi" / "profile.toml").read_text()
+    for key, ours in (("soc", "p"), ("runtime", "r")):  # the machine of the results
+        toml, found = re.subn(rf'(?m)^{key} = ".*"$', f'{key} = "{ours}"', toml)
+        assert found == 1
 
     def measured(extra: str, option: str = "") -> tuple[list[float], str]:
         (folder / "pi" / "profile.toml").write_text(f"{extra}\n{toml}")
         found = json.loads(nas(f"devices validate ./pi --against results.json --json {option}").out)
         return [n["measured_ms"] for n in found["networks"]], found["notes"][0]
 
-    speed = 'reference = "reference"\nreference_ms = { fp32 = 1.0 }'  # it takes 2 ms in the results
-    times, note = measured(speed)
+    speed = 'reference = "reference"\nreference_ms = { fp32 = 1.0 }\nthreads = 1\nclock = "time that passed"'
+    times, note = measured(speed)  # the reference takes 2 ms in the results
     assert times == [3.0, 3.0] and "took 1 ms when the profile was made, 2 ms here" in note and "by 2.000" in note
     times, note = measured(speed, "--as-measured")
     assert times == [6.0, 6.0] and "times are as measured" in note
-    assert measured(speed.replace('"reference"', '"another"'))[0] == [6.0, 6.0]
+    for another in (speed.replace('"reference"', '"another"'), speed.replace("threads = 1", "threads = 2")):
+        assert measured(another)[0] == [6.0, 6.0]
+    toml = toml.replace('soc = "p"', 'soc = "another board"')
+    assert measured(speed)[0] == [6.0, 6.0]
 
 
 @pytest.mark.parametrize(
