@@ -42,6 +42,7 @@ class Candidates:
         self.decisions, self.costs, self.signs = decisions, costs, signs
         self._canonical, self._same, self.inferred = canonical, same, inferred
         self.taken: frozenset[bytes] = frozenset()
+        self.unheard: list[Array] = []  # codes (d,) that stand for all that differ where these have NaN
 
     def canonical(self, codes: Array) -> Array:
         """The codes (n, d) of the candidates that the caller takes for the same."""
@@ -50,7 +51,12 @@ class Candidates:
         names = keys(codes)
         new = {name: i for i, name in enumerate(names) if name not in self._same}
         for name, params in zip(new, self.decisions.params(codes[list(new.values())]), strict=True):
-            self._same[name] = self.decisions.code(self._canonical(params))
+            try:
+                self._same[name] = self.decisions.code(self._canonical(params))
+            except KeyError:  # of a parameter that was only inferred
+                if not self.inferred:
+                    raise
+                self._same[name] = codes[new[name]]
         return np.array([self._same[name] for name in names])
 
     def price(self, codes: Array) -> tuple[Array, Mask]:
@@ -66,10 +72,11 @@ class Candidates:
         values, feasible = self.price(codes)
         return Points(codes[feasible], values[feasible])
 
-    def pool(self, parents: Array, rng: np.random.Generator) -> Points:
+    def pool(self, parents: Array, rng: np.random.Generator, feasible: Array | None = None) -> Points:
         """Random candidates and neighbours of the parents (n, d); every candidate of a small space.
 
-        Where none is feasible, the cheapest are changed step by step: budgets are upper limits. Empty: nothing is left.
+        Where none is feasible, the cheapest are changed step by step, for budgets are upper limits, and so is what is
+        known to be `feasible` (m, d). Empty: nothing is left, or was found.
         """
         if self.decisions.size <= WHOLE:
             return self.fresh(self.decisions.grid())
@@ -85,6 +92,7 @@ class Candidates:
             codes = self._untried(codes)
             values = self.price(codes)[0]
             codes = codes if np.isnan(values).all() else codes[ends(values, 16, (1.0,))]
+            codes = codes if feasible is None else np.concatenate([codes, feasible])
             codes = np.concatenate([codes, self.decisions.mutate(codes, 2 * POOL, rng) if len(codes) else codes])
             points = self.fresh(codes)
         return points
@@ -97,6 +105,8 @@ class Candidates:
 
     def _untried(self, codes: Array) -> Array:
         codes = self.canonical(codes)
+        for pattern in self.unheard:
+            codes = codes[~(np.isnan(pattern) | (codes == pattern)).all(axis=1)]
         first: dict[bytes, int] = {}
         for i, key in enumerate(keys(codes)):
             if key not in self.taken:
@@ -112,6 +122,8 @@ def ends(values: Array, n: int, senses: Sequence[float] = (1.0, -1.0)) -> Array:
 
 
 def keys(codes: Array) -> list[bytes]:
-    """What identifies each code (n, d); numbers are told apart to twelve places."""
-    rounded = np.where(np.isnan(codes), np.nan, np.round(codes, 12) + 0.0)  # one NaN, no minus zero
+    """What identifies each code (n, d); numbers are told apart to fourteen digits."""
+    fraction, exponent = np.frexp(codes)
+    rounded = np.ldexp(np.round(fraction, 14), exponent)
+    rounded = np.where(np.isnan(codes), np.nan, rounded + 0.0)  # one NaN, no minus zero
     return [row.tobytes() for row in rounded]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -47,6 +47,7 @@ class Decisions:
 
     space: Mapping[str, BaseDistribution]
     presence: Mapping[int, Presence]  # by the place of the choice, parents before children
+    given: Mapping[str, Any] = field(default_factory=dict)  # values that every code made here has
 
     @property
     def size(self) -> float:
@@ -159,33 +160,37 @@ class Decisions:
         return moved
 
     def _blank(self, codes: Array) -> Array:
-        """The codes with NaN where the choice does not exist."""
+        """The codes with what is given, and NaN where the choice does not exist."""
+        for name, value in self.given.items():
+            codes[:, list(self.space).index(name)] = self._numbers[name](value)
         for j, rule in self.presence.items():
             codes[~rule.holds(codes[:, rule.parent]), j] = np.nan
         return codes
 
 
-def learn_decisions(given: Mapping[str, BaseDistribution], tried: Sequence[Mapping[str, Any]]) -> Decisions:
+def learn_decisions(
+    space: Mapping[str, BaseDistribution], tried: Sequence[Mapping[str, Any]], given: Mapping[str, Any]
+) -> Decisions:
     """The decisions of a space, with which choice depends on which, as far as the parameters of trials tell.
 
     A choice that some trials lack belongs to the choice whose values separate those that have it from those that lack
     it; of several the one with the fewest values. Where none does, it is taken to be there always.
     """
-    names = list(given)
+    names = list(space)
     always = {k for k in names if all(k in params for params in tried)}
-    flat = Decisions(given, {})
+    flat = Decisions(space, {})
     codes = np.array([flat.code(params) for params in tried]).reshape(-1, len(names))
     presence: dict[int, Presence] = {}
     resolved = [j for j, k in enumerate(names) if k in always]
     left = [j for j, k in enumerate(names) if k not in always]
     while left:
-        found = {j: rule for j in left if (rule := _rule(codes, j, resolved, list(given.values())))}
+        found = {j: rule for j in left if (rule := _rule(codes, j, resolved, list(space.values())))}
         if not found:
             break
         presence |= found
         resolved += list(found)
         left = [j for j in left if j not in found]
-    return Decisions(given, presence)
+    return Decisions(space, presence, given)
 
 
 def _rule(codes: Array, j: int, parents: Iterable[int], distributions: Sequence[BaseDistribution]) -> Presence | None:

@@ -37,12 +37,12 @@ class EarlyStopping:
         if epoch == 1:
             self.curves[number] = []  # also of a trial that is trained again
         self.costs[number] = costs
-        self.curves[number].append(accuracy)
+        self.curves[number].append(_held(accuracy))
         return epoch in self.rungs and self._behind(number, epoch)
 
-    def add(self, number: int, curve: Sequence[float], costs: tuple[float, ...]) -> None:
+    def add(self, number: int, curve: Sequence[float | None], costs: tuple[float, ...]) -> None:
         """A trial of before, with its accuracies after each epoch."""
-        self.curves[number], self.costs[number] = list(curve), costs
+        self.curves[number], self.costs[number] = [_held(accuracy) for accuracy in curve], costs
 
     def forget(self, number: int) -> None:
         """A trial that failed tells nothing."""
@@ -74,6 +74,11 @@ class EarlyStopping:
                 return better * REDUCTION >= len(there)
             better += int(front.sum())
             left = left[~front]
+
+
+def _held(accuracy: float | None) -> float:
+    """An accuracy that is no number is as bad as any: comparisons with NaN would never end."""
+    return accuracy if accuracy is not None and math.isfinite(accuracy) else 0.0
 
 
 def _log_odds(accuracy: float) -> float:

@@ -31,20 +31,25 @@ class KnownCosts:
         return key in self._kept and self._kept[key][1] is None
 
     def check(self, params: Params) -> None:
-        """Raises what the caller's function raises for a candidate that was tried as it is."""
-        if self._known is not None:
-            self._known(params)
+        """Raises what the caller's functions raise for a candidate that was tried as it is."""
+        if self._many is not None:
+            self._many([dict(params)])
+        elif self._known is not None:
+            self._known(dict(params))
+        if self._feasible is not None:
+            self._feasible(dict(params))
 
     def forget(self) -> None:
         self._kept.clear()
+        self._pattern = None
 
     def of(
         self, keys: Sequence[bytes], params: Callable[[list[int]], list[Params]], objectives: int, inferred: bool
     ) -> tuple[Array, Mask]:
         """Objectives (n, m), and which candidates are feasible (n,); `params(rows)` makes the parameters of some.
 
-        With `inferred`, which parameters a candidate has was inferred; one that the caller's function does not know how
-        to price (KeyError) is then taken as infeasible. Raises UserError for a wrong number of objectives, one that
+        With `inferred`, which parameters a candidate has was inferred; one that the caller's functions do not know how
+        to judge (KeyError) is then taken as infeasible. Raises UserError for a wrong number of objectives, one that
         is not a finite number, and objectives that are known for some candidates only.
         """
         if len(self._kept) > REMEMBERED:
@@ -53,17 +58,30 @@ class KnownCosts:
         asked = params(new)
         for i, given, values in zip(new, asked, self._ask(asked, objectives, inferred), strict=True):
             known = (math.nan,) * objectives if values is None else self._checked(given, values, objectives)
-            self._kept[keys[i]] = (
-                known,
-                None if values is None else self._feasible is None or bool(self._feasible(given)),
-            )
+            self._kept[keys[i]] = known, None if values is None else self._judge(given, inferred)
         found = [self._kept[key] for key in keys]
         rows = np.array([f[0] for f in found], dtype=float).reshape(-1, objectives)
         return rows, np.array([f[1] is True for f in found], dtype=bool)
 
+    def _judge(self, params: Params, inferred: bool) -> bool | None:
+        """Whether a candidate is feasible; None: the caller's function cannot tell yet."""
+        try:
+            return self._feasible is None or bool(self._feasible(params))
+        except KeyError:
+            if not inferred:
+                raise
+            return None
+
     def _ask(self, asked: list[Params], objectives: int, inferred: bool) -> list[Sequence[float | None] | None]:
         if self._many is not None and asked:
-            answers = list(self._many([dict(p) for p in asked]))
+            try:
+                answers = list(self._many([dict(p) for p in asked]))
+            except KeyError:
+                if not inferred:
+                    raise
+                if len(asked) == 1:
+                    return [None]
+                return [row for params in asked for row in self._ask([params], objectives, inferred)]
             if len(answers) != len(asked):
                 raise UserError(
                     f"known_many must return one row for each of {len(asked)} candidates; came {len(answers)}"

@@ -38,6 +38,7 @@ class LearnedFront:
                 worst[j] = scale.learned(sign * worst[j : j + 1])[0]
         inside = believed[tried.feasible]
         on_front = non_dominated(inside)
+        self.feasible = tried.codes[tried.feasible]
         self.parents = tried.codes[tried.feasible][on_front]
         self.cells = free_cells(inside[on_front], self._worst(inside, inside[on_front]) if worst is None else worst)
 
@@ -51,7 +52,7 @@ class LearnedFront:
 
     def best(self, rng: np.random.Generator) -> Array | None:
         """The code (d,) of the candidate that is expected to gain most. None: nothing is left."""
-        points = self.candidates.pool(self.parents, rng)
+        points = self.candidates.pool(self.parents, rng, self.feasible)
         if not len(points):
             return None
         gains = self.gain(points)

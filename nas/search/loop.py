@@ -208,8 +208,6 @@ class _Search:
         result: dict[str, Any] = {"accuracy": None, "curve": []}
         if estimate is None:
             result["error"] = done.error
-            if self.stopping:
-                self.stopping.forget(done.number)
         else:
             result["curve"] = [_finite(asdict(epoch)) for epoch in estimate.curve]
             if done.stopped:
@@ -249,7 +247,7 @@ class _Search:
         if "error" in result:
             self.errors[trial.trial] = result["error"]
         if self.stopping and trial.state != "failed":
-            accuracies = [float(epoch["validation_accuracy"]) for epoch in curve]
+            accuracies = [epoch["validation_accuracy"] for epoch in curve]
             self.stopping.add(number, accuracies, self._costs(trial.costs))
 
     def _costs(self, costs: Costs) -> tuple[float, ...]:

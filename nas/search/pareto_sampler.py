@@ -47,8 +47,9 @@ class ParetoSampler(BaseSampler):
     canonical: `f(params)` is the parameters of the one candidate that stands for all that are the same. It may leave
         out parameters that do not matter.
     space: the distributions by name, where they are known before the first trial; else they are learned from the
-        trials, so that the first one is random and may be infeasible. A parameter that some trials lack is taken to
-        depend on the one whose values tell them apart.
+        trials, so that the first is random, and the first ones may be infeasible. A parameter that some trials lack is
+        taken to depend on the one whose values tell them apart, and to be there always where none does; what was tried
+        before it was known may then be tried once more.
     reference: the worst values of interest, per objective, in the study's units. Default: a tenth beyond the front's
         worst, and the worst tried of known objectives.
     start: how many trials are spread over the known objectives first. Default: 8 to 16, by the number of choices.
@@ -66,6 +67,8 @@ class ParetoSampler(BaseSampler):
         reference: Sequence[float] | None = None,
         start: int | None = None,
     ) -> None:
+        if seed is not None and seed < 0:
+            raise UserError(f"seed must be 0 or more; came {seed}")
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.space = dict(space or {})
         self.reference, self.start = reference, start
@@ -73,7 +76,7 @@ class ParetoSampler(BaseSampler):
         self._costs = KnownCosts(known, known_many, feasible)
         self._lock = threading.Lock()
         self._fits: Fits = {}
-        self._names: list[str] = []
+        self._for: tuple[Any, ...] = ()  # the space and the directions that the rest is of
         self._same: dict[bytes, Array] = {}
         self._presence: dict[int, Presence] = {}
 
@@ -88,14 +91,19 @@ class ParetoSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The next candidate. Raises UserError for 1 or more than 4 objectives, for values of `known` that are none,
-        and where no candidate is feasible."""
+        """The next candidate; a queued trial keeps what it was queued with.
+
+        Raises UserError for 1 or more than 4 objectives, for values of `known` that are none, for a parameter of
+        `space` that another sampler keeps for itself, and where no candidate is feasible.
+        """
         if not 2 <= len(study.directions) <= 4:
             raise UserError(f"ParetoSampler needs a study of 2 to 4 objectives; came {len(study.directions)}")
         if self.reference is not None and len(self.reference) != len(study.directions):
             raise UserError(f"reference must have {len(study.directions)} values; came {len(self.reference)}")
         if not search_space:
             return {}
+        if withheld := sorted(self.space.keys() - search_space.keys()):
+            raise UserError(f"ParetoSampler must propose {withheld[0]}; to fix it, give it one value in `space`")
         with self._lock:
             params = self._propose(study, trial, search_space)
             codes = {name: search_space[name].to_internal_repr(value) for name, value in params.items()}
@@ -112,12 +120,16 @@ class ParetoSampler(BaseSampler):
     def _propose(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Params:
         signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
         rng = np.random.default_rng([self.seed, trial.number])
+        given = _queued(trial, space)
+        if len(given) == len(space):
+            return given
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        ended = [t.params for t in trials if t.state.is_finished() and t.params]
-        if list(space) != self._names:  # codes of another space mean nothing here
-            self._names, self._presence, self._same = list(space), {}, {}
+        if (now := (dict(space), tuple(study.directions))) != self._for:  # codes of another space mean nothing here
+            self._for, self._presence, self._same = now, {}, {}
             self._costs.forget()
-        decisions = learn_decisions(space, ended)
+        # a trial that failed or was pruned may have ended before it suggested everything
+        ended = [t.params for t in trials if t.state == TrialState.COMPLETE and t.params]
+        decisions = learn_decisions(space, ended, given)
         if decisions.presence != self._presence:
             self._presence, self._same = dict(decisions.presence), {}
         inferred = not set(space) <= set(self.space)  # then there may be more that no trial has shown yet
@@ -131,6 +143,8 @@ class ParetoSampler(BaseSampler):
 
             reference = None if self.reference is None else np.array(self.reference, dtype=float)
             code = LearnedFront(candidates, tried, reference, self._fits).best(rng)
+        if code is None and given:  # nothing else goes with what it was queued with
+            code = decisions.sample(1, rng)[0]
         if code is None and not tried.feasible.any():
             raise UserError("no candidate is feasible, or none was found; relax the constraints")
         if code is None:  # nothing new is left: measure one again
@@ -147,6 +161,7 @@ class ParetoSampler(BaseSampler):
 def _tried(candidates: Candidates, trials: Sequence[FrozenTrial]) -> Tried:
     """The trials that ended or run; `candidates` then takes these, and those that failed or wait, for tried."""
     decisions, signs = candidates.decisions, candidates.signs
+    candidates.unheard = [decisions.code(t.params) for t in trials if _unheard(t, decisions.space)]
     pairs = [(t, p) for t in trials if (p := _params(t, decisions.space))]
     codes = np.array([decisions.code(p) for _, p in pairs]).reshape(-1, len(decisions.space))
     codes = candidates.canonical(codes)
@@ -168,15 +183,33 @@ def _tried(candidates: Candidates, trials: Sequence[FrozenTrial]) -> Tried:
 def _told(trial: FrozenTrial) -> Sequence[float] | None:
     """Objectives of a trial that ended, and of a pruned one that says what it would have had."""
     if trial.state == TrialState.PRUNED:
-        return trial.user_attrs.get(EXPECTED)
+        expected = trial.user_attrs.get(EXPECTED)
+        return expected if expected is not None and np.isfinite(expected).all() else None
     return trial.values if trial.state == TrialState.COMPLETE else None
 
 
 def _params(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> Params:
-    """What a trial tries: of one that runs also what was proposed to it, of one that waits what it must take."""
-    if trial.state.is_finished():
+    """What a trial tries: of one that did not complete also what was proposed to it, and what it was queued with."""
+    if trial.state == TrialState.COMPLETE:
         return trial.params
     proposed = trial.system_attrs.get(PROPOSED, {})
     params = {k: space[k].to_external_repr(v) for k, v in proposed.items() if k in space}
-    params |= {k: v for k, v in trial.system_attrs.get("fixed_params", {}).items() if k in space}
-    return params | trial.params
+    return params | _queued(trial, space) | trial.params
+
+
+def _queued(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> Params:
+    """What `study.enqueue_trial` gave a trial, but for values that there are not: Optuna refuses these when asked."""
+    found = {}
+    for name, value in trial.system_attrs.get("fixed_params", {}).items():
+        try:
+            if name in space and space[name]._contains(space[name].to_internal_repr(value)):
+                found[name] = value
+        except (TypeError, ValueError):
+            continue
+    return found
+
+
+def _unheard(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool:
+    """Whether a trial completed without a parameter that was proposed to it: it does not depend on that one."""
+    proposed = trial.system_attrs.get(PROPOSED, {})
+    return trial.state == TrialState.COMPLETE and any(k in space and k not in trial.params for k in proposed)

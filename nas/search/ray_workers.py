@@ -91,7 +91,9 @@ class RayWorkers:
         except RayTaskError as error:  # a fault in the code, not in the training
             raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
         except RayError as error:
-            return Done(job.number, None, f"its worker died {RETRIES + 1} times: {str(error).splitlines()[0]}")
+            found = Done(job.number, None, f"its worker died {RETRIES + 1} times: {str(error).splitlines()[0]}")
+        if found.estimate is None and self.stopping is not None:
+            self.stopping.forget.remote(job.number)
         return found
 
     def close(self) -> None:

@@ -48,7 +48,8 @@ def choose_scale(values: Array, maximise: bool) -> Scale:
         return Scale(sign, False, 0.0, 0.0)
     if (np.abs(seen - 0.5 * sign) <= 0.5).all() and np.ptp(seen) > 0:
         missing = seen + (1.0 if maximise else 0.0)
-        return Scale(sign, True, max(missing[missing > 0].min() / 2, 1e-6), 1.0)
+        least = missing[missing > 0].min() / 2
+        return Scale(sign, True, max(least, 1e-6) if maximise else least, 1.0)  # 1 - accuracy has no more digits
     first, middle, third = np.quantile(seen, [0.25, 0.5, 0.75])
     return Scale(sign, False, seen.min(), min(seen.max(), third + 5 * max(third - first, middle - seen.min())))
 

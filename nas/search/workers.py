@@ -80,7 +80,7 @@ class Workers(Protocol):
     def submit(self, job: Job) -> None: ...
 
     def wait(self) -> Done:
-        """The next job that has ended, whichever it is."""
+        """The next job that has ended, whichever it is. Early stopping forgets one that failed."""
         ...
 
     def close(self) -> None:
@@ -102,7 +102,10 @@ class Serial:
         self.waiting.append(job)
 
     def wait(self) -> Done:
-        return train(self.evaluator, self.waiting.popleft(), self.stopping.report if self.stopping else None)
+        done = train(self.evaluator, self.waiting.popleft(), self.stopping.report if self.stopping else None)
+        if done.estimate is None and self.stopping:
+            self.stopping.forget(done.number)
+        return done
 
     def close(self) -> None:
         self.waiting.clear()
