@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -20,6 +20,9 @@ from nas.errors import UserError
 from nas.run import Costs, Settings, State, Trial
 from nas.search.pareto_sampler import EXPECTED
 from nas.space.candidate import Candidate
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 STUDY = "nas"
 Kind = Literal["train", "duplicate", "infeasible"]
@@ -35,19 +38,26 @@ class Journal:
     def __init__(self, folder: Path, settings: Settings) -> None:
         """Opens or makes the journal: journal.log in the run's folder, or a study of its own in `settings.storage`.
 
-        Raises UserError when it is broken, or cannot be reached.
+        Raises UserError when it is broken, cannot be reached, or lacks the trials that the folder has.
         """
-        self.file, name = settings.storage or str(folder / "journal.log"), settings.study or STUDY
+        self.file, name = shown(settings.storage) or str(folder / "journal.log"), settings.study or STUDY
+        table = folder / "trials.csv"
+        ended = max(0, len(table.read_bytes().splitlines()) - 1) if table.exists() else 0
+        lost = f"{self.file} does not hold the trials of {folder}, of which trials.csv has {ended}"
         self.storage: BaseStorage
         with self._file():
             if settings.storage:
                 self.storage = _database(settings.storage)
             else:
+                if ended and not (folder / "journal.log").exists():
+                    raise UserError(lost)
                 _mend(folder / "journal.log")
                 self.storage = JournalStorage(JournalFileBackend(self.file))
             try:
                 self.study = self.storage.get_study_id_from_name(name)
             except KeyError:
+                if ended:
+                    raise UserError(lost) from None
                 self.study = self.storage.create_new_study(directions(settings), name)
                 study = optuna.load_study(study_name=name, storage=self.storage)
                 with warnings.catch_warnings():
@@ -89,7 +99,7 @@ class Journal:
         """Accuracy on the test split, by the number of the trained trial."""
         with self._file():
             found = self.storage.get_study_user_attrs(self.study)
-        return {int(number): accuracy for number, accuracy in found.items()}
+        return {int(number): accuracy for number, accuracy in found.items() if number.isdecimal()}
 
     def set_test_accuracy(self, trial: int, accuracy: float) -> None:
         with self._file():
@@ -136,9 +146,34 @@ def _database(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(url)
     except ImportError as error:
-        raise UserError(f"storage {url} needs a driver that is not installed: {error}") from None
+        raise UserError(f"storage {shown(url)} needs a driver that is not installed: {error}") from None
     except Exception as error:  # SQLAlchemy's and each driver's own
-        raise UserError(f"storage {url} cannot be used: {_first_line(error)}") from None
+        reason = _first_line(error).replace(url, shown(url))
+        raise UserError(f"storage {shown(url)} cannot be used: {reason}") from None
+
+
+def shown(url: str) -> str:
+    """A storage's URL without its password."""
+    parsed = _parsed(url)
+    return parsed.render_as_string(hide_password=True) if parsed is not None and parsed.password else url
+
+
+def lasting(url: str) -> str:
+    """A storage's URL that means the same from any folder: SQLite's files may be given relative to this one."""
+    parsed = _parsed(url)
+    if parsed is None or not parsed.drivername.startswith("sqlite") or parsed.database in (None, "", ":memory:"):
+        return url
+    return parsed.set(database=str(Path(parsed.database).absolute())).render_as_string(hide_password=False)
+
+
+def _parsed(url: str) -> URL | None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url) if url else None
+    except (ArgumentError, ValueError):
+        return None
 
 
 def _first_line(error: Exception) -> str:

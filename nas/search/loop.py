@@ -89,7 +89,13 @@ def search(
             settings = complete(settings, pool)
             write_references(path, references)
         write_settings(path, settings)
-        running = _Search(space, pricer, evaluator, settings, path, pool, on_progress)
+        try:
+            running = _Search(space, pricer, evaluator, settings, path, pool, on_progress)
+        except UserError:
+            if not resume:  # nothing was begun: the folder is as free as it was
+                for name in ("run.toml", "references.csv"):
+                    (path / name).unlink(missing_ok=True)
+            raise
         try:
             workers = _workers(evaluator, running.stopping, cluster)
             try:

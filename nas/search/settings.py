@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from nas.errors import UserError, unknown
 from nas.run import BUDGETS, OBJECTIVES, Settings
 from nas.search.feasible import Pool
+from nas.search.journal import lasting, shown
 from nas.search.samplers import PARETO_OBJECTIVES, SAMPLERS, start_size
 from nas.space.candidate import Candidate
 
@@ -55,11 +57,15 @@ def complete(settings: Settings, pool: Pool) -> Settings:
     """
     limits = {BUDGETS[name]: float(limit) for name, limit in settings.budgets.items()}
     costs = [column for column in settings.columns if column != "accuracy"]
+    storage = lasting(settings.storage)
+    program = "nas" if Path(sys.argv[0]).stem == "nas" else sys.argv[0]
+    command = settings.command or shlex.join([program, *sys.argv[1:]])
     return replace(
         settings,
+        storage=storage,
         study=f"nas-{uuid4().hex[:12]}" if settings.storage else "",
         start=start_size(settings.sampler, settings.trials),
-        command=settings.command or shlex.join(sys.argv),
+        command=command.replace(settings.storage, shown(settings.storage)) if settings.storage else command,
         created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version()}
         | {name: _version(name) for name in ("nas", "torch", "timm", "optuna", "botorch")},

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.request import urlopen
 from wsgiref.simple_server import make_server
 
+import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from nas.errors import UserError
 from nas.run import load_run, read_settings
+from nas.search.feasible import feasible_pool
+from nas.search.journal import shown
 from nas.search.loop import Progress, search
+from nas.search.settings import complete
 from nas.space.search_space import load_space
 from tests.search.bench import CountingPricer, FormulaEvaluator, settings_for
 from tests.search.test_loop import rows
@@ -72,6 +77,47 @@ def test_a_storage_that_cannot_be_used_is_one_line(tmp_path: Path, url: str, mes
             tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, storage=url), tmp_path / "run"
         )  # fmt: skip
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+def test_trials_that_are_gone_are_not_begun_anew(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    tiny, path = load_space("tiny"), tmp_path / "run"
+    settings = settings_for(tiny, sampler="random", trials=3, storage="sqlite:///trials.db" if kind == "sqlite" else "")
+    search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # a file that was given relative to the folder is found again
+    kept = replace(read_settings(path), trials=4)
+    search(tiny, CountingPricer(tiny), FormulaEvaluator(), kept, path, resume=True)
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file() and p.name not in ("journal.log", "run.toml")}
+    (tmp_path / "trials.db" if kind == "sqlite" else path / "journal.log").unlink()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"does not hold the trials of .*, of which trials.csv has 4"):
+            search(tiny, CountingPricer(tiny), FormulaEvaluator(), kept, path, resume=True)
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_strangers_attribute_in_the_database_is_none_of_ours(tmp_path: Path) -> None:
+    tiny = load_space("tiny")
+    settings = settings_for(tiny, sampler="random", trials=2, storage=f"sqlite:///{tmp_path / 'trials.db'}")
+    run = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "run")
+    optuna.load_study(study_name=run.settings.study, storage=run.settings.storage).set_user_attr("owner", "me")
+    search(tiny, CountingPricer(tiny), FormulaEvaluator(), run.settings, tmp_path / "run", resume=True)
+
+
+def test_a_password_is_shown_to_nobody_and_a_folder_is_free_again(tmp_path: Path) -> None:
+    tiny = load_space("tiny")
+    url = "postgresql+psycopg://bob:hunter2@127.0.0.1:1/trials"
+    assert shown(url) == "postgresql+psycopg://bob:***@127.0.0.1:1/trials" and shown("nonsense") == "nonsense"
+    pool = feasible_pool(tiny, CountingPricer(tiny), settings_for(tiny))
+    given = settings_for(tiny, storage=url, command=f"nas search --storage {url}")
+    assert complete(given, pool).command == f"nas search --storage {shown(url)}"
+    with pytest.raises(UserError) as refused:
+        search(tiny, CountingPricer(tiny), FormulaEvaluator(), given, tmp_path / "run")
+    assert "hunter2" not in str(refused.value)
+    search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, trials=1), tmp_path / "run")
 
 
 def test_optunas_dashboard_shows_a_run(tmp_path: Path) -> None:
