@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,10 @@ def search(
     from nas.search.bench_results import Bench, at_evaluations, draw_curves, run_bench, short
 
     chosen = tuple(listed(samplers))
+    if not chosen:
+        raise UserError(f"--samplers must name one of {', '.join(SAMPLERS)}, or module:Class")
+    if any(":" in name for name in chosen):
+        sys.path.insert(0, str(Path.cwd()))  # modules beside the table, as python itself would find them
     if odd := [s for s in chosen if s not in SAMPLERS and ":" not in s]:
         raise unknown("sampler", odd[0], SAMPLERS)
     if not table.is_file():
@@ -70,7 +75,10 @@ def search(
         share(least_accuracy, "--least-accuracy"),
     )  # fmt: skip
     folder = out or Path(f"bench-{table.stem}")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
     with _bar() as show:
         curves = run_bench(given, folder / "results.csv", show)
     picture = folder / "curves.png"

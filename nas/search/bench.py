@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Task:
     reference: Array  # (1 + k,) of what is missing to an accuracy of 1, and the costs
     truth: float  # hypervolume of the true front
     feasible: Callable[[Params], bool] = lambda params: True
+    networks: float = math.inf  # how many distinct ones there are
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def bench_sampler(name: str, task: Task, seed: int) -> BaseSampler:
         raise unknown("sampler", name, SAMPLERS)
     try:
         found = getattr(importlib.import_module(module), attribute)(seed=seed)
-    except (ImportError, AttributeError, TypeError) as error:
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"sampler {name}: {error}") from None
+    except TypeError as error:
         raise UserError(f"sampler {name} cannot be made with a seed: {error}") from None
     if not isinstance(found, BaseSampler):
         raise UserError(f"sampler {name} is no optuna.samplers.BaseSampler")
@@ -90,7 +94,7 @@ def bench(task: Task, name: str, seed: int, evaluations: int) -> Searched:
     found: dict[tuple[Any, ...], tuple[Params, float]] = {}
     seconds = []
     for _ in range(ASKS * evaluations):
-        if len(found) >= evaluations:
+        if len(found) >= min(evaluations, task.networks):
             break
         begun = time.perf_counter()
         trial = study.ask(dict(task.space))

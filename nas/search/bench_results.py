@@ -81,7 +81,9 @@ def _searches(given: Bench, missing: Sequence[tuple[str, int]]) -> Iterator[tupl
 def _search(given: Bench, sampler: str, seed: int) -> tuple[Array, float]:
     task = read_task(given.table, given.costs, given.least_accuracy)
     found = bench(task, sampler, seed, given.evaluations)
-    return np.round(shares(task, found), 5), float(np.median(found.seconds))
+    curve = np.round(shares(task, found), 5)
+    still = np.full(given.evaluations - len(curve), curve[-1] if len(curve) else 0.0)  # it found no more
+    return np.concatenate([curve, still]), float(np.median(found.seconds))
 
 
 def read_curves(file: Path) -> dict[tuple[str, str, int], Array]:
@@ -115,8 +117,8 @@ def _append(file: Path, rows: Sequence[tuple[object, ...]]) -> None:
 
 
 def at_evaluations(curves: dict[int, Array], n: int) -> Array:
-    """The shares after n evaluations, (seeds,); of a search that ended before, its last."""
-    return np.array([curve[min(n, len(curve)) - 1] for curve in curves.values()])
+    """The shares after n evaluations, (seeds,)."""
+    return np.array([curve[n - 1] for curve in curves.values()])
 
 
 def short(sampler: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
@@ -26,7 +27,8 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     Columns: `accuracy`, or `accuracy_1`, `accuracy_2` and so on for several trainings, as fractions; costs, named as
     the columns of a run (latency_ms, energy_mj, params, ...); `network`, if several rows build the same; every other
     one is a choice. A choice whose values are whole numbers keeps their order. Rows that a full grid has and the table
-    lacks are infeasible. `costs` are the columns that are objectives (default: all that there are). The reference is
+    lacks are infeasible. `costs` are the columns that are objectives, whatever their names (default: all of the names
+    above that there are). The reference is
     `least_accuracy` (default: the table's lower quartile) and the greatest of each cost. Raises UserError naming the
     line that is wrong.
     """
@@ -34,11 +36,17 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     if not rows:
         raise UserError(f"{path}: has no rows")
     columns = list(rows[0][1])
-    trainings = [c for c in columns if c == "accuracy" or c.startswith("accuracy_")]
+    trainings = [c for c in columns if re.fullmatch(r"accuracy(_\d+)?", c)]
     known = [c for c in COSTS if c in columns] if costs is None else list(costs)
-    choices = [c for c in columns if c not in (NETWORK, *trainings, *COSTS)]
+    choices = [c for c in columns if c not in (NETWORK, *trainings, *COSTS, *known)]
+    if odd := [c for c in choices if c.startswith("accuracy_")]:
+        raise UserError(f"{path}: column {odd[0]} is no training, which are accuracy_1, accuracy_2, ...; leave it out")
+    if wrong := [c for c in known if c in (NETWORK, *trainings) or known.count(c) > 1]:
+        raise UserError(f"{path}: costs must be columns of costs, each once; came {', '.join(known)} ({wrong[0]})")
     if missing := [c for c in known if c not in columns]:
         raise UserError(f"{path}: has no column {missing[0]}")
+    if len(known) > 3:
+        raise UserError(f"{path}: has {len(known)} costs ({', '.join(known)}); choose one to three of them by --costs")
     if not trainings or not 1 <= len(known) <= 3 or not choices:
         raise UserError(
             f"{path}: needs a column accuracy or accuracy_1, one to three of {', '.join(COSTS)}, and choices; "
@@ -79,6 +87,7 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
         reference=reference,
         truth=truth,
         feasible=lambda p: _key(p, choices) in place,
+        networks=len(set(same)),
     )
 
 
@@ -100,7 +109,8 @@ def _distribution(values: Sequence[str]) -> BaseDistribution:
     except ValueError:
         return CategoricalDistribution(distinct)
     steps = set(np.diff(numbers).tolist())
-    if len(numbers) != len(distinct) or len(steps) > 1:
+    exact = max(map(abs, numbers)) <= 2**53  # beyond, floating point cannot tell neighbours apart
+    if not exact or len(numbers) != len(distinct) or len(steps) > 1:
         return CategoricalDistribution(distinct)
     return IntDistribution(numbers[0], numbers[-1], step=steps.pop() if steps else 1)
 

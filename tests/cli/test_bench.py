@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,9 @@ def test_the_command_prints_a_table_and_draws_curves(
     assert found["share"]["pareto"]["16"]["mean"] > found["share"]["random"]["16"]["mean"]
     assert "did you mean 'pareto'" in nas("bench search --table networks.csv --samplers paretto").err
     assert nas("bench search --table nothing.csv").status == 2
+    assert "must name one of pareto" in nas("bench search --table networks.csv --samplers ,").err
+    assert "cannot make the folder networks.csv" in nas("bench search --table networks.csv --out networks.csv").err
+    monkeypatch.setattr("sys.path", [p for p in sys.path if p])
+    (tmp_path / "mine.py").write_text("from optuna.samplers import RandomSampler\nclass Mine(RandomSampler): ...\n")
+    said = nas("bench search --table networks.csv --samplers mine:Mine --seeds 1 --evaluations 4 --out mine")
+    assert said.status == 0 and "Mine" in said.out

@@ -108,6 +108,8 @@ def test_results_grow_and_go_on(tmp_path: Path) -> None:
         ("0.5490", "54.90", "accuracy_1 must be a fraction from 0 to 1; line 2"),
         ("0.5490", "high", "accuracy_1 must be a finite number; line 2"),
         ("skip,skip,skip,small", "skip,skip,skip,skip", "line 3 repeats the choices of line 2"),
+        ("accuracy_2", "accuracy_std", "column accuracy_std is no training"),
+        ("a,b,c,d", "macs,size_mb,energy_mj,d", "has 5 costs .* choose one to three of them by --costs"),
     ],
 )
 def test_a_table_that_is_wrong_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -120,6 +122,45 @@ def test_a_table_that_is_wrong_is_one_line(tmp_path: Path, old: str, new: str, m
         return
     with pytest.raises(UserError, match=message):
         read_task(path)
+
+
+@pytest.mark.parametrize(
+    ("costs", "message"),
+    [
+        (["accuracy_1"], r"costs must be columns of costs, each once; came accuracy_1"),
+        (["params", "params"], r"each once; came params, params"),
+        (["a"], "a must be a finite number; line 2 has 'skip'"),
+        (["flops"], "has no column flops"),
+    ],
+)
+def test_costs_that_are_none_are_one_line(tmp_path: Path, costs: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_task(write_table(tmp_path / "t.csv"), costs)
+
+
+def test_a_cost_may_have_any_name_and_numbers_any_size(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "t.csv")
+    path.write_text(path.read_text().replace("latency_ms,params", "flops,hash"))
+    assert list(read_task(path, ["flops"]).space) == ["a", "b", "c", "d", "hash"]
+    path.write_text("hash,accuracy,latency_ms\n" + "".join(f"{10**19 + i},0.{i + 1},{i}\n" for i in range(8)))
+    assert len(bench(read_task(path), "pareto", 0, 8).params) == 8
+
+
+def test_a_search_ends_when_every_network_is_known(tmp_path: Path) -> None:
+    given = Bench(write_table(tmp_path / "t.csv"), ("random",), 1, 70, ("latency_ms",))  # 54 networks
+    (curve,) = run_bench(given, tmp_path / "results.csv")["random"].values()
+    assert len(curve) == 70 and curve[-1] == pytest.approx(1, abs=0.01)
+    kept = (tmp_path / "results.csv").read_text()
+    run_bench(given, tmp_path / "results.csv")
+    assert (tmp_path / "results.csv").read_text() == kept
+
+
+def test_a_sampler_that_meets_no_row_has_found_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)  # 40 rows of a grid of 10^12
+    rows = "".join(",".join(map(str, rng.integers(0, 10, 12))) + f",0.{i + 10},{i + 1}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(",".join("abcdefghijkl") + ",accuracy,latency_ms\n" + rows)
+    found = run_bench(Bench(tmp_path / "t.csv", ("random",), 1, 5), tmp_path / "results.csv")["random"]
+    assert found[0].tolist() == [0.0] * 5
 
 
 @pytest.mark.parametrize("name", ["nothing.here:Sampler", "optuna.samplers:Nothing", "collections:Counter"])
