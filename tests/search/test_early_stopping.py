@@ -54,6 +54,12 @@ def test_few_trials_stop_nothing() -> None:
     assert not rule.report(7, 1, 0.1, (5.0,)) and not rule.report(7, 2, 0.1, (5.0,))
 
 
+def test_an_accuracy_that_is_no_number_is_the_worst() -> None:
+    rule = filled()
+    rule.report(20, 1, math.nan, (9.0,))
+    assert rule.report(20, 2, math.nan, (9.0,)) and rule.expected(20) is not None
+
+
 def test_what_a_stopped_trial_would_have_had() -> None:
     rule = filled()
     rule.report(20, 1, 0.5, (9.0,))

@@ -7,16 +7,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.errors import UserError
+from nas.evaluate.proxy import Estimate
 from nas.run import load_run
 from nas.search.amdsmi import hide_broken_amdsmi
+from nas.search.early_stopping import EarlyStopping
 from nas.search.loop import search
-from nas.search.workers import Cluster
+from nas.search.workers import Cluster, Job, Serial
+from nas.space.candidate import Value
+from nas.space.network import Network
 from nas.space.search_space import load_space
+from nas.train.loop import Epoch, OnEpoch
 from tests.search.bench import CountingPricer, FormulaEvaluator, formula, settings_for
 
 before = os.environ.get("PYTHONPATH")
@@ -57,6 +65,40 @@ def test_stopping_early_with_two_workers(tmp_path: Path) -> None:
         cluster=Cluster(2),
     )  # fmt: skip
     assert {t.state for t in run.trials} == {"trained", "stopped"} and len(run.trials) == 24
+
+
+@dataclass(frozen=True)
+class FailsAtFirst:
+    """The first eight trainings say 0.9 after an epoch and fail; the others say 0.5."""
+
+    def evaluate(
+        self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
+    ) -> Estimate:
+        accuracy = 0.9 if seed < 8 else 0.5
+        assert on_epoch is not None
+        on_epoch(1, Epoch(1.0, accuracy, 1.0))
+        if seed < 8:
+            raise RuntimeError("out of memory")
+        return Estimate(accuracy, (), 1.0, {})
+
+    def evaluate_test(self, network: Network, weights: Mapping[str, object], precision: str) -> float:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("kind", ["serial", "ray"])
+def test_a_training_that_failed_stops_no_other(kind: str) -> None:
+    from nas.search.ray_workers import RayWorkers
+
+    tiny, stopping = load_space("tiny"), EarlyStopping(4)
+    network = tiny.network(tiny.sample(np.random.default_rng(0)))
+    workers = Serial(FailsAtFirst(), stopping) if kind == "serial" else RayWorkers(FailsAtFirst(), stopping, Cluster(1))
+    try:
+        for number in range(9):
+            workers.submit(Job(number, network, {}, number, (1.0,)))
+            done = workers.wait()
+    finally:
+        workers.close()
+    assert done.number == 8 and done.estimate is not None and not done.stopped
 
 
 INTERRUPTED = """
