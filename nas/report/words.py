@@ -19,13 +19,13 @@ def proposals_of(run: Run) -> str:
     found = run.proposals
     if not found:
         return ""
-    total, trained = sum(found.values()), found.get("train", 0)
-    rest = [
-        f"{found.get('infeasible', 0)} would have broken a budget, or have no price on this device",
-        f"{found.get('duplicate', 0)} were known already",
-    ]
-    said = [part for part in rest if not part.startswith("0 ")]
-    return f"The sampler proposed {total} candidates: {'; '.join([f'{trained} were to be trained', *said])}."
+    total, infeasible, known = sum(found.values()), found.get("infeasible", 0), found.get("duplicate", 0)
+    if not infeasible and not known:
+        return f"The sampler proposed {total} candidates, none of them infeasible or known already."
+    return (
+        f"The sampler proposed {total} candidates. Not trained: {infeasible} that would have broken a budget or have "
+        f"no price on this device, and {known} that were known already."
+    )
 
 
 def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCosts]) -> list[str]:

@@ -211,6 +211,9 @@ def test_a_budget_on_a_logarithmic_axis_upwards_stays_in_the_picture(tmp_path: P
         )
         low, high = driver.execute_script("return document.getElementById('front')._fullLayout.yaxis.range")
         assert 0 < low < high < 4  # of the decimal logarithm of mJ
+        axis = "document.getElementById('front')._fullLayout.xaxis"
+        ticks = dict(zip(*driver.execute_script(f"return [{axis}.tickvals, {axis}.ticktext]"), strict=True))
+        assert ticks[0.5] == "0.5" and ticks[20] == "20" and ticks[2000] == "2 k"
 
 
 def test_a_run_without_trials_is_compared_too(tmp_path: Path) -> None:
@@ -252,8 +255,8 @@ def test_what_was_proposed_is_counted(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     assert "The sampler proposed" not in page(run)
     write_trials(run.path, run.settings, run.trials, {"train": 7, "infeasible": 2, "duplicate": 0})
-    said = "The sampler proposed 9 candidates: 7 were to be trained; 2 would have broken a budget"
-    assert said in page(load_run(run.path))
+    said = "The sampler proposed 9 candidates. Not trained: 2 that would have broken a budget or have no price on this "
+    assert said + "device, and 0 that were known already." in page(load_run(run.path))
     write_report(load_run(run.path))
     assert load_run(run.path).proposals["infeasible"] == 2
 

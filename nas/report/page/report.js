@@ -23,7 +23,7 @@ function three(x) {  // three significant digits, never in scientific notation
   const places = Math.min(20, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x)))));
   return x.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
 }
-const count = x => x >= 1e9 ? three(x / 1e9) + " G" : x >= 1e6 ? three(x / 1e6) + " M" : x >= 1e3 ? three(x / 1e3) + " k" : String(Math.trunc(x));
+const count = x => x >= 1e9 ? three(x / 1e9) + " G" : x >= 1e6 ? three(x / 1e6) + " M" : x >= 1e3 ? three(x / 1e3) + " k" : Number.isInteger(x) ? String(x) : three(x);
 function shown(column, x) {
   const a = axis[column];
   if (x === null || x === undefined) return "-";
@@ -49,7 +49,7 @@ function scale(column, values) {  // log where costs span more than a factor of 
   const positive = values.filter(v => v > 0);
   const log = axis[column].unit !== "%" && positive.length && Math.max(...positive) > 4 * Math.min(...positive);
   const ticks = log ? { tickvals: [...Array(24).keys()].flatMap(k => [1, 2, 5].map(d => d * 10 ** (k - 9))), tickformat: "~g", tickmode: "array" } : {};
-  if (log) ticks.ticktext = ticks.tickvals.map(v => count(v).replace(/\.0+(?= |$)/, ""));
+  if (log) ticks.ticktext = ticks.tickvals.map(v => count(v).replace(/(\.\d*?)0+(?= |$)/, "$1").replace(/\.(?= |$)/, ""));
   return { ...GRID, type: log ? "log" : "linear", ...ticks,
     title: { text: axis[column].label + (axis[column].unit ? ` (${axis[column].unit})` : "") } };
 }
