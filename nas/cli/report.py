@@ -72,8 +72,10 @@ def _compare(runs: list[Run], out: Path, formats: list[str], as_json: bool) -> N
         print(compare_json(runs), end="")
         return
     heads, rows, notes = compare_rows(runs, common_box(runs))
-    keep = [i for i, head in enumerate(heads) if head not in ("space", "sampler", "seed", "hours")]
-    numbers = ("trained", "front", "hypervolume", "best accuracy")
-    print_table([heads[i] for i in keep], [[row[i] for i in keep] for row in rows], right=numbers)
+    differ = [head for i, head in enumerate(heads) if len({row[i] for row in rows}) > 1]
+    said = ["run", *(h for h in ("device", "space", "sampler", "seed", "trained") if h in differ)]
+    numbers = {"front": "front", "hypervolume": "volume", "best accuracy": "best"}
+    keep = [heads.index(head) for head in (*said, *numbers)]
+    print_table([*said, *numbers.values()], [[row[i] for i in keep] for row in rows], right=tuple(numbers.values()))
     print("\n".join(notes))
     print("Written: " + ", ".join(str(p) for p in written))
