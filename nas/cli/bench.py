@@ -58,6 +58,7 @@ def search(
 
     Example: nas bench search --table networks.csv --seeds 10
     """
+    from nas.run import make_folder
     from nas.search.bench import SAMPLERS
     from nas.search.bench_results import Bench, at_evaluations, draw_curves, run_bench, short
 
@@ -75,10 +76,7 @@ def search(
         share(least_accuracy, "--least-accuracy"),
     )  # fmt: skip
     folder = out or Path(f"bench-{table.stem}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
+    make_folder(folder)
     with _bar() as show:
         curves = run_bench(given, folder / "results.csv", show)
     picture = folder / "curves.png"

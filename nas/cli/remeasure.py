@@ -24,7 +24,7 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int, meter:
     from nas.device.profile import load_device
     from nas.profiling.local import Stopped, check_board, clean, prepare, run_here, run_there
     from nas.profiling.run_networks import plan_of_trials, remeasured
-    from nas.run import load_run, write_measured
+    from nas.run import load_run, make_folder, write_measured
     from nas.space.search_space import load_space
 
     s, space = run.settings, load_space(run.settings.space)
@@ -42,10 +42,7 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int, meter:
         check_board(ssh, python=python)
     plan = plan_of_trials(space, run.front_trials, s.classes)
     folder = run.path / "measured"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
+    make_folder(folder)
     bundle = prepare(plan, folder, packing(len(plan.items)))
     arguments = ["--threads", str(threads), "--meter", meter]
     try:

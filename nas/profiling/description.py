@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nas.device.profile import About
-from nas.profiling.results import Results, pooled, speeds, steadiness
+from nas.profiling.results import CLOCKS, Results, pooled, speeds, steadiness
 from nas.profiling.space_profile import SpaceProfile
 
 
@@ -27,7 +27,7 @@ def describe(name: str, results: Results, found: SpaceProfile, command: str) -> 
         f"the second of two, until the median is known within {100 * planned.settings.get('within', 0):g}% or "
         f"{planned.settings.get('rounds', 0):g} rounds are over; whole networks three times as often; a new session "
         f"each time, warmed up; batch 1{where}",
-        clock="time of the thread" if machine.clock == "thread" else "time that passed",
+        clock=CLOCKS[machine.clock],
         date=datetime.fromtimestamp(_first(results), UTC).date().isoformat(),
         source="measured by nas profile",
         noise=_noise(results),

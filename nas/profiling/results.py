@@ -21,6 +21,8 @@ from nas.space.search_space import SearchSpace, load_space
 LARGEST = 256 << 20  # bytes of a results file
 SUSTAINED = 0.85  # chosen on four spaces of one machine: experiments/device-profiles
 
+CLOCKS = {"thread": "time of the thread", "wall": "time that passed"}  # as profile.toml says it
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=400)]
@@ -262,8 +264,8 @@ def _drift(networks: Sequence[Sequence[Visit]]) -> float | None:
 
 def same_machine(about: About, results: Results) -> bool:
     """Whether a profile was measured on the results' machine and in the same way: then only its speed differs."""
-    m, clock = results.machine, {"thread": "time of the thread", "wall": "time that passed"}
+    m = results.machine
     there = (about.reference, about.soc, about.runtime, about.threads, about.clock)
     return about.reference is not None and there == (
-        results.reference, m.processor, m.runtime, m.threads, clock[m.clock],
+        results.reference, m.processor, m.runtime, m.threads, CLOCKS[m.clock],
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from nas.errors import UserError, unknown
 from nas.report.markdown import compare_markdown, markdown
 from nas.report.picture import draw_front, draw_fronts
-from nas.run import Run, csv_bytes, read_curves, write_atomic, write_trials
+from nas.run import Run, csv_bytes, make_folder, read_curves, write_atomic, write_trials
 
 FORMATS = ("html", "csv", "json", "md", "png")
 CURVES = "curves"  # only if asked for
@@ -61,10 +61,7 @@ def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] =
         raise UserError(f"format {CURVES} is of one run; {len(runs)} were given")
     make = {"html": compare_page, "csv": compare_csv, "json": compare_json, "md": compare_markdown}
     texts = {f: make[f](runs) for f in FORMATS if f in formats and f in make}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from None
+    make_folder(folder)
     written = [_write(folder / f"comparison.{f}", text) for f, text in texts.items()]
     if "png" in formats:
         written.append(draw_fronts(runs, folder / "comparison.png"))

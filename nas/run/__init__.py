@@ -1,6 +1,6 @@
 """The run folder: written by the search, read by everything after it."""
 
-from nas.run.file import locked, write_atomic
+from nas.run.file import locked, make_folder, write_atomic
 from nas.run.folder import (
     Run,
     check_free,
@@ -51,6 +51,7 @@ __all__ = [
     "front_volume",
     "load_run",
     "locked",
+    "make_folder",
     "pareto_trials",
     "points",
     "read_curves",

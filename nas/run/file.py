@@ -26,6 +26,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
+def make_folder(path: Path) -> None:
+    """The folder, with those above it, where it is not there yet. Raises UserError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keeps a second search out of the folder; the system frees the lock when the process dies. Raises UserError."""

@@ -71,12 +71,8 @@ def block_table(space: SearchSpace, codes: np.ndarray, classes: int | None = Non
             )
             found = []
             for row in first:
-                # blocks after the first are alike
-                key = (i, min(j, 1), classes, *(int(columns[c][row]) for c in used))
-                if key not in space.made:
-                    get = space.getter({space.choices[c].name: space.choices[c].value(codes[row, c]) for c in used})
-                    space.made[key] = space.block(i, j, get, classes or space.table.classes)
-                block = space.made[key]
+                options = {c: int(columns[c][row]) for c in used}
+                block = space.block_of(i, j, options, classes or space.table.classes)
                 found.append(-1 if block is None else numbers.setdefault(block, len(numbers)))
             position = np.array(found, dtype=np.int32)[inverse]
             depth = column_of.get(f"{stage.name}.depth")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -212,9 +212,16 @@ class SearchSpace:
         return fixed
 
     @cached_property
-    def made(self) -> dict[tuple[int | None, ...], Block | None]:
-        """The blocks that `block_table` has expanded so far, by their stage, place, classes and choices."""
+    def _made(self) -> dict[tuple[int, ...], Block | None]:
         return {}
+
+    def block_of(self, i: int, j: int, options: Mapping[int, int], classes: int) -> Block | None:
+        """Block j (from 0) of stage i by the options of the choices that it depends on, both by number; remembered."""
+        key = (i, min(j, 1), classes, *options.values())  # blocks after the first are alike
+        if key not in self._made:
+            values = {self.choices[c].name: self.choices[c].options[option] for c, option in options.items()}
+            self._made[key] = self.block(i, j, self.getter(values), classes)
+        return self._made[key]
 
     def depends_on(self, i: int, j: int) -> tuple[str, ...]:
         """The names that block j of stage i is made from, choices or not; whether it is there, the depth decides."""
