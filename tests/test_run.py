@@ -132,7 +132,7 @@ HOLD = "import sys,time; from pathlib import Path; from nas.run import locked\nw
 def test_the_lock_goes_with_the_process(tmp_path: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-    with pytest.raises(UserError, match="another search is running"), locked(tmp_path):
+    with pytest.raises(UserError, match="another process is writing in"), locked(tmp_path):
         pass
     holder.kill()
     holder.communicate()

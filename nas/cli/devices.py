@@ -100,7 +100,7 @@ def _listed(name: str, folder: Path) -> dict[str, Any]:
     """A profile's entry in the list, from its description and errors alone: the tables may be long."""
     from nas.device.profile import basis, read_about
     from nas.device.validation import read_errors
-    from nas.space.plain_file import file_in
+    from nas.files.plain import file_in
 
     about, file = read_about(file_in(folder, "profile.toml") or folder / "profile.toml"), file_in(folder, "errors.csv")
     errors = read_errors(file) if file else ()

@@ -91,7 +91,8 @@ def _results(path: Path, about: About, all_networks: bool, scale: bool) -> Measu
 
 def _table(path: Path) -> Iterator[Measured]:
     from nas.device.check import Measured
-    from nas.device.csv_file import number, read_rows, row_precision
+    from nas.device.row_precision import row_precision
+    from nas.files.csv import number, read_rows
 
     models: dict[str, Reading] = {}
     seen: dict[tuple[str, str, str], int] = {}

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.device.csv_file import Row, number, read_rows
 from nas.device.network_table import NetworkTable
 from nas.errors import UserError, unknown
+from nas.files.csv import Row, number, read_rows
 from nas.space.block_table import block_table
 from nas.space.candidate import Value
 from nas.space.search_space import SearchSpace, load_space

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from nas.device.csv_file import MOST_BYTES, MOST_ROWS, Row
 from nas.errors import UserError
-from nas.space.plain_file import read_text
+from nas.files.csv import MOST_BYTES, MOST_ROWS, Row
+from nas.files.plain import read_text
 
 
 def read_key_rows(path: Path) -> Iterator[tuple[int, Row]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas.device.csv_file import Row, number, read_rows
 from nas.device.key_table import read_key_rows
 from nas.device.lookup_table import BlockTime
 from nas.errors import UserError, unknown
+from nas.files.csv import Row, number, read_rows
 from nas.space.block import Block, make_divisible
 
 COLUMNS = ("op", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "expand", "kernel", "stride", "count", "mean_ms")

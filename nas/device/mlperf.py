@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.csv_file import Row, number, read_rows, row_precision
+from nas.device.row_precision import row_precision
 from nas.errors import UserError, unknown
+from nas.files.csv import Row, number, read_rows
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.space.reference import REFERENCES, reference_network

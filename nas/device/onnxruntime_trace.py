@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.device.trace import Node, NodeKind, Trace
 from nas.errors import UserError
-from nas.space.plain_file import MB, read_text
+from nas.files.plain import MB, read_text
 
 MOST_BYTES = 200 * MB
 SUFFIX = "_kernel_time"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from nas.catalog import find
-from nas.device.csv_file import MOST_BYTES
 from nas.device.lookup_table import BlockTime, lookup_table_csv, read_lookup_table
 from nas.device.validation import HeldOutError, Validation, errors_csv, read_errors, read_validation, validation_csv
 from nas.errors import UserError
+from nas.files.csv import MOST_BYTES
+from nas.files.plain import file_in, read_bytes
+from nas.files.toml import Table, read_toml
 from nas.space.layer import Precision
-from nas.space.plain_file import file_in, read_bytes
-from nas.space.toml_file import Table, read_toml
 
 if TYPE_CHECKING:
     import numpy as np

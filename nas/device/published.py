@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.csv_file import read_rows
 from nas.device.mlperf import Run, read_run
 from nas.errors import UserError, unknown
+from nas.files.csv import read_rows
 from nas.space.reference import REFERENCES
 
 COLUMNS = (

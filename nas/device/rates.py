@@ -14,8 +14,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from nas.device.counts import ACTIVATIONS, COUNTS, INDEX, KIN, Counts, missing, network_counts
-from nas.device.csv_file import csv_text, read_rows
 from nas.errors import UserError
+from nas.files.csv import csv_text, read_rows
 from nas.space.layer import PRECISIONS, Layer, Precision
 from nas.space.network import Network
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 
-from nas.device.csv_file import Row, number, read_rows
 from nas.device.lookup_table import BlockTime
 from nas.errors import UserError, unknown
+from nas.files.csv import Row, number, read_rows
 from nas.space.block import Block
 from nas.space.candidate import Candidate, Value
 from nas.space.search_space import SearchSpace, load_space

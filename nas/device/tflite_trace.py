@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.device.trace import Node, NodeKind, Trace
 from nas.errors import UserError
-from nas.space.plain_file import MB, read_text
+from nas.files.plain import MB, read_text
 
 MOST_BYTES = 64 * MB
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.csv_file import csv_text, number, read_rows, row_precision
+from nas.device.row_precision import row_precision
 from nas.errors import UserError
+from nas.files.csv import csv_text, number, read_rows
 from nas.space.layer import Precision
 
 COLUMNS = ("network", "precision", "split", "measured_ms", "predicted_ms", "measured_mj", "predicted_mj")

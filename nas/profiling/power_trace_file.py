@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.errors import UserError
+from nas.files.plain import MB, read_bytes
 from nas.profiling.power_trace import Trace
-from nas.space.plain_file import MB, read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,6 +1,7 @@
 """The run folder: written by the search, read by everything after it."""
 
-from nas.run.file import locked, make_folder, write_atomic
+from nas.files.atomic import make_folder, write_atomic
+from nas.files.lock import locked
 from nas.run.folder import (
     Run,
     check_free,

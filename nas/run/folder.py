@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.errors import UserError
+from nas.files.atomic import write_atomic
 from nas.pareto import Array, hypervolume, non_dominated
-from nas.run.file import write_atomic
 from nas.run.measured import MeasuredCosts, read_measured
 from nas.run.settings import FORMAT, Settings, read_settings
 from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from nas.errors import UserError
-from nas.run.file import write_atomic
+from nas.files.atomic import write_atomic
 from nas.run.trial import csv_bytes, maybe_number, read_table
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UserError
-from nas.run.file import write_atomic
+from nas.files.atomic import write_atomic
 
 FORMAT = 1
 UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB", "peak_memory_mb": "MB"}

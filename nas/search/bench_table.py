@@ -11,8 +11,8 @@ from zlib import crc32
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from nas.device.csv_file import read_rows
 from nas.errors import UserError
+from nas.files.csv import read_rows
 from nas.pareto import Array, hypervolume
 from nas.run import OBJECTIVES
 from nas.search.bench import Params, Task

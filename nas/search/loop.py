@@ -83,7 +83,7 @@ def search(
     else:
         check_free(path)
     pool = feasible_pool(space, pricer, settings)
-    with locked(path):
+    with locked(path, busy="another search is running in {path}; wait for it, or choose another folder"):
         if not resume:
             check_free(path)
             settings = complete(settings, pool)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from nas.catalog import find
 from nas.errors import UserError
+from nas.files.toml import read_toml
 from nas.space.block import Block, make_divisible
 from nas.space.candidate import Candidate, Value
 from nas.space.choice import Choice
 from nas.space.layer import Precision, Shape
 from nas.space.network import Network
 from nas.space.stage_table import Proxy, Span, Stage, StageTable
-from nas.space.toml_file import read_toml
 
 PER_BLOCK = ("kernel", "expand", "se", "op")
 Get = Callable[[str], Value]

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nas.files.toml import Table
 from nas.space.layer import Precision
-from nas.space.toml_file import Table
 
 Positive = Annotated[int, Field(gt=0)]
 Ratio = Annotated[int | float, Field(gt=0)]

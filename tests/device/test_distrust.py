@@ -11,7 +11,7 @@ import pytest
 from nas.device.profile import fingerprint, read_profile, require_ours, write_profile
 from nas.device.validation import HeldOutError, Validation
 from nas.errors import UserError
-from nas.space.plain_file import has_tricks
+from nas.files.plain import has_tricks
 from tests.device.hand_made import TIMES, about, hand_made
 
 Trick = Callable[[Path], object]

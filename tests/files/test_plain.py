@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UserError
-from nas.space.plain_file import file_in, has_tricks, read_bytes, read_text
-from nas.space.toml_file import Table, read_toml
+from nas.files.plain import file_in, has_tricks, read_bytes, read_text
+from nas.files.toml import Table, read_toml
 
 
 class Named(Table):

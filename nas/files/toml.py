@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas.errors import UserError
-from nas.space.plain_file import MB, has_tricks, read_text
+from nas.files.plain import MB, has_tricks, read_text
 
 MOST_BYTES = MB // 4
 LONGEST = 10_000  # characters of a text

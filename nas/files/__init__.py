@@ -1,0 +1,1 @@
+"""Files on disk: one strict reader a format, one atomic write, one lock."""

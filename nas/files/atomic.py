@@ -1,0 +1,93 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from nas.errors import UserError
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """The whole file or nothing, also when the disk is full or the process dies; `mode` are its permissions.
+
+    Raises UserError.
+    """
+    with atomic_file(path) as part, part.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """The path of a hidden file beside `path` that takes its place when the block ends without an error.
+
+    For what writes files itself, such as an exporter. The folder is made if it is not there. The hidden file's name is
+    this process's own, so a user's file is never overwritten; what is left of it after an error is removed. Raises
+    UserError when the disk refuses.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder` that takes its place when the block ends without an error.
+
+    A folder that is there already is replaced whole: the old one is moved aside first and removed last, so that at
+    every moment one of the two is there in full, and `recover_folder` puts the old one back after a kill in between.
+    Raises UserError when the disk refuses.
+    """
+    part, old = _beside(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        yield part
+        for file in part.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as opened:
+                    os.fsync(opened.fileno())
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.replace(old)
+        part.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        recover_folder(folder)
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> None:
+    """Puts back the folder that a killed `atomic_folder` had moved aside, where there is none in its place."""
+    _, old = _beside(folder)
+    if old.is_dir() and not folder.exists():
+        old.replace(folder)
+
+
+def make_folder(path: Path) -> None:
+    """The folder, with those above it, where it is not there yet. Raises UserError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    return folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")

@@ -1,0 +1,81 @@
+"""CSV files that may come from strangers: read row by row, every fault named with file and line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from nas.errors import UserError
+from nas.files.plain import MB, read_text
+
+Row = dict[str, str]
+
+MOST_BYTES = 64 * MB
+MOST_ROWS = 1_000_000
+LONGEST = 10_000  # characters of a cell: a candidate of a large space, written as JSON, has two thousand
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)  # Python's float() takes 1_000 and nan too
+
+
+def read_rows(path: Path, columns: Sequence[str], most_bytes: int = MOST_BYTES) -> Iterator[tuple[int, Row]]:
+    """Each row with its line; `columns` must be there, others may be.
+
+    Raises UserError when the file cannot be read, is too large, lacks a column or names one twice, and for a row with
+    more or fewer cells than there are columns, and a cell that is too long or has more than one line.
+    """
+    yield from parse_rows(read_text(path, most_bytes, "CSV"), path, columns)
+
+
+def parse_rows(text: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    """`read_rows` of a text that was read already; `path` names it in errors."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = next(reader, [])
+        if missing := [c for c in columns if c not in names]:
+            raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
+        if twice := [c for c in names if names.count(c) > 1]:
+            raise UserError(f"{path}: a column must be given once; {twice[0][:80]!r} is given twice")
+        for n, cells in enumerate(filter(None, reader)):
+            if n == MOST_ROWS:
+                raise UserError(f"{path}: must have at most {MOST_ROWS:,} rows")
+            if len(cells) != len(names):
+                raise UserError(f"{path}: a row must have {len(names)} cells; line {reader.line_num} has {len(cells)}")
+            if any(len(cell) > LONGEST or "\n" in cell for cell in cells):
+                raise UserError(
+                    f"{path}: a cell must be one line of at most {LONGEST:,} characters; line {reader.line_num}"
+                )
+            yield reader.line_num, dict(zip(names, cells, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a readable CSV file: {error}") from None
+
+
+def number(text: str, path: Path, line: int, column: str, *, least: float | None = None) -> float:
+    """A finite number: above 0, or `least` or more where that is given.
+
+    Raises UserError that names the file, the line and the column.
+    """
+    value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    if not ((value > 0 if least is None else least <= value) and value < math.inf):
+        must = "above 0" if least is None else f"of {least:g} or more"
+        raise UserError(f"{path}: {column} must be a finite number {must}; line {line} has {text[:80]!r}")
+    return value
+
+
+def whole_number(text: str, path: Path, line: int, column: str, *, least: int = 0) -> int:
+    """A whole number of at most 15 digits, `least` or more. Raises UserError as `number` does."""
+    if not re.fullmatch(r"\d{1,15}", text.strip(), re.ASCII) or int(text) < least:
+        raise UserError(f"{path}: {column} must be a whole number of {least} or more; line {line} has {text[:80]!r}")
+    return int(text)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """The text of a CSV file; numbers have six significant digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([f"{x:.6g}" if isinstance(x, float) else x for x in row])
+    return text.getvalue()

@@ -1,0 +1,94 @@
+"""Whole files and folders or none, and one writer at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas.errors import UserError
+from nas.files.atomic import atomic_file, atomic_folder, recover_folder, write_atomic
+from nas.files.lock import locked
+
+
+def test_an_error_in_the_middle_leaves_the_file_before_and_nothing_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    write_atomic(file, b"before")
+    with pytest.raises(ZeroDivisionError), atomic_file(file) as part:
+        part.write_bytes(bytes([1 // 0]))
+    assert file.read_bytes() == b"before" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx.partial").write_bytes(b"the user's")
+    write_atomic(tmp_path / "x.onnx", b"new")
+    assert (tmp_path / "x.onnx.partial").read_bytes() == b"the user's"
+
+
+def test_permissions_are_those_asked_for(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "secret", b"x", mode=0o600)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_place_that_cannot_be_written_is_an_error_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        write_atomic(tmp_path / "file" / "x", b"")
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "profile"
+    for names in (("a", "b"), ("c",)):
+        with atomic_folder(folder) as part:
+            for name in names:
+                (part / name).write_text(name)
+    assert [p.name for p in folder.iterdir()] == ["c"] and list(tmp_path.iterdir()) == [folder]
+    with pytest.raises(ZeroDivisionError), atomic_folder(folder) as part:
+        (part / "d").write_bytes(bytes([1 // 0]))
+    assert [p.name for p in folder.iterdir()] == ["c"] and list(tmp_path.iterdir()) == [folder]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from nas.files.atomic import atomic_folder
+seen = 0
+replace = Path.replace
+def replace_or_die(self, target):
+    global seen
+    seen += 1
+    if seen == int(sys.argv[2]): os._exit(9)
+    return replace(self, target)
+Path.replace = replace_or_die
+with atomic_folder(Path(sys.argv[1])) as part: (part / "new").write_text("")
+"""
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_a_kill_between_the_two_renames_loses_nothing(moment: int, tmp_path: Path) -> None:
+    folder = tmp_path / "profile"
+    with atomic_folder(folder) as part:
+        (part / "old").write_text("")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(moment)], check=False)
+    assert done.returncode == 9
+    recover_folder(folder)
+    assert [p.name for p in folder.iterdir()] == ["old"]
+    with atomic_folder(folder) as part:
+        (part / "newer").write_text("")
+    assert [p.name for p in folder.iterdir()] == ["newer"]
+    assert [p.name for p in tmp_path.iterdir()] == ["profile"]
+
+
+def test_a_second_writer_is_kept_out_and_the_lock_leaves_nothing(tmp_path: Path) -> None:
+    with locked(tmp_path / "run"):
+        with (
+            pytest.raises(UserError, match=r"searching in .*run now"),
+            locked(tmp_path / "run", "searching in {path} now"),
+        ):
+            pass
+        assert (tmp_path / "run" / ".lock").exists()
+    assert list((tmp_path / "run").iterdir()) == []
+    with locked(tmp_path / "run"):
+        pass
