@@ -11,7 +11,7 @@ import numpy as np
 
 from nas import load_run, load_space
 from nas.data.catalog import load_dataset
-from nas.evaluate.proxy import Budget, ProxyTraining
+from nas.estimate.proxy import Budget, ProxyTraining
 
 
 def main(path: Path, seeds: int) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # serial and worker alike
 from nas.data.catalog import load_dataset
 from nas.device.profile import load_device
-from nas.evaluate.proxy import Budget, Estimate, ProxyTraining
+from nas.estimate.proxy import Budget, Estimate, ProxyTraining
 from nas.run import Settings
 from nas.search.loop import Progress, search
 from nas.search.pricer import DevicePricer

@@ -105,7 +105,7 @@ def _run(
     cluster: Cluster | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
-    from nas.evaluate.proxy import Budget, ProxyTraining
+    from nas.estimate.proxy import Budget, ProxyTraining
 
     budget = Budget(**settings.proxy)
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")

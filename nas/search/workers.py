@@ -15,7 +15,7 @@ from nas.space.network import Network
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas.evaluate.proxy import Estimate
+    from nas.estimate.proxy import Estimate
     from nas.train.loop import Epoch, OnEpoch
 
 Stops = Callable[[int, int, float, tuple[float, ...]], bool]  # EarlyStopping.report

@@ -21,7 +21,7 @@ from nas.space.search_space import SearchSpace, load_space
 if TYPE_CHECKING:
     import torch
 
-    from nas.evaluate.proxy import Estimate
+    from nas.estimate.proxy import Estimate
     from nas.train.loop import OnEpoch
 
 SMALL = """
@@ -136,7 +136,7 @@ def estimate(accuracy: float, weights: bool) -> Estimate:
         return cast("Estimate", SimpleNamespace(accuracy=accuracy, curve=(), seconds=0.0, state_dict={}))
     import torch
 
-    from nas.evaluate.proxy import Estimate
+    from nas.estimate.proxy import Estimate
     from nas.train.loop import Epoch
 
     return Estimate(accuracy, (Epoch(1.0 - accuracy, accuracy, 0.0),), 0.0, {"w": torch.full((3,), accuracy)})
@@ -144,7 +144,7 @@ def estimate(accuracy: float, weights: bool) -> Estimate:
 
 def trained(accuracy: float, epochs: int, seconds: float, on_epoch: OnEpoch | None) -> Estimate:
     """A training whose accuracy comes nearer to its end by four tenths of the way each epoch."""
-    from nas.evaluate.proxy import Estimate
+    from nas.estimate.proxy import Estimate
     from nas.train.loop import Epoch
 
     curve: list[Epoch] = []

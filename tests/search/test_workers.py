@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
-from nas.evaluate.proxy import Estimate
+from nas.estimate.proxy import Estimate
 from nas.run import load_run
 from nas.search.amdsmi import hide_broken_amdsmi
 from nas.search.early_stopping import EarlyStopping

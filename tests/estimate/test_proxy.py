@@ -9,13 +9,13 @@ from torch import nn
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
 from nas.errors import UserError
-from nas.evaluate.proxy import Budget, Estimate, ProxyTraining
-from nas.evaluate.quantised import fold_batch_norms, quantised
+from nas.estimate.proxy import Budget, Estimate, ProxyTraining
 from nas.models.builder import build
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.reference import reference_network
 from nas.train.loop import accuracy, normalise
+from nas.train.rounding import fold_batch_norms, quantized
 
 BUDGET = Budget(epochs=6, resolution_share=0.5, batch_size=32)
 HYPERPARAMETERS = {"learning_rate": 0.1, "optimizer": "sgd", "resolution": 16, "stage1.depth": 2}
@@ -135,7 +135,7 @@ def test_folded_batch_norms_change_nothing(trained: Estimate, digits: Dataset) -
 
 def test_int8_rounds_and_keeps_most_of_the_accuracy(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
     model = rebuilt(trained)
-    int8 = quantised(model, "int8", proxy.train, 8)
+    int8 = quantized(model, "int8", proxy.train, 8)
     images = normalise(digits.validation.images.take(torch.arange(100), 8))
     with torch.no_grad():
         exact, rounded = model(images), int8(images)
@@ -150,8 +150,8 @@ def test_int8_rounds_and_keeps_most_of_the_accuracy(proxy: ProxyTraining, traine
 
 def test_two_bits_would_show(proxy: ProxyTraining, trained: Estimate, monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation is no decoration: with weights of 2 bits it destroys the network."""
-    monkeypatch.setattr("nas.evaluate.quantised.WEIGHT_STEPS", 1)
-    int8 = quantised(rebuilt(trained), "int8", proxy.train, 8)
+    monkeypatch.setattr("nas.train.rounding.WEIGHT_STEPS", 1)
+    int8 = quantized(rebuilt(trained), "int8", proxy.train, 8)
     assert accuracy(int8, proxy.dataset.validation, 8) < trained.accuracy - 0.1
 
 
@@ -165,6 +165,6 @@ def test_candidates_precision_decides_what_is_measured(
     }
     assert estimates["fp32"].curve[0].train_loss == estimates["int8"].curve[0].train_loss
     model = rebuilt(estimates["int8"])
-    expected = accuracy(quantised(model, "int8", proxy.train, 8), digits.validation, 8)
+    expected = accuracy(quantized(model, "int8", proxy.train, 8), digits.validation, 8)
     assert estimates["int8"].accuracy == expected
     assert abs(proxy.evaluate_test(small_network(), trained.state_dict, "fp16") - trained.accuracy) < 0.08

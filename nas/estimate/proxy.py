@@ -11,13 +11,13 @@ from torch import Tensor
 
 from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
-from nas.evaluate.quantised import quantised
 from nas.models.builder import build
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.train.loop import OnEpoch, TrainingCurve, accuracy, best_device, fit
 from nas.train.recipe import recipe
+from nas.train.rounding import quantized
 
 SMALLEST_RESOLUTION = 8  # pixels
 RESOLUTION_STEP = 8  # training resolutions are its multiples, so that few resized copies of the data are made
@@ -81,7 +81,7 @@ class ProxyTraining:
 
         The mapping may hold learning_rate, weight_decay, label_smoothing, optimizer, augmentation and precision; what
         is missing is the recipe's default, and the names of architecture choices are left out. Of an int8 or fp16
-        candidate the accuracy is measured after rounding as `quantised` does. Equal seeds give equal estimates on one
+        candidate the accuracy is measured after rounding as `quantized` does. Equal seeds give equal estimates on one
         machine. `on_epoch` may end the training early. Raises UserError for values no recipe can have, and when the
         network has not the dataset's number of classes.
         """
@@ -101,7 +101,7 @@ class ProxyTraining:
         )  # fmt: skip
         reached = curve[-1].validation_accuracy
         if (precision := Candidate.of(hyperparameters).precision) != "fp32":
-            reached = accuracy(quantised(model, precision, self.train, resolution), validation, resolution)
+            reached = accuracy(quantized(model, precision, self.train, resolution), validation, resolution)
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         return Estimate(reached, curve, perf_counter() - start, weights)
 
@@ -113,5 +113,5 @@ class ProxyTraining:
         model = build(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.load_state_dict(dict(weights))
         resolution = self.budget.resolution(network)
-        deployed = quantised(model.eval(), precision, self.train, resolution)
+        deployed = quantized(model.eval(), precision, self.train, resolution)
         return accuracy(deployed, self.dataset.test_split(), resolution)

@@ -18,7 +18,7 @@ ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.Hardsigmoid, nn.Sigm
 OBSERVED = (nn.BatchNorm2d, nn.Linear, nn.AdaptiveAvgPool2d, *ACTIVATIONS)  # what computes a rounded tensor
 
 
-def quantised(model: nn.Module, precision: Precision, train: Split, resolution: int) -> nn.Module:
+def quantized(model: nn.Module, precision: Precision, train: Split, resolution: int) -> nn.Module:
     """A copy of `model` that rounds as a deployed one does, for measuring its accuracy; `model` itself for fp32.
 
     int8: batch norms folded, weights rounded to 8 bits per output channel (symmetric), and the outputs of layers,
