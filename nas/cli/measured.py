@@ -52,8 +52,8 @@ def read_measured(path: Path, platform: str | None, about: About, *, all_network
 
 def _results(path: Path, about: About, all_networks: bool, scale: bool) -> MeasuredFile:
     from nas.device.check import Measured
-    from nas.profiling.energy import measured_energy
-    from nas.profiling.results import candidate_of, pooled, read_results, same_machine, speeds
+    from nas.profiling.energy.windows import measured_energy
+    from nas.profiling.results.results import candidate_of, pooled, read_results, same_machine, speeds
 
     results = read_results(path)
     known = about.reference_ms if same_machine(about, results) else {}

@@ -13,9 +13,9 @@ from nas.cli.output import clock
 from nas.figures import percent
 
 if TYPE_CHECKING:
-    from nas.profiling.bundle import Progress
-    from nas.profiling.plan import Plan
-    from nas.profiling.results import Results
+    from nas.profiling.plan.bundle import Progress
+    from nas.profiling.plan.plan import Plan
+    from nas.profiling.results.results import Results
 
 Space = Annotated[str, typer.Option(help="The search space whose blocks are measured.")]
 Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: one, or several with commas.")]
@@ -70,7 +70,7 @@ def profile(
 ) -> None:
     if context.invoked_subcommand:
         return
-    from nas.profiling.local import RESULTS, Stopped, check_board, clean, prepare, run_here, run_there
+    from nas.profiling.boards.local import RESULTS, Stopped, check_board, clean, prepare, run_here, run_there
 
     folder = _folder(name, out)
     if ssh:
@@ -112,7 +112,7 @@ def pack(
 
     Example: nas profile pack --space tiny --precision fp32,int8 --out bundle.zip
     """
-    from nas.profiling.bundle import write_bundle
+    from nas.profiling.plan.bundle import write_bundle
 
     plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
     _announce(plan)
@@ -135,7 +135,7 @@ def build(
 
     Example: nas profile build results.json --name my-board --power meter.csv
     """
-    from nas.profiling.results import read_results
+    from nas.profiling.results.results import read_results
 
     _build(read_results(results), _folder(name, out), f"nas profile build {results.name} --name {name}", power, noisy)
 
@@ -162,14 +162,14 @@ def _plan(
     from dataclasses import replace
 
     from nas.errors import UserError
-    from nas.profiling.plan import make_plan, with_runtime
+    from nas.profiling.plan.plan import make_plan, with_runtime
     from nas.space.search_space import load_space
 
     searched, wanted = load_space(space), precisions(precision) or []
     if quick:
         if networks is not None:
             raise UserError("--quick chooses its networks itself; leave out --networks")
-        from nas.profiling.quick import quick_plan
+        from nas.profiling.build.quick import quick_plan
 
         plan = quick_plan(searched, wanted, resolution, seed)
     elif networks is not None:
@@ -201,7 +201,7 @@ def packing(total: int) -> Progress:
 
 def _build(results: Results, folder: Path, command: str, power: Path | None, noisy: bool) -> None:
     from nas.catalog import home
-    from nas.profiling.build import build_profile
+    from nas.profiling.build.profile import build_profile
 
     built = build_profile(results, folder, command, power, noisy=noisy)
     lacking = set(results.plan.precisions) - set(results.precisions)

@@ -22,8 +22,8 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int, meter:
     """
     from nas.cli.profile import packing
     from nas.device.profile import load_device
-    from nas.profiling.local import Stopped, check_board, clean, prepare, run_here, run_there
-    from nas.profiling.run_networks import plan_of_trials, remeasured
+    from nas.profiling.boards.local import Stopped, check_board, clean, prepare, run_here, run_there
+    from nas.profiling.build.run_networks import plan_of_trials, remeasured
     from nas.run import load_run, make_folder, write_measured
     from nas.space.search_space import load_space
 

@@ -1,8 +1,8 @@
 """Starts agent.py beside it with the arguments in arguments.json, and stops it when standard input ends.
 
-It runs on the board, sent there by nas.profiling.remote: Python 3.8, standard library alone. ssh has no way to stop a
-program when the connection is lost; the end of standard input is the sign that always comes. Where it comes late (a
-cable pulled out), the next launcher stops the agent that is left: two at once would disturb each other's timings.
+It runs on the board, sent there by nas.profiling.boards.remote: Python 3.8, standard library alone. ssh has no way to
+stop a program when the connection is lost; the end of standard input is the sign that always comes. Where it comes late
+(a cable pulled out), the next launcher stops the agent that is left: two at once would disturb each other's timings.
 
 Exit status: the agent's; 128 + N where signal N ended it; 4 where another agent runs that cannot be stopped.
 """

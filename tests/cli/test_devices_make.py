@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from nas.device.profile import about_toml, read_profile
-from nas.profiling.block_graph import block_graph
+from nas.profiling.plan.block_graph import block_graph
 from tests.cli.command import Said, call
 from tests.device.hand_made import BODY, HEAD, STEM, about
 from tests.device.test_help_networks import fbnet

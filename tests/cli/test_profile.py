@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nas.profiling import bundle
+from nas.profiling.plan import bundle
 from tests.cli.command import Said, call
 
 RECORDED = Path(__file__).parents[1] / "profiling/recorded/results.json"

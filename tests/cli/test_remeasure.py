@@ -11,7 +11,7 @@ import pytest
 from nas.run import Run, load_run
 from nas.search.job import search_front
 from tests.cli.command import call
-from tests.profiling.ssh_board import running_board
+from tests.profiling.boards.ssh_board import running_board
 
 
 @pytest.fixture(scope="module")

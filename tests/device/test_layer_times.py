@@ -19,7 +19,7 @@ from nas.device.rates import Rate
 from nas.device.tflite_trace import read_tflite
 from nas.device.trace import Node, Trace
 from nas.errors import UserError
-from nas.profiling.block_graph import block_graph
+from nas.profiling.plan.block_graph import block_graph
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.onnx_file import read_onnx

@@ -23,9 +23,9 @@ import pytest
 import vermin
 
 from nas.profiling import agent, launcher
-from nas.profiling.bundle import write_bundle
-from nas.profiling.plan import make_plan, with_runtime
-from nas.profiling.results import read_results
+from nas.profiling.plan.bundle import write_bundle
+from nas.profiling.plan.plan import make_plan, with_runtime
+from nas.profiling.results.results import read_results
 from nas.space.search_space import load_space
 
 QUICK = {"runs": 2, "most_runs": 2, "visit_s": 0.0, "least_rounds": 1, "rounds": 2, "network_factor": 2, "within": 0.0}

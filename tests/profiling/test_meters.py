@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nas.profiling import agent
-from nas.profiling.energy import measured_energy
-from nas.profiling.power_trace import Trace
-from nas.profiling.results import Energy
+from nas.profiling.energy.power_trace import Trace
+from nas.profiling.energy.windows import measured_energy
+from nas.profiling.results.results import Energy
 
 
 class Entries:

@@ -1,0 +1,86 @@
+"""Profiling from the workstation: the bundle beside the results, the agent run here or on a board over ssh."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.errors import UserError
+from nas.profiling import agent
+from nas.profiling.plan.bundle import Progress, described, write_bundle
+from nas.profiling.plan.plan import Plan
+from nas.profiling.results.results import Results, read_results
+
+BUNDLE, JOURNAL, RESULTS = "bundle", "measurements.jsonl", "results.json"
+
+
+class Stopped(Exception):
+    """The agent ended before it was done, and said why; `status` is its exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def prepare(plan: Plan, folder: Path, progress: Progress | None = None) -> Path:
+    """The bundle in folder/bundle: the one that is there if it is of this plan, so that a stopped measurement goes on.
+
+    Raises UserError where a measurement of another plan was begun there.
+    """
+    bundle = folder / BUNDLE
+    if bundle.exists():
+        if _same(plan, bundle):
+            return bundle
+        if (folder / JOURNAL).exists():
+            raise UserError(
+                f"{folder}: a measurement with other settings was begun here; repeat its command, or remove it"
+            )
+        shutil.rmtree(bundle)
+    write_bundle(plan, bundle, progress)
+    return bundle
+
+
+def _same(plan: Plan, bundle: Path) -> bool:
+    try:
+        there = json.loads((bundle / "plan.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    wanted = json.loads(json.dumps(described(plan)))
+    rows = [{key: row[key] for key in ("id", "name", "precision", "kind")} for row in there.pop("items", [])]
+    return bool(wanted == there and rows == [
+        {"id": i.id, "name": i.name, "precision": i.precision, "kind": i.kind} for i in plan.items
+    ])  # fmt: skip
+
+
+def run_here(bundle: Path, arguments: Sequence[str]) -> Results:
+    """Runs the agent on this machine. Raises Stopped when it could not finish; it has then said why."""
+    results = bundle.parent / RESULTS
+    status = agent.main(["--bundle", str(bundle), "--out", str(results), *arguments])
+    if status:
+        raise Stopped(status)
+    return read_results(results)
+
+
+def check_board(target: str, *, python: str) -> None:
+    """Raises UserError unless the board can be reached over ssh and has that Python."""
+    from nas.profiling.boards import remote  # late: only with --ssh
+
+    remote.check_board(target, python=python)
+
+
+def run_there(target: str, bundle: Path, arguments: Sequence[str], *, python: str) -> Results:
+    """Runs the agent on a board over ssh. Raises UserError as `run_on_board` does."""
+    from nas.profiling.boards.remote import run_on_board
+
+    results = bundle.parent / RESULTS
+    run_on_board(target, bundle, results, python=python, arguments=arguments, output=sys.stderr)
+    return read_results(results)
+
+
+def clean(folder: Path) -> None:
+    """Removes what only an unfinished measurement needs; results.json stays."""
+    shutil.rmtree(folder / BUNDLE, ignore_errors=True)
+    (folder / JOURNAL).unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""A bundle: everything that a board needs to measure a plan. The agent, the models, the plan with their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from itertools import repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nas.errors import UserError
+from nas.profiling import agent
+from nas.profiling.plan.block_graph import block_graph
+from nas.profiling.plan.fp16 import halved
+from nas.profiling.plan.int8 import quantized, within_network
+from nas.profiling.plan.plan import Item, Plan, Runtime
+from nas.profiling.plan.tflite_graph import tflite_graph
+
+SETTINGS = {
+    "runs": 6,  # of a visit, at least
+    "most_runs": 50,
+    "visit_s": 0.02,  # runs of a short block go on for so long
+    "least_rounds": 3,  # visits to each block, in another random order each time
+    "rounds": 6,  # at most, for those whose median is not known yet
+    "network_factor": 3,  # times as many visits to a whole network
+    "within": 0.02,  # half the 95% confidence interval of a median, as a fraction of it
+}
+README = """Measures this board for a device profile. Nothing is installed, nothing leaves the board.
+1. pip install numpy {packages}
+2. python3 agent.py        (--help: threads, processors, energy meter)
+3. Take results.json home: nas profile build results.json --name my-board
+Stop it at any time; the same command goes on. Leave the board alone meanwhile.
+"""
+PACKAGES: dict[Runtime, str] = {
+    "onnxruntime": "onnxruntime        (Python 3.8 or later)",
+    "litert": "ai-edge-litert        (Python 3.8: 'numpy<2' tflite-runtime)",
+}
+MOST_WORKERS = 8  # processes that write models; each holds a runtime
+SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
+
+Progress = Callable[[int, int], None]  # models written, models in all
+
+
+def write_bundle(plan: Plan, target: Path, progress: Progress | None = None) -> None:
+    """Writes the bundle into a new folder, or a file that ends in .zip; it appears only when it is whole.
+
+    Raises UserError when the target exists or cannot be written.
+    """
+    if target.exists():
+        raise UserError(f"{target} exists; give another --out or remove it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
+            folder = Path(place) / "bundle"
+            (folder / "models").mkdir(parents=True)
+            _fill(plan, folder, progress)
+            if target.suffix == ".zip":
+                packed = Path(place) / "bundle.zip"
+                _zip(folder, packed)
+                packed.rename(target)
+            else:
+                folder.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from None
+
+
+def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS)) as pool:
+        paths = [folder / "models" / f"{item.id}{SUFFIXES[plan.runtime]}" for item in plan.items]
+        digests = pool.map(_write_model, plan.items, paths, repeat(plan.runtime))
+        for item, path, digest in zip(plan.items, paths, digests, strict=True):
+            row: dict[str, Any] = {"id": item.id, "name": item.name, "precision": item.precision, "kind": item.kind}
+            row |= {"file": f"models/{path.name}", "sha256": digest}
+            if item.candidate is not None:
+                row["candidate"] = item.candidate.as_dict()
+            rows.append(row)
+            if progress:
+                progress(len(rows), len(plan.items))
+    (folder / "plan.json").write_text(json.dumps(described(plan) | {"items": rows}, indent=1), encoding="utf-8")
+    (folder / "agent.py").write_bytes(Path(agent.__file__).read_bytes())
+    (folder / "README.txt").write_text(README.format(packages=PACKAGES[plan.runtime]), encoding="utf-8")
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """plan.json without its items."""
+    space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
+    return {
+        "format": agent.FORMAT, "tool": f"nas {version('nas')}", "space": space, "seed": plan.seed,
+        "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions,
+        "settings": SETTINGS | ({"rounds": plan.rounds} if plan.rounds else {}),
+    }  # fmt: skip
+
+
+def _write_model(item: Item, path: Path, runtime: Runtime) -> str:
+    """Writes one model and gives its sha256."""
+    content = model(item, runtime)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def model(item: Item, runtime: Runtime = "onnxruntime") -> bytes:
+    """The item as a serialised model. Blocks read and write what flows inside a network of that precision; whole
+    networks take float32 images and give float32 scores, as they are deployed.
+    """
+    whole = item.kind != "block"
+    if runtime == "litert":
+        return tflite_graph(item.blocks, int8=item.precision == "int8", float_io=whole)
+    built = block_graph(item.blocks)
+    if item.precision == "int8":
+        built = quantized(built) if whole else within_network(quantized(built))
+    elif item.precision == "fp16":
+        built = halved(built, keep_io=whole)
+    return bytes(built.SerializeToString())
+
+
+def _zip(folder: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, path.relative_to(folder))
