@@ -84,7 +84,7 @@ def test_bad_arguments_are_errors_of_the_user(changed: dict, message: str, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("first", ["nas.search.loop", "nas.search", "nas.search.job", "nas"])
+@pytest.mark.parametrize("first", ["nas.search.loop", "nas.search", "nas.search.api", "nas"])
 def test_search_can_be_called_whatever_was_imported_first(first: str) -> None:
     """`nas.search` is a package and a function: importing what is in it must not hide the function."""
     code = f"import {first}, nas\ntry:\n  nas.search('nowhere')\nexcept nas.errors.UserError as e:\n  print(e)"

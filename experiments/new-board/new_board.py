@@ -22,11 +22,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from nas.catalog import names as shipped_names
-from nas.device.adapt import adapt, choose
-from nas.device.block_fit import solve
+from nas.device.adapt.adapt import adapt, choose
+from nas.device.adapt.known_devices import Library, library_of
 from nas.device.counts import INDEX, once_counts, total_counts
-from nas.device.help_networks import read_ofa
-from nas.device.library import Library, library_of
+from nas.device.fit.blocks import solve
+from nas.device.formats.help import read_ofa
 from nas.device.profile import load_device
 from nas.space.block_table import BlockTable, block_table
 from nas.space.search_space import load_space

@@ -18,8 +18,8 @@ from new_board import PHONES, bare, read
 from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from nas.device.block_fit import solve
-from nas.device.held_out import random_folds
+from nas.device.fit.blocks import solve
+from nas.device.fit.held_out import random_folds
 
 
 def main(path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.run import load_run, read_curves, volume_over_trials
-from nas.search.job import search_front
+from nas.search.api import search_front
 
 EPOCHS, TRIALS = 8, 30
 

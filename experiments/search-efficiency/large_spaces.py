@@ -16,9 +16,9 @@ from optuna.distributions import FloatDistribution
 
 from nas.device.profile import load_device
 from nas.pareto import hypervolume
-from nas.search.bench import Params, Task, bench, shares
-from nas.search.choices import candidate_of, code_of, distributions, params_of
-from nas.search.pricer import DevicePricer
+from nas.search.bench.run import Params, Task, bench, shares
+from nas.search.problem.costs import DevicePricer
+from nas.search.problem.encoding import candidate_of, code_of, distributions, params_of
 from nas.space.search_space import load_space
 
 BUDGETS = (16, 32, 50, 75, 100)

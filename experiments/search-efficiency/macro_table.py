@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.device.profile import load_device
-from nas.search.pricer import DevicePricer
+from nas.search.problem.costs import DevicePricer
 from nas.space.search_space import load_space
 
 source, target = map(Path, sys.argv[1:3])

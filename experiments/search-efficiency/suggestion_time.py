@@ -11,9 +11,9 @@ from optuna.trial import create_trial
 
 from nas.device.profile import load_device
 from nas.run import Settings
-from nas.search.choices import code_of, distributions, params_of
-from nas.search.pricer import DevicePricer
-from nas.search.samplers import Problem, build_sampler
+from nas.search.problem.costs import DevicePricer
+from nas.search.problem.encoding import code_of, distributions, params_of
+from nas.search.samplers.by_name import Problem, build_sampler
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 

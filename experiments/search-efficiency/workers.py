@@ -20,8 +20,8 @@ from nas.device.profile import load_device
 from nas.estimate.proxy import Budget, Estimate, ProxyTraining
 from nas.run import Settings
 from nas.search.loop import Progress, search
-from nas.search.pricer import DevicePricer
-from nas.search.workers import Cluster, Evaluator
+from nas.search.problem.costs import DevicePricer
+from nas.search.workers.workers import Cluster, Evaluator
 from nas.space.candidate import Value
 from nas.space.network import Network
 from nas.space.search_space import load_space

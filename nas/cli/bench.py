@@ -13,7 +13,7 @@ import typer
 from nas.cli.amounts import listed, share
 from nas.cli.output import print_json, print_table
 from nas.errors import UserError, unknown
-from nas.figures import figure
+from nas.numbers import figure
 
 BUDGETS = (16, 32, 50, 75, 100, 150, 200, 300, 500)  # evaluations that have a column
 COLUMNS = 6  # of them, at most: what 80 characters hold
@@ -59,8 +59,8 @@ def search(
     Example: nas bench search --table networks.csv --seeds 10
     """
     from nas.run import make_folder
-    from nas.search.bench import SAMPLERS
-    from nas.search.bench_results import Bench, at_evaluations, draw_curves, run_bench, short
+    from nas.search.bench.results import Bench, at_evaluations, draw_curves, run_bench, short
+    from nas.search.bench.run import SAMPLERS
 
     chosen = tuple(listed(samplers))
     if not chosen:

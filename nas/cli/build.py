@@ -10,7 +10,7 @@ import typer
 from nas.cli.output import print_json
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
-from nas.figures import figure
+from nas.numbers import figure
 
 
 def build(

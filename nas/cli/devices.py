@@ -12,12 +12,12 @@ from nas.cli import devices_check, devices_make
 from nas.cli.held_out import print_errors
 from nas.cli.output import print_json, print_table, printable
 from nas.errors import UserError
-from nas.figures import figure, percent
+from nas.numbers import figure, percent
 
 if TYPE_CHECKING:
+    from nas.device.compare.slower_blocks import SlowerBlocks
     from nas.device.profile import DeviceProfile
-    from nas.device.slower_blocks import SlowerBlocks
-    from nas.device.validation import HeldOutError
+    from nas.device.tables.validation import HeldOutError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WORST = 5  # blocks slower in int8 that are named
@@ -68,9 +68,9 @@ def show(
 
     Example: nas devices show raspberry-pi-4 --picture pi.png
     """
-    from nas.device.picture import draw_validation
+    from nas.device.compare.chart import draw_validation
+    from nas.device.compare.slower_blocks import slower_blocks
     from nas.device.profile import load_device
-    from nas.device.slower_blocks import slower_blocks
 
     profile = load_device(name)
     slower = slower_blocks(profile)
@@ -99,7 +99,7 @@ app.command("fit")(devices_make.fit)
 def _listed(name: str, folder: Path) -> dict[str, Any]:
     """A profile's entry in the list, from its description and errors alone: the tables may be long."""
     from nas.device.profile import basis, read_about
-    from nas.device.validation import read_errors
+    from nas.device.tables.validation import read_errors
     from nas.files.plain import file_in
 
     about, file = read_about(file_in(folder, "profile.toml") or folder / "profile.toml"), file_in(folder, "errors.csv")

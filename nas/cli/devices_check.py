@@ -13,11 +13,11 @@ import typer
 from nas.cli.amounts import precisions, share
 from nas.cli.output import print_json, print_table, printable
 from nas.errors import UserError
-from nas.figures import figure, percent
+from nas.numbers import figure, percent
 
 if TYPE_CHECKING:
-    from nas.device.check import Check
-    from nas.device.comparison import Ratios, SpaceRatios
+    from nas.device.compare.two_profiles import Ratios, SpaceRatios
+    from nas.device.compare.with_measured import Check
     from nas.device.profile import DeviceProfile
     from nas.space.layer import Precision
 
@@ -45,8 +45,8 @@ def validate(
     Example: nas devices validate raspberry-pi-4 --against measured.csv --picture pi.png
     """
     from nas.cli.measured import read_measured
-    from nas.device.check import check
-    from nas.device.picture import draw_validation
+    from nas.device.compare.chart import draw_validation
+    from nas.device.compare.with_measured import check
     from nas.device.profile import load_device
 
     profile, chosen = load_device(name), precisions(precision)
@@ -128,7 +128,7 @@ def diff(
 
     Example: nas devices diff this-machine this-machine-again --space tiny
     """
-    from nas.device.comparison import block_ratios, differences, network_ratios, slower, space_ratios, verdict
+    from nas.device.compare.two_profiles import block_ratios, differences, network_ratios, slower, space_ratios, verdict
     from nas.device.profile import load_device
     from nas.space.search_space import load_space
 

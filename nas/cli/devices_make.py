@@ -43,9 +43,9 @@ def import_(
 
     Example: nas devices import note10.csv --format ofa --about note10.toml --out device_profiles/samsung-note10
     """
-    from nas.device.layer_times import TRACE_FORMATS, read_trace
-    from nas.device.lookup_import import FORMATS, import_table
-    from nas.device.relative_tables import RELATIVE_FORMATS
+    from nas.device.formats.layer_times import TRACE_FORMATS, read_trace
+    from nas.device.formats.ofa import FORMATS, import_table
+    from nas.device.formats.relative_tables import RELATIVE_FORMATS
     from nas.errors import UserError, unknown
 
     traces, relative = form in TRACE_FORMATS, form in RELATIVE_FORMATS
@@ -91,12 +91,12 @@ def fit(
 
     Example: nas devices fit runs.csv --platform rpi4-tflite-v2.7.1-ruy --out device_profiles/raspberry-pi-4
     """
-    from nas.device.block_fit import fit_blocks
-    from nas.device.fit import fit_profile
-    from nas.device.help_networks import NETWORK_FORMATS
-    from nas.device.mlperf import read_mlperf
+    from nas.device.fit.blocks import fit_blocks
+    from nas.device.fit.rates import fit_profile
+    from nas.device.formats.help import NETWORK_FORMATS
+    from nas.device.formats.mlperf import read_mlperf
+    from nas.device.formats.vendor_tables import read_published
     from nas.device.profile import Line
-    from nas.device.published import read_published
     from nas.errors import unknown
 
     if form not in (known := ["mlperf", "published", *NETWORK_FORMATS]):

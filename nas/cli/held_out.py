@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nas.cli.output import print_table
-from nas.figures import percent
+from nas.numbers import percent
 
 if TYPE_CHECKING:
-    from nas.device.validation import HeldOutError
+    from nas.device.tables.validation import HeldOutError
 
 
 def print_errors(errors: Sequence[HeldOutError]) -> None:

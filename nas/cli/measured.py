@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.device.check import Measured
+    from nas.device.compare.with_measured import Measured
     from nas.device.profile import About
     from nas.space.graph import Reading
     from nas.space.network import Network
@@ -34,10 +34,10 @@ def read_measured(path: Path, platform: str | None, about: About, *, all_network
     in turn with the same reference network, `scale` takes latencies to its speed when the profile was made; another
     machine's are as measured. Raises UserError naming the file, the line and what is wrong.
     """
-    from nas.device.check import Measured
+    from nas.device.compare.with_measured import Measured
 
     if platform is not None:
-        from nas.device.mlperf import read_mlperf
+        from nas.device.formats.mlperf import read_mlperf
 
         return MeasuredFile(
             tuple(
@@ -51,7 +51,7 @@ def read_measured(path: Path, platform: str | None, about: About, *, all_network
 
 
 def _results(path: Path, about: About, all_networks: bool, scale: bool) -> MeasuredFile:
-    from nas.device.check import Measured
+    from nas.device.compare.with_measured import Measured
     from nas.profiling.energy.windows import measured_energy
     from nas.profiling.results.results import candidate_of, pooled, read_results, same_machine, speeds
 
@@ -90,8 +90,8 @@ def _results(path: Path, about: About, all_networks: bool, scale: bool) -> Measu
 
 
 def _table(path: Path) -> Iterator[Measured]:
-    from nas.device.check import Measured
-    from nas.device.row_precision import row_precision
+    from nas.device.compare.with_measured import Measured
+    from nas.device.tables.columns import row_precision
     from nas.files.csv import number, read_rows
 
     models: dict[str, Reading] = {}

@@ -11,7 +11,7 @@ import typer
 from nas.cli.amounts import amount, share
 from nas.cli.output import print_json
 from nas.errors import UserError
-from nas.figures import count, figure, percent
+from nas.numbers import count, figure, percent
 
 MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Such as 20ms.")]
 MaxEnergy = Annotated[str | None, typer.Option(metavar="ENERGY", help="Such as 60mJ.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.output import print_json, print_table, printable
-from nas.figures import count, figure
+from nas.numbers import count, figure
 
 
 def predict(

@@ -10,7 +10,7 @@ import typer
 
 from nas.cli.amounts import precisions
 from nas.cli.output import clock
-from nas.figures import percent
+from nas.numbers import percent
 
 if TYPE_CHECKING:
     from nas.profiling.plan.bundle import Progress

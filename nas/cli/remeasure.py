@@ -9,7 +9,7 @@ import typer
 
 from nas.cli.output import print_table, printable
 from nas.errors import UserError
-from nas.figures import figure, percent
+from nas.numbers import figure, percent
 
 if TYPE_CHECKING:
     from nas.run import Run

@@ -16,7 +16,7 @@ from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.search.loop import Progress as State
-    from nas.search.workers import Cluster
+    from nas.search.workers.workers import Cluster
 
 TRIALS = 50
 QUICK_MINUTES = 4.5  # the default search's limit, so that the first one ends within five minutes on any machine
@@ -88,12 +88,12 @@ def search(
     minutes = amount(max_minutes, "min", "--max-minutes")
     if (device is None) == (resume is None):
         raise UserError("give --device, or --resume with the run to go on with; nas devices lists the devices")
-    from nas.search import job
+    from nas.search import api
 
     cluster = _cluster(workers, ray, cpus_per_trial, gpus_per_trial)
     with _bar() as (show, note):
         if resume is not None:
-            run = job.resume(
+            run = api.resume(
                 resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, on_progress=show, on_note=note
             )
         elif device is not None:
@@ -108,7 +108,7 @@ def search(
                 "batch_size": batch_size,
             }
             quick = (space, dataset, trials, minutes) == ("tiny", "digits", None, None)
-            run = job.search_front(
+            run = api.search_front(
                 device, space, dataset, None if objectives is None else listed(objectives),
                 sampler=sampler, trials=TRIALS if trials is None else trials,
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
@@ -138,7 +138,7 @@ def _cluster(workers: int | None, address: str | None, cpus: float | None, gpus:
         return None
     import os
 
-    from nas.search.workers import Cluster
+    from nas.search.workers.workers import Cluster
 
     if not all(0 <= x < float("inf") for x in (cpus or 0, gpus)) or (cpus == 0 and gpus == 0):
         raise UserError(f"a training needs processors and GPUs of 0 or more; came {cpus or 0:g} and {gpus:g}")

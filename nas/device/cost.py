@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 
 from nas.device.counts import block_counts, block_missing, once_counts, total_counts
-from nas.device.lookup_table import BlockTime
 from nas.device.profile import DeviceProfile
-from nas.device.rates import QUANTITIES, Quantity, Rate
-from nas.device.validation import error
+from nas.device.tables.blocks import BlockTime
+from nas.device.tables.rates import QUANTITIES, Quantity, Rate
+from nas.device.tables.validation import error
 from nas.space.block import Block
 from nas.space.block_table import BlockTable
 from nas.space.layer import Layer, Precision

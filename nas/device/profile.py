@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from nas.catalog import find
-from nas.device.lookup_table import BlockTime, lookup_table_csv, read_lookup_table
-from nas.device.validation import HeldOutError, Validation, errors_csv, read_errors, read_validation, validation_csv
+from nas.device.tables.blocks import BlockTime, lookup_table_csv, read_lookup_table
+from nas.device.tables.validation import (
+    HeldOutError,
+    Validation,
+    errors_csv,
+    read_errors,
+    read_validation,
+    validation_csv,
+)
 from nas.errors import UserError
 from nas.files.csv import MOST_BYTES
 from nas.files.plain import file_in, read_bytes
@@ -25,7 +32,7 @@ from nas.space.layer import Precision
 if TYPE_CHECKING:
     import numpy as np
 
-    from nas.device.rates import Rates
+    from nas.device.tables.rates import Rates
 
 
 def safe_name(name: str) -> str:
@@ -185,7 +192,7 @@ def load_device(name: str) -> DeviceProfile:
 
 def read_profile(folder: Path) -> DeviceProfile:
     """Reads and checks a profile's folder. Raises UserError naming the file and what must hold."""
-    from nas.device.rates import read_rates  # late: it needs numpy, and listing the devices does not
+    from nas.device.tables.rates import read_rates  # late: it needs numpy, and listing the devices does not
 
     about = read_about(file_in(folder, "profile.toml") or folder / "profile.toml")
     blocks, rates, validation, errors = (file_in(folder, name) for name in FILES[1:])
@@ -257,7 +264,7 @@ def write_profile(
     Raises UserError when the folder is not ours, cannot be written, or would not be a valid profile; the old one then
     stays.
     """
-    from nas.device.rates import rates_csv
+    from nas.device.tables.rates import rates_csv
 
     require_ours(folder)
     texts = {

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from nas.errors import UserError
-from nas.figures import figure, percent
+from nas.numbers import figure, percent
 from nas.report.pick import pick
 from nas.run import COLUMNS, UNITS, Run, Settings, csv_bytes, front_volume, row_of
 

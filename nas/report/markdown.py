@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nas.figures import figure, percent
+from nas.numbers import figure, percent
 from nas.report.table import intervals, summary
 from nas.run import Run
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from nas.figures import count, figure, percent
+from nas.numbers import count, figure, percent
 from nas.report.importance import importance
 from nas.report.network_costs import NetworkCosts, network_costs
 from nas.report.picture import shown_references

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nas.figures import figure, percent
+from nas.numbers import figure, percent
 from nas.run import Run, Trial
 from nas.space.candidate import Candidate, Value
 

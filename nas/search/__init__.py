@@ -1,4 +1,4 @@
-"""The search. `nas.search(...)` runs the main job, so this module can be called: see `nas.search.job.search_front`.
+"""The search. `nas.search(...)` runs the main job, so this module can be called: see `nas.search.api.search_front`.
 
 `nas.search.ParetoSampler` is the sampler, for any Optuna study.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     if name == "ParetoSampler":  # late: Optuna takes a second to start
-        from nas.search.pareto_sampler import ParetoSampler
+        from nas.search.samplers.pareto.sampler import ParetoSampler
 
         return ParetoSampler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
 class _Callable(ModuleType):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        from nas.search.job import search_front
+        from nas.search.api import search_front
 
         return search_front(*args, **kwargs)
 

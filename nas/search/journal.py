@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
 from nas.run import Costs, Settings, State, Trial
-from nas.search.pareto_sampler import EXPECTED
+from nas.search.samplers.pareto.sampler import EXPECTED
 from nas.space.candidate import Candidate
 
 if TYPE_CHECKING:

@@ -32,13 +32,13 @@ from nas.run import (
     write_settings,
     write_trials,
 )
-from nas.search.early_stopping import EarlyStopping
-from nas.search.feasible import Pool, Pricer, feasible_pool
+from nas.search.halving import EarlyStopping
 from nas.search.journal import Journal, Kind, attributes, trial_of
+from nas.search.problem.feasibility import Pool, Pricer, feasible_pool
 from nas.search.proposals import Outcome, Proposals, objectives
 from nas.search.settings import check_settings, complete, training_seed
 from nas.search.weights import drop_weights, read_weights, save_weights
-from nas.search.workers import Cluster, Done, Evaluator, Job, Serial, Workers
+from nas.search.workers.workers import Cluster, Done, Evaluator, Job, Serial, Workers
 from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
@@ -117,7 +117,7 @@ def _on_ray(cluster: Cluster | None) -> bool:
 def _workers(evaluator: Evaluator, stopping: EarlyStopping | None, cluster: Cluster | None) -> Workers:
     if cluster is None or not _on_ray(cluster):
         return Serial(evaluator, stopping)
-    from nas.search.ray_workers import RayWorkers  # late: nobody waits for Ray who does not use it
+    from nas.search.workers.ray import RayWorkers  # late: nobody waits for Ray who does not use it
 
     return RayWorkers(evaluator, stopping, cluster)
 

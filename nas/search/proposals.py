@@ -10,11 +10,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.run import BUDGETS, Costs, Settings
-from nas.search.choices import candidate_of, distributions, params_of
-from nas.search.feasible import Pool, Pricer, neighbours, spread, violation
 from nas.search.journal import Kind, directions
-from nas.search.pareto_sampler import EXPECTED
-from nas.search.samplers import Problem, build_sampler
+from nas.search.problem.encoding import candidate_of, distributions, params_of
+from nas.search.problem.feasibility import Pool, Pricer, neighbours, spread, violation
+from nas.search.samplers.by_name import Problem, build_sampler
+from nas.search.samplers.pareto.sampler import EXPECTED
 from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace

@@ -15,9 +15,9 @@ import numpy as np
 
 from nas.errors import UserError, unknown
 from nas.run import BUDGETS, OBJECTIVES, Settings
-from nas.search.feasible import Pool
 from nas.search.journal import lasting, shown
-from nas.search.samplers import PARETO_OBJECTIVES, SAMPLERS, start_size
+from nas.search.problem.feasibility import Pool
+from nas.search.samplers.by_name import PARETO_OBJECTIVES, SAMPLERS, start_size
 from nas.space.candidate import Candidate
 
 

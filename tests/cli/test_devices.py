@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from nas.catalog import names, shipped
-from nas.device.lookup_table import BlockTime
 from nas.device.profile import write_profile
-from nas.device.validation import Validation
+from nas.device.tables.blocks import BlockTime
+from nas.device.tables.validation import Validation
 from nas.space.search_space import load_space
 from tests.cli.bench import small_onnx
 from tests.cli.command import Said, call

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas.run import Run, load_run
-from nas.search.job import search_front
+from nas.search.api import search_front
 from tests.cli.command import call
 from tests.profiling.boards.ssh_board import running_board
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.device.lookup_table import BlockTime
 from nas.device.profile import About, DeviceProfile, read_profile, write_profile
-from nas.device.rates import Rates
-from nas.device.validation import Validation
+from nas.device.tables.blocks import BlockTime
+from nas.device.tables.rates import Rates
+from nas.device.tables.validation import Validation
 from nas.space.block import Block
 from nas.space.network import Network
 

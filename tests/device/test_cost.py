@@ -15,8 +15,8 @@ from nas.catalog import names
 from nas.device.cost import BASES, predict, price
 from nas.device.counts import COUNTS, INDEX
 from nas.device.profile import load_device
-from nas.device.rates import Rate, Rates
-from nas.device.validation import Validation
+from nas.device.tables.rates import Rate, Rates
+from nas.device.tables.validation import Validation
 from nas.errors import UserError
 from nas.space.block import Block
 from nas.space.block_table import block_table

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas.device.profile import fingerprint, read_profile, require_ours, write_profile
-from nas.device.validation import HeldOutError, Validation
+from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
 from nas.files.plain import has_tricks
 from tests.device.hand_made import TIMES, about, hand_made

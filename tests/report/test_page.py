@@ -25,7 +25,7 @@ from nas.run import (
     write_settings,
     write_trials,
 )
-from nas.search.job import search_front
+from nas.search.api import search_front
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 from tests.report.browser import data_of, opened

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from rich.console import Console
 
-from nas.figures import figure
+from nas.numbers import figure
 from nas.report import front_table, write_report
 from nas.report.table import summary
 from nas.run import Run

@@ -21,9 +21,9 @@ from nas.pareto import non_dominated
 from nas.run import Run, load_run, locked, read_curves
 from nas.search.journal import Journal
 from nas.search.loop import Progress, search
-from nas.search.samplers import SAMPLERS
+from nas.search.samplers.by_name import SAMPLERS
 from nas.space.search_space import SearchSpace, load_space
-from tests.search.bench import (
+from tests.search.small_tasks import (
     CountingPricer,
     FormulaEvaluator,
     TableEvaluator,
@@ -266,7 +266,7 @@ import sys
 from pathlib import Path
 from nas.errors import UserError
 from nas.search.loop import search
-from tests.search.bench import CountingPricer, FormulaEvaluator, load_space, settings_for
+from tests.search.small_tasks import CountingPricer, FormulaEvaluator, load_space, settings_for
 tiny = load_space("tiny")
 try:
     search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, trials=30), Path(sys.argv[1]))
@@ -297,7 +297,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from nas.search.loop import search
-from tests.search.bench import CountingPricer, FormulaEvaluator, load_space, settings_for
+from tests.search.small_tasks import CountingPricer, FormulaEvaluator, load_space, settings_for
 tiny, path = load_space("tiny"), Path(sys.argv[1])
 print("ready", flush=True)
 search(

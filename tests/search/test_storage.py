@@ -18,12 +18,12 @@ from optuna.storages.journal import JournalFileBackend
 
 from nas.errors import UserError
 from nas.run import load_run, read_settings
-from nas.search.feasible import feasible_pool
 from nas.search.journal import shown
 from nas.search.loop import Progress, search
+from nas.search.problem.feasibility import feasible_pool
 from nas.search.settings import complete
 from nas.space.search_space import load_space
-from tests.search.bench import CountingPricer, FormulaEvaluator, settings_for
+from tests.search.small_tasks import CountingPricer, FormulaEvaluator, settings_for
 from tests.search.test_loop import rows
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.device.profile import About, read_profile, require_ours, write_profile
-from nas.device.validation import HeldOutError, Validation
+from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
 from nas.profiling.build.description import describe
 from nas.profiling.build.quick import quick_profile

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.catalog import names
-from nas.device.adapt import Adapted, adapt, block_times, choose
-from nas.device.held_out import check
-from nas.device.library import Library, library_of
+from nas.device.adapt.adapt import Adapted, adapt, block_times, choose
+from nas.device.adapt.known_devices import Library, library_of
+from nas.device.fit.held_out import check
 from nas.device.profile import DeviceProfile, EnergyLine, Line, load_device
-from nas.device.rates import Quantity
-from nas.device.validation import HeldOutError, Validation
+from nas.device.tables.rates import Quantity
+from nas.device.tables.validation import HeldOutError, Validation
 from nas.profiling.build.space_profile import SpaceProfile
 from nas.profiling.energy.windows import MeasuredEnergy
 from nas.profiling.plan.plan import NETWORKS_QUICK, Plan, check_precisions, check_resolution, plan_of, sample_networks
@@ -24,7 +24,7 @@ from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
-    from nas.device.lookup_table import BlockTime
+    from nas.device.tables.blocks import BlockTime
 
 POOL = 1000  # random networks that the ten are chosen from
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nas.device.check import Measured
-from nas.device.fit import FittedProfile, Split
-from nas.device.held_out import SEEDS, check, random_folds
-from nas.device.lookup_table import BlockTime
+from nas.device.compare.with_measured import Measured
+from nas.device.fit.held_out import SEEDS, check, random_folds
+from nas.device.fit.rates import FittedProfile, Split
 from nas.device.profile import EnergyLine, Line
-from nas.device.rates import Quantity, Rates
-from nas.device.validation import HeldOutError, Validation
+from nas.device.tables.blocks import BlockTime
+from nas.device.tables.rates import Quantity, Rates
+from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
 from nas.profiling.energy.windows import MeasuredEnergy, fit_energy
 from nas.profiling.results.results import PlannedItem, Results, Timing, candidate_of, pooled, steadiness

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.device.check import Measured
-from nas.device.fit import LEAST_RUNS, FittedProfile, fit_profile
-from nas.device.mlperf import Run
+from nas.device.compare.with_measured import Measured
+from nas.device.fit.rates import LEAST_RUNS, FittedProfile, fit_profile
+from nas.device.formats.mlperf import Run
 from nas.errors import UserError
 from nas.profiling.energy.power_trace import Alignment, Trace, align, integrate
 from nas.profiling.results.results import Energy, Idle, Window

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.device.check import Measured
+from nas.device.compare.with_measured import Measured
 from nas.errors import UserError
 from nas.profiling.energy.power_trace import Trace
 from nas.profiling.energy.power_trace_file import read_trace

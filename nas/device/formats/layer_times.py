@@ -1,0 +1,89 @@
+"""Rates from one network's own profile: the traces that ONNX Runtime and TFLite write, laid over its layers.
+
+A trace knows operations and times, but neither MACs nor what a convolution is for; the network gives those. Its
+convolutions and linear layers are matched in order of execution; additions, products and activations as sums. A rate is
+the time of all layers of a kind over their MACs or values, so the network itself is priced exactly; what is no layer
+(reorders, quantisation, starting the run) is charged once per inference. One network is no evidence for another one:
+nearly all prices from such rates are extrapolations, and there is no held-out error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nas.device.counts import ACTIVATIONS, COUNTS, INDEX, network_counts, primitive
+from nas.device.formats.onnxruntime_profile import read_onnxruntime
+from nas.device.formats.tflite_profile import read_tflite
+from nas.device.formats.trace import Node, Trace
+from nas.device.tables.rates import Rate, Rates
+from nas.errors import UserError
+from nas.space.layer import PRECISIONS, Layer, Precision
+from nas.space.network import Network
+
+TRACE_FORMATS: dict[str, Callable[[Path], Trace]] = {"onnxruntime": read_onnxruntime, "tflite": read_tflite}
+
+
+def read_trace(path: Path, form: str, network: Network, precision: str) -> Rates:
+    """The rates of the network that the trace is of.
+
+    Raises UserError for a file that is no such trace, an unknown precision, or a trace of another network.
+    """
+    chosen = next((p for p in PRECISIONS if p == precision), None)
+    if chosen is None:
+        raise UserError(f"precision must be one of {', '.join(PRECISIONS)}; came {precision!r}")
+    try:
+        return rates_of(TRACE_FORMATS[form](path), network, chosen)
+    except UserError as error:
+        raise error if str(error).startswith(str(path)) else UserError(f"{path}: {error}") from None
+
+
+def rates_of(trace: Trace, network: Network, precision: Precision) -> Rates:
+    """The rates of a trace. Raises UserError when it is of another network."""
+    totals = network_counts(network, precision)
+    spent = np.zeros(len(COUNTS))
+    layers = [layer for layer in network.layers if layer.weights]
+    nodes = [node for node in trace.nodes if node.kind == "weighted"]
+    if len(layers) != len(nodes):
+        raise UserError(
+            f"the trace is of another network: it ran {len(nodes)} convolutions and linear layers, "
+            f"the model has {len(layers)}"
+        )
+    for layer, node in zip(layers, nodes, strict=True):
+        _check(layer, node)
+        spent[INDEX[primitive(layer) or "network"]] += node.ms
+    for node in trace.nodes:
+        if node.kind != "weighted":
+            for name, share in _shares(node, totals):
+                spent[INDEX[name]] += node.ms * share
+    spent[INDEX["network"]] += max(0.0, trace.total_ms - sum(node.ms for node in trace.nodes))
+    rate = np.divide(spent, totals, out=np.zeros(len(COUNTS)), where=totals > 0)
+    cost = float(spent.sum())
+    return Rates((Rate(precision, "latency", rate, totals, totals, cost, cost),))
+
+
+def _check(layer: Layer, node: Node) -> None:
+    """Raises UserError unless the node may be this layer."""
+    depthwise = layer.kind == "depthwise"
+    size = layer.out_shape[1:]
+    if (node.depthwise is not None and node.depthwise != depthwise) or (node.size is not None and node.size != size):
+        came = " ".join(filter(None, ("depthwise" if node.depthwise else "", f"of {node.size}" if node.size else "")))
+        raise UserError(
+            f"the trace is of another network: {node.name[:80]!r} ({came or 'not depthwise'}) is at the place of a "
+            f"{layer.kind} layer of {size}"
+        )
+
+
+def _shares(node: Node, totals: np.ndarray) -> Sequence[tuple[str, float]]:
+    """What the network has of this node's kind, and each one's share of its time."""
+    kin: dict[str, tuple[str, ...]] = {
+        "add": ("add",), "multiply": ("multiply",), "pool": ("multiply",), "activation": ACTIVATIONS,
+        "product": (*ACTIVATIONS, "multiply"),
+    }  # fmt: skip
+    names = [name for name in kin.get(node.kind, ()) if totals[INDEX[name]] > 0]
+    if not names:
+        return [("network", 1.0)]
+    values = sum(totals[INDEX[name]] for name in names)
+    return [(name, float(totals[INDEX[name]] / values)) for name in names]

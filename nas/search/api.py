@@ -1,0 +1,143 @@
+"""The main job: a device, a space and a dataset in, a run folder with its Pareto front out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nas.catalog import home
+from nas.device.profile import DeviceProfile, load_device
+from nas.errors import UserError, unknown
+from nas.run import BUDGETS, OBJECTIVES, Run, Settings, read_settings
+from nas.search.loop import Progress, search
+from nas.search.problem.costs import DevicePricer, references
+from nas.search.samplers.by_name import default_sampler
+from nas.search.settings import check_settings
+from nas.search.workers.workers import Cluster
+from nas.space.layer import PRECISIONS, Precision
+from nas.space.search_space import SearchSpace, load_space
+
+TRIALS = 50
+OnProgress = Callable[[Progress], object]
+OnNote = Callable[[str], object]  # what the user should know before the search: a line
+
+
+def search_front(
+    device: str,
+    space: str = "tiny",
+    dataset: str = "digits",
+    objectives: Sequence[str] | None = None,
+    *,
+    sampler: str | None = None,
+    trials: int = TRIALS,
+    max_minutes: float = 0.0,
+    precisions: Sequence[Precision] | None = None,
+    budgets: Mapping[str, float] | None = None,
+    proxy: Mapping[str, float] | None = None,
+    seed: int = 0,
+    early_stopping: bool = False,
+    cluster: Cluster | None = None,
+    storage: str = "",
+    out: Path | str | None = None,
+    test: bool = True,
+    on_progress: OnProgress = lambda _: None,
+    on_note: OnNote = lambda _: None,
+) -> Run:
+    """Searches `space` for the Pareto front on a named device and returns the finished run.
+
+    With a `cluster`, Ray trains several networks at a time; `storage` is an Optuna URL for the trials (default: a file
+    in the run's folder).
+
+    `objectives` are some of accuracy, latency, energy, params, macs, peak-memory, size (default: accuracy, latency,
+    and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto, and tpe where the
+    objectives are fewer than two or more than four). `budgets` may hold max_latency_ms, max_energy_mj, max_size_mb,
+    max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. `out` is
+    the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
+    """
+    profile, searched = load_device(device), load_space(space)
+    default = ("accuracy", "latency", "energy")[: 3 if profile.has_energy else 2]
+    wanted = default if objectives is None else tuple(objectives)
+    limits = dict(budgets or {})
+    _check_device(profile, wanted, limits)
+    if odd := sorted({*(proxy or {})} - {*type(searched.proxy).model_fields}):
+        raise unknown("proxy setting", odd[0], type(searched.proxy).model_fields)
+    chosen = tuple(p for p in (precisions or PRECISIONS) if p in profile.precisions)
+    if precisions and (missing := [p for p in precisions if p not in profile.precisions]):
+        profile.require(precision=missing[0])
+    settings = Settings(
+        space=space, space_sha256=searched.fingerprint, device=device, device_sha256=profile.fingerprint,
+        dataset=dataset, classes=0, objectives=wanted, sampler=sampler or default_sampler(len(wanted)), seed=seed,
+        trials=trials, early_stopping=early_stopping, storage=storage, max_minutes=max_minutes,
+        precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
+        proxy=searched.proxy.model_dump() | dict(proxy or {}),
+    )  # fmt: skip
+    check_settings(settings)
+    path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
+    return _run(settings, profile, searched, path, False, test, cluster, on_progress, on_note)
+
+
+def resume(
+    path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, test: bool = True,
+    cluster: Cluster | None = None, on_progress: OnProgress = lambda _: None, on_note: OnNote = lambda _: None,
+) -> Run:  # fmt: skip
+    """Goes on with the run in a folder, with more trials or minutes if given, and returns it. Raises UserError."""
+    kept = read_settings(Path(path))
+    settings = replace(
+        kept,
+        trials=kept.trials if trials is None else trials,
+        max_minutes=kept.max_minutes if max_minutes is None else max_minutes,
+    )
+    check_settings(settings)
+    profile, space = load_device(kept.device), load_space(kept.space)
+    for what, now, was in (
+        ("space", space.fingerprint, kept.space_sha256),
+        ("device", profile.fingerprint, kept.device_sha256),
+    ):
+        if now != was:
+            raise UserError(f"{what} {getattr(kept, what)} has changed since {path} was begun, so it cannot be resumed")
+    return _run(settings, profile, space, Path(path), True, test, cluster, on_progress, on_note)
+
+
+def _run(
+    settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, test: bool,
+    cluster: Cluster | None, on_progress: OnProgress, on_note: OnNote,
+) -> Run:  # fmt: skip
+    from nas.data.catalog import load_dataset
+    from nas.estimate.proxy import Budget, ProxyTraining
+
+    budget = Budget(**settings.proxy)
+    dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
+    settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
+    narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
+    pricer = DevicePricer(profile, narrowed, settings.classes)
+    if gap := pricer.gap():
+        on_note(gap)
+    return search(
+        narrowed,
+        pricer,
+        ProxyTraining(dataset, budget, settings.seed),
+        settings,
+        path,
+        resume=resume,
+        references=references(profile, profile.precisions),
+        test=test,
+        cluster=cluster,
+        on_progress=on_progress,
+    )
+
+
+def _check_device(profile: DeviceProfile, objectives: Sequence[str], budgets: Mapping[str, Any]) -> None:
+    for name in objectives:
+        if name not in OBJECTIVES:
+            raise unknown("objective", name, OBJECTIVES)
+    for name in budgets:
+        if name not in BUDGETS:
+            raise unknown("budget", name, BUDGETS)
+    profile.require(energy="energy" in objectives or "max_energy_mj" in budgets)
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """The first of name-1, name-2, ... that does not exist."""
+    return next(path for n in range(1, 10**6) if not (path := parent / f"{name}-{n}").exists())

@@ -1,0 +1,155 @@
+"""What `nas bench search` finds: one CSV that grows search by search, its means and spreads, and their curves."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from nas.errors import UserError
+from nas.pareto import Array
+from nas.search.bench.run import bench, shares
+from nas.search.bench.task import read_task
+
+COLUMNS = ("table", "sampler", "seed", "evaluations", "share", "suggestion_s")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
+Curves = dict[str, dict[int, Array]]  # by sampler and seed: shares after 1, 2, ... evaluations
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is compared: samplers with so many seeds on one table. `costs`, `least_accuracy`: as of `read_task`."""
+
+    table: Path
+    samplers: tuple[str, ...]
+    seeds: int
+    evaluations: int
+    costs: tuple[str, ...] | None = None
+    least_accuracy: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What the results are of: they are never mixed with those of another table or reference."""
+        digest = hashlib.sha256(self.table.read_bytes())
+        digest.update(repr((self.costs, self.least_accuracy)).encode())
+        return f"{self.table.stem}-{digest.hexdigest()[:12]}"
+
+
+def run_bench(given: Bench, file: Path, on_progress: Callable[[int, int], object] = lambda done, total: None) -> Curves:
+    """Runs what the file lacks, a process for each processor, and adds it to the file, search by search.
+
+    Returns all that was asked for. Raises UserError for a table that is wrong, and a file of something else.
+    """
+    read_task(given.table, given.costs, given.least_accuracy)  # before anything is written
+    name, there = given.name, read_curves(file)
+    if other := sorted({table for table, _, _ in there} - {name}):
+        raise UserError(f"{file} holds results of another table or reference ({other[0]}); give another --out")
+    wanted = list(product(given.samplers, range(given.seeds)))
+    missing = [(s, k) for s, k in wanted if len(there.get((name, s, k), ())) < given.evaluations]
+    on_progress(len(wanted) - len(missing), len(wanted))
+    for done, (sampler, seed, found, seconds) in enumerate(_searches(given, missing), len(wanted) - len(missing) + 1):
+        there[name, sampler, seed] = found
+        rows = [(name, sampler, seed, n, f"{x:.5f}", f"{seconds:.4f}") for n, x in enumerate(found, 1)]
+        _append(file, rows)
+        on_progress(done, len(wanted))
+    curves: Curves = {}
+    for sampler, seed in wanted:
+        curves.setdefault(sampler, {})[seed] = there[name, sampler, seed][: given.evaluations]
+    return curves
+
+
+def _searches(given: Bench, missing: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, Array, float]]:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes: one thread each
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(_search, given, sampler, seed): (sampler, seed) for sampler, seed in missing}
+        try:
+            for future in as_completed(running):
+                yield *running[future], *future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _search(given: Bench, sampler: str, seed: int) -> tuple[Array, float]:
+    task = read_task(given.table, given.costs, given.least_accuracy)
+    found = bench(task, sampler, seed, given.evaluations)
+    curve = np.round(shares(task, found), 5)
+    still = np.full(given.evaluations - len(curve), curve[-1] if len(curve) else 0.0)  # it found no more
+    return np.concatenate([curve, still]), float(np.median(found.seconds))
+
+
+def read_curves(file: Path) -> dict[tuple[str, str, int], Array]:
+    """The file's curves by table, sampler and seed; none where there is no file. Of a search that is there twice, the
+    longer one. Raises UserError for a file of something else."""
+    if not file.exists():
+        return {}
+    curves: dict[tuple[str, str, int], list[float]] = {}
+    with file.open(newline="", encoding="utf-8") as opened:
+        reader = csv.DictReader(opened)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise UserError(f"{file}: is no file of nas bench search: its columns must be {','.join(COLUMNS)}")
+        try:
+            for row in reader:
+                key, n = (row["table"], row["sampler"], int(row["seed"])), int(row["evaluations"])
+                curve = curves.setdefault(key, [])
+                if n == len(curve) + 1:
+                    curve.append(float(row["share"]))
+                elif not 1 <= n <= len(curve):
+                    raise ValueError
+        except (ValueError, TypeError):
+            raise UserError(f"{file}: line {reader.line_num} is no row of nas bench search") from None
+    return {key: np.array(curve) for key, curve in curves.items()}
+
+
+def _append(file: Path, rows: Sequence[tuple[object, ...]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows if file.exists() else [COLUMNS, *rows])
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(text.getvalue())
+
+
+def at_evaluations(curves: dict[int, Array], n: int) -> Array:
+    """The shares after n evaluations, (seeds,)."""
+    return np.array([curve[n - 1] for curve in curves.values()])
+
+
+def short(sampler: str) -> str:
+    """A sampler's name without its module."""
+    return sampler.rpartition(":")[2]
+
+
+def draw_curves(curves: Curves, title: str, path: Path) -> None:
+    """Means over seeds as lines, one standard deviation as bands, into a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.6), dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for i, (sampler, found) in enumerate(curves.items()):
+        colour, length = COLOURS[i % len(COLOURS)], max(map(len, found.values()))
+        x = np.arange(1, length + 1)
+        every = np.stack([at_evaluations(found, int(n)) for n in x])
+        mean, spread = 100 * every.mean(axis=1), 100 * every.std(axis=1)
+        axes.plot(x, mean, color=colour, label=short(sampler), linewidth=1.8)
+        axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel="networks trained", ylabel="share of the true front's hypervolume (%)")
+    first = min(10, max(1, length // 4))
+    low = min(100 * at_evaluations(found, first).mean() for found in curves.values())
+    axes.set(xlim=(first, length), ylim=(max(0, low - 5), 100.5))
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.legend(loc="lower right", frameon=False)
+    seeds = max(map(len, curves.values()))
+    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=11)
+    note = f"Mean over {seeds} seeds; bands: one standard deviation."
+    figure.text(0.012, 0.015, note, fontsize=8, color="0.3", va="bottom")
+    figure.subplots_adjust(left=0.09, right=0.97, top=0.92, bottom=0.16)
+    figure.savefig(path, format="png")

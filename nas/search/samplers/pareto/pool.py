@@ -1,0 +1,129 @@
+"""Candidates for a proposal: canonical, feasible, never tried, each with its known objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.pareto import Array
+from nas.search.samplers.pareto.history import Mask
+from nas.search.samplers.pareto.known_objectives import KnownCosts
+from nas.search.samplers.pareto.space import Decisions, Params
+
+POOL = 384  # random candidates, and twice as many near the parents
+WHOLE = 4096  # spaces up to this size are taken whole
+SEARCHED = 200_000  # spaces up to this size are searched whole before nothing is said to be left
+ROUNDS = 16  # of steps towards what is cheaper, where no candidate is feasible
+
+
+@dataclass(frozen=True)
+class Points:
+    """Candidates by rows: codes (n, d), objectives (n, m), minimised, NaN where they must be learned."""
+
+    codes: Array
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __add__(self, other: Points) -> Points:
+        return Points(np.concatenate([self.codes, other.codes]), np.concatenate([self.values, other.values]))
+
+
+class Candidates:
+    """Makes and prices candidates of a study's decisions. `signs` (m,) are -1 where the study maximises."""
+
+    def __init__(
+        self, decisions: Decisions, costs: KnownCosts, signs: Array, canonical: Callable[[Params], Params] | None,
+        same: dict[bytes, Array], inferred: bool,
+    ) -> None:  # fmt: skip
+        self.decisions, self.costs, self.signs = decisions, costs, signs
+        self._canonical, self._same, self.inferred = canonical, same, inferred
+        self.taken: frozenset[bytes] = frozenset()
+        self.unheard: list[Array] = []  # codes (d,) that stand for all that differ where these have NaN
+
+    def canonical(self, codes: Array) -> Array:
+        """The codes (n, d) of the candidates that the caller takes for the same."""
+        if self._canonical is None or not len(codes):
+            return codes
+        names = keys(codes)
+        new = {name: i for i, name in enumerate(names) if name not in self._same}
+        for name, params in zip(new, self.decisions.params(codes[list(new.values())]), strict=True):
+            try:
+                self._same[name] = self.decisions.code(self._canonical(params))
+            except KeyError:  # of a parameter that was only inferred
+                if not self.inferred:
+                    raise
+                self._same[name] = codes[new[name]]
+        return np.array([self._same[name] for name in names])
+
+    def price(self, codes: Array) -> tuple[Array, Mask]:
+        """Objectives (n, m), minimised, and which candidates are feasible (n,)."""
+        values, feasible = self.costs.of(
+            keys(codes), lambda rows: self.decisions.params(codes[rows]), len(self.signs), self.inferred
+        )
+        return values * self.signs, feasible
+
+    def fresh(self, codes: Array) -> Points:
+        """Those of the codes that are feasible and new, each once, in canonical form."""
+        codes = self._untried(codes)
+        values, feasible = self.price(codes)
+        return Points(codes[feasible], values[feasible])
+
+    def pool(self, parents: Array, rng: np.random.Generator, feasible: Array | None = None) -> Points:
+        """Random candidates and neighbours of the parents (n, d); every candidate of a small space.
+
+        Where none is feasible, the cheapest are changed step by step, for budgets are upper limits, and so is what is
+        known to be `feasible` (m, d). Empty: nothing is left, or was found.
+        """
+        if self.decisions.size <= WHOLE:
+            return self.fresh(self.decisions.grid())
+        codes = self.decisions.sample(POOL, rng)
+        if len(parents):
+            codes = np.concatenate([codes, self.decisions.mutate(parents, 2 * POOL, rng)])
+        points = self.fresh(codes)
+        if not len(points) and self.decisions.size <= SEARCHED:
+            return self.fresh(self.decisions.grid())
+        for _ in range(ROUNDS):
+            if len(points):
+                break
+            codes = self._untried(codes)
+            values = self.price(codes)[0]
+            codes = codes if np.isnan(values).all() else codes[ends(values, 16, (1.0,))]
+            codes = codes if feasible is None else np.concatenate([codes, feasible])
+            codes = np.concatenate([codes, self.decisions.mutate(codes, 2 * POOL, rng) if len(codes) else codes])
+            points = self.fresh(codes)
+        return points
+
+    def unpriced(self, rng: np.random.Generator) -> Array | None:
+        """The code (d,) of a new candidate that cannot be priced yet, if any: to try it shows what it consists of."""
+        codes = self._untried(self.decisions.sample(64, rng))
+        self.price(codes)
+        return next((code for key, code in zip(keys(codes), codes, strict=True) if self.costs.unpriced(key)), None)
+
+    def _untried(self, codes: Array) -> Array:
+        codes = self.canonical(codes)
+        for pattern in self.unheard:
+            codes = codes[~(np.isnan(pattern) | (codes == pattern)).all(axis=1)]
+        first: dict[bytes, int] = {}
+        for i, key in enumerate(keys(codes)):
+            if key not in self.taken:
+                first.setdefault(key, i)
+        return codes[list(first.values())]
+
+
+def ends(values: Array, n: int, senses: Sequence[float] = (1.0, -1.0)) -> Array:
+    """Rows with the n least, and the n greatest, of each known objective (rows, m)."""
+    known = np.flatnonzero(~np.isnan(values).all(axis=0))
+    found = [np.argsort(sense * values[:, j], kind="stable")[:n] for j in known for sense in senses]
+    return np.concatenate(found) if found else np.zeros(0, dtype=int)
+
+
+def keys(codes: Array) -> list[bytes]:
+    """What identifies each code (n, d); numbers are told apart to fourteen digits."""
+    fraction, exponent = np.frexp(codes)
+    rounded = np.ldexp(np.round(fraction, 14), exponent)
+    rounded = np.where(np.isnan(codes), np.nan, rounded + 0.0)  # one NaN, no minus zero
+    return [row.tobytes() for row in rounded]

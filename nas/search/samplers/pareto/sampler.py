@@ -1,0 +1,217 @@
+"""A sampler for any Optuna study of several objectives that is told which of them are known before a trial."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.errors import UserError
+from nas.pareto import Array
+from nas.search.samplers.pareto.history import Tried
+from nas.search.samplers.pareto.initial_design import next_start, start_size
+from nas.search.samplers.pareto.known_objectives import Known, KnownCosts, KnownMany
+from nas.search.samplers.pareto.pool import Candidates, keys
+from nas.search.samplers.pareto.space import Params, Presence, draw, learn_decisions
+
+if TYPE_CHECKING:
+    from nas.search.samplers.pareto.learned_front import Fits
+
+EXPECTED = "nas:expected"  # objectives that a pruned trial would have had, in its user attributes, if it says so
+PROPOSED = "nas:proposed"  # what was proposed to a trial, in its system attributes: known before it suggests anything
+
+
+class ParetoSampler(BaseSampler):
+    """Proposes the candidate that is expected to add most hypervolume, where some objectives are known exactly.
+
+    Each objective that must be learned has a Gaussian process (Matern-5/2, one length scale per feature) over the
+    choices and the logarithms of the known objectives. The expected hypervolume improvement (Emmerich et al., CEC 2011;
+    Yang et al., JOGO 2019) is in closed form, with the known objectives exact, over the front that the model believes
+    in, so noise is no gain. It is maximised over random candidates, changes of the front, and step by step over
+    neighbours. Running trials are taken to end as the model expects; failed and pruned ones are only never repeated,
+    but a pruned one whose user attribute "nas:expected" holds the objectives that it would have had is learned from.
+
+    What is proposed depends on the seed, the number of the trial and the study's history, on nothing else.
+
+    known: `f(params)` has one entry per objective of the study, in order: its exact value, or None where it must be
+        learned; always None for the same ones. `params` is what the trial suggests, by name. Default: nothing is known.
+    known_many: the same for a list of candidates at once; takes the place of `known` where a price is slow.
+    feasible: `f(params)` is false for candidates that are never to be proposed.
+    canonical: `f(params)` is the parameters of the one candidate that stands for all that are the same. It may leave
+        out parameters that do not matter.
+    space: the distributions by name, where they are known before the first trial; else they are learned from the
+        trials, so that the first is random, and the first ones may be infeasible. A parameter that some trials lack is
+        taken to depend on the one whose values tell them apart, and to be there always where none does; what was tried
+        before it was known may then be tried once more.
+    reference: the worst values of interest, per objective, in the study's units. Default: a tenth beyond the front's
+        worst, and the worst tried of known objectives.
+    start: how many trials are spread over the known objectives first. Default: 8 to 16, by the number of choices.
+    """
+
+    def __init__(
+        self,
+        known: Known | None = None,
+        *,
+        seed: int | None = None,
+        known_many: KnownMany | None = None,
+        feasible: Callable[[Params], bool] | None = None,
+        canonical: Callable[[Params], Params] | None = None,
+        space: Mapping[str, BaseDistribution] | None = None,
+        reference: Sequence[float] | None = None,
+        start: int | None = None,
+    ) -> None:
+        if seed is not None and seed < 0:
+            raise UserError(f"seed must be 0 or more; came {seed}")
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self.space = dict(space or {})
+        self.reference, self.start = reference, start
+        self._canonical = canonical
+        self._costs = KnownCosts(known, known_many, feasible)
+        self._lock = threading.Lock()
+        self._fits: Fits = {}
+        self._for: tuple[Any, ...] = ()  # the space and the directions that the rest is of
+        self._same: dict[bytes, Array] = {}
+        self._presence: dict[int, Presence] = {}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Every parameter that any other trial had: what a trial does not suggest is not used."""
+        found = dict(self.space)
+        for other in study.get_trials(deepcopy=False):
+            if other.number != trial.number:
+                found |= other.distributions
+        return found
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The next candidate; a queued trial keeps what it was queued with.
+
+        Raises UserError for 1 or more than 4 objectives, for values of `known` that are none, for a parameter of
+        `space` that another sampler keeps for itself, and where no candidate is feasible.
+        """
+        if not 2 <= len(study.directions) <= 4:
+            raise UserError(f"ParetoSampler needs a study of 2 to 4 objectives; came {len(study.directions)}")
+        if self.reference is not None and len(self.reference) != len(study.directions):
+            raise UserError(f"reference must have {len(study.directions)} values; came {len(self.reference)}")
+        if not search_space:
+            return {}
+        if withheld := sorted(self.space.keys() - search_space.keys()):
+            raise UserError(f"ParetoSampler must propose {withheld[0]}; to fix it, give it one value in `space`")
+        with self._lock:
+            params = self._propose(study, trial, search_space)
+            codes = {name: search_space[name].to_internal_repr(value) for name, value in params.items()}
+            study._storage.set_trial_system_attr(trial._trial_id, PROPOSED, codes)
+        return params
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A random value, for a parameter that no trial has had."""
+        rng = np.random.default_rng([self.seed, trial.number, crc32(param_name.encode())])
+        return param_distribution.to_external_repr(float(draw(param_distribution, 1, rng)[0]))
+
+    def _propose(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Params:
+        signs = np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions])
+        rng = np.random.default_rng([self.seed, trial.number])
+        given = _queued(trial, space)
+        if len(given) == len(space):
+            return given
+        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        if (now := (dict(space), tuple(study.directions))) != self._for:  # codes of another space mean nothing here
+            self._for, self._presence, self._same = now, {}, {}
+            self._costs.forget()
+        # a trial that failed or was pruned may have ended before it suggested everything
+        ended = [t.params for t in trials if t.state == TrialState.COMPLETE and t.params]
+        decisions = learn_decisions(space, ended, given)
+        if decisions.presence != self._presence:
+            self._presence, self._same = dict(decisions.presence), {}
+        inferred = not set(space) <= set(self.space)  # then there may be more that no trial has shown yet
+        candidates = Candidates(decisions, self._costs, signs, self._canonical, self._same, inferred)
+        tried = _tried(candidates, trials)
+        start = start_size(len(space)) if self.start is None else self.start
+        if len(tried.codes) < start or tried.done.sum() < 2 or not tried.feasible.any():
+            code = next_start(candidates, tried.codes, tried.values, rng)
+        else:
+            from nas.search.samplers.pareto.learned_front import (
+                LearnedFront,  # late: PyTorch and BoTorch take seconds to start
+            )
+
+            reference = None if self.reference is None else np.array(self.reference, dtype=float)
+            code = LearnedFront(candidates, tried, reference, self._fits).best(rng)
+        if code is None and given:  # nothing else goes with what it was queued with
+            code = decisions.sample(1, rng)[0]
+        if code is None and not tried.feasible.any():
+            raise UserError("no candidate is feasible, or none was found; relax the constraints")
+        if code is None:  # nothing new is left: measure one again
+            code = rng.choice(tried.codes[tried.feasible])
+        return decisions.params(code[None])[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": threading.Lock()}
+
+
+def _tried(candidates: Candidates, trials: Sequence[FrozenTrial]) -> Tried:
+    """The trials that ended or run; `candidates` then takes these, and those that failed or wait, for tried."""
+    decisions, signs = candidates.decisions, candidates.signs
+    candidates.unheard = [decisions.code(t.params) for t in trials if _unheard(t, decisions.space)]
+    pairs = [(t, p) for t in trials if (p := _params(t, decisions.space))]
+    codes = np.array([decisions.code(p) for _, p in pairs]).reshape(-1, len(decisions.space))
+    codes = candidates.canonical(codes)
+    candidates.taken = frozenset(keys(codes))
+    told = [_told(t) for t, _ in pairs]
+    kept = [i for i, (t, _) in enumerate(pairs) if told[i] is not None or t.state == TrialState.RUNNING]
+    codes, ours = codes[kept], [told[i] for i in kept]
+    values, feasible = candidates.price(codes)
+    done = np.array([found is not None for found in ours], dtype=bool)
+    for row, found in zip(values, ours, strict=True):
+        if found is not None:
+            row[:] = np.where(np.isnan(row), signs * np.array(found), row)
+    for at in np.flatnonzero(done & np.array([candidates.costs.unpriced(key) for key in keys(codes)], dtype=bool)):
+        candidates.costs.check(decisions.params(codes[at : at + 1])[0])
+    there = done | feasible
+    return Tried(codes[there], values[there], feasible[there], done[there])
+
+
+def _told(trial: FrozenTrial) -> Sequence[float] | None:
+    """Objectives of a trial that ended, and of a pruned one that says what it would have had."""
+    if trial.state == TrialState.PRUNED:
+        expected = trial.user_attrs.get(EXPECTED)
+        return expected if expected is not None and np.isfinite(expected).all() else None
+    return trial.values if trial.state == TrialState.COMPLETE else None
+
+
+def _params(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> Params:
+    """What a trial tries: of one that did not complete also what was proposed to it, and what it was queued with."""
+    if trial.state == TrialState.COMPLETE:
+        return trial.params
+    proposed = trial.system_attrs.get(PROPOSED, {})
+    params = {k: space[k].to_external_repr(v) for k, v in proposed.items() if k in space}
+    return params | _queued(trial, space) | trial.params
+
+
+def _queued(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> Params:
+    """What `study.enqueue_trial` gave a trial, but for values that there are not: Optuna refuses these when asked."""
+    found = {}
+    for name, value in trial.system_attrs.get("fixed_params", {}).items():
+        try:
+            if name in space and space[name]._contains(space[name].to_internal_repr(value)):
+                found[name] = value
+        except (TypeError, ValueError):
+            continue
+    return found
+
+
+def _unheard(trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> bool:
+    """Whether a trial completed without a parameter that was proposed to it: it does not depend on that one."""
+    proposed = trial.system_attrs.get(PROPOSED, {})
+    return trial.state == TrialState.COMPLETE and any(k in space and k not in trial.params for k in proposed)

@@ -1,0 +1,133 @@
+"""Training by Ray: on the processors of this machine, or on a cluster."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+from typing import Any
+
+from nas.errors import UserError
+from nas.search.halving import EarlyStopping
+from nas.search.workers.amdsmi import hide_broken_amdsmi
+from nas.search.workers.workers import Cluster, Done, Evaluator, Job, train
+
+hide_broken_amdsmi()
+# isort: split
+import ray  # noqa: E402
+from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
+ANSWER_S = 10.0
+RETRIES = 3  # of a training whose worker or node died
+
+_evaluators: dict[str, Evaluator] = {}  # of this worker process: unpacked once
+
+
+class RayWorkers:
+    """Each training is a Ray task with its own processors. The evaluator, with its dataset, is sent once.
+
+    A task whose worker or node dies is run again by Ray; the search hears of it once, when it has ended.
+    """
+
+    def __init__(self, evaluator: Evaluator, stopping: EarlyStopping | None, cluster: Cluster) -> None:
+        """Starts Ray here, or joins the cluster. Raises UserError when it cannot, or too little is there."""
+        self.cluster, self.running = cluster, dict[Any, Job]()
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        if cluster.address is not None:
+            _require_there(cluster.address)
+        try:
+            if cluster.address is None:
+                wanted = max(1, math.ceil((cluster.workers or 1) * cluster.cpus))
+                ray.init(
+                    "local", num_cpus=wanted, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+                )
+            else:
+                ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(f"Ray cannot be reached at {cluster.address or 'this machine'}: {error}") from None
+        try:
+            self.capacity = self._capacity()
+            self.evaluator = ray.put(evaluator)
+            self.stopping: Any = None
+            if stopping is not None:
+                here = NodeAffinitySchedulingStrategy(
+                    ray.get_runtime_context().get_node_id(), soft=False
+                )  # ends with us
+                actor = ray.remote(EarlyStopping).options(num_cpus=0, scheduling_strategy=here)
+                self.stopping = actor.remote(stopping.epochs)
+                for number, curve in stopping.curves.items():
+                    self.stopping.add.remote(number, curve, stopping.costs[number])
+        except BaseException:
+            ray.shutdown()
+            raise
+
+    def _capacity(self) -> int:
+        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        wanted = {"CPU": self.cluster.cpus, "GPU": self.cluster.gpus}
+        fits = [int(has.get(name, 0) / each + 1e-9) for name, each in wanted.items() if each]
+        if not fits or min(fits) < 1:
+            raise UserError(
+                f"a trial needs {self.cluster.cpus:g} processors and {self.cluster.gpus:g} GPUs; Ray has "
+                f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}"
+            )
+        return min(fits) if self.cluster.workers is None else min(self.cluster.workers, *fits)
+
+    def free(self) -> int:
+        return self.capacity - len(self.running)
+
+    def submit(self, job: Job) -> None:
+        task = _train.options(
+            num_cpus=self.cluster.cpus, num_gpus=self.cluster.gpus, max_retries=RETRIES, name=f"proposal {job.number}"
+        )
+        self.running[task.remote([self.evaluator], job, self.stopping, self.cluster.cpus)] = job
+
+    def wait(self) -> Done:
+        ready = ray.wait(list(self.running), num_returns=1)[0][0]
+        job = self.running.pop(ready)
+        try:
+            found: Done = ray.get(ready)
+        except RayTaskError as error:  # a fault in the code, not in the training
+            raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
+        except RayError as error:
+            found = Done(job.number, None, f"its worker died {RETRIES + 1} times: {str(error).splitlines()[0]}")
+        if found.estimate is None and self.stopping is not None:
+            self.stopping.forget.remote(job.number)
+        return found
+
+    def close(self) -> None:
+        """Ends what runs here and on the cluster; a Ray that was started here ends too."""
+        for task in self.running:
+            ray.cancel(task, force=True)
+        ray.shutdown()
+
+
+def _require_there(address: str) -> None:
+    """Raises UserError where nothing answers at host:port: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():  # "auto", or another word of Ray's
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise UserError(f"Ray cannot be reached at {address}: {error.strerror or error}") from None
+
+
+@ray.remote
+def _train(evaluator: list[Any], job: Job, stopping: Any, cpus: float) -> Done:
+    import torch
+
+    torch.set_num_threads(max(1, int(cpus)))
+    key = evaluator[0].hex()
+    if key not in _evaluators:
+        _evaluators.clear()
+        _evaluators[key] = ray.get(evaluator[0])
+
+    def stops(number: int, epoch: int, accuracy: float, costs: tuple[float, ...]) -> bool:
+        try:
+            return bool(ray.get(stopping.report.remote(number, epoch, accuracy, costs)))
+        except RayActorError:
+            return False  # the search is ending
+
+    return train(_evaluators[key], job, stops if stopping is not None else None)
