@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from nas.run import load_run
     from nas.space.search_space import load_space
 
-__all__ = ["load_device", "load_run", "load_space", "predict", "search"]
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_device", "load_run", "load_space", "predict", "search"]
 
 _PLACES = {
     "load_device": "nas.device.profile",

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from nas import __version__
 from nas.cli import bench, build, devices, pick, predict, profile, report, search, spaces
 from nas.cli.output import printable
 from nas.errors import UserError
@@ -29,9 +30,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"nas {version('nas')}")
+        typer.echo(f"nas {__version__}")
         raise typer.Exit
 
 

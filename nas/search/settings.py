@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from nas import __version__
 from nas.errors import UserError, unknown
 from nas.run import BUDGETS, OBJECTIVES, Settings
 from nas.search.journal import lasting, shown
@@ -67,8 +68,8 @@ def complete(settings: Settings, pool: Pool) -> Settings:
         start=start_size(settings.sampler, settings.trials),
         command=command.replace(settings.storage, shown(settings.storage)) if settings.storage else command,
         created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={"python": platform.python_version()}
-        | {name: _version(name) for name in ("nas", "torch", "timm", "optuna", "botorch")},
+        versions={"python": platform.python_version(), "nas": __version__}
+        | {name: _version(name) for name in ("torch", "timm", "optuna", "botorch")},
         reference_point={c: limits.get(c, 1.1 * float(np.max(pool.columns[c]))) for c in costs},
     )
 

@@ -8,12 +8,12 @@ import os
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from nas import __version__
 from nas.errors import UserError
 from nas.profiling import agent
 from nas.profiling.plan.block_graph import block_graph
@@ -92,7 +92,7 @@ def described(plan: Plan) -> dict[str, Any]:
     """plan.json without its items."""
     space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
     return {
-        "format": agent.FORMAT, "tool": f"nas {version('nas')}", "space": space, "seed": plan.seed,
+        "format": agent.FORMAT, "tool": f"nas {__version__}", "space": space, "seed": plan.seed,
         "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions,
         "settings": SETTINGS | ({"rounds": plan.rounds} if plan.rounds else {}),
     }  # fmt: skip
