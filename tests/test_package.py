@@ -1,4 +1,4 @@
-"""The wheel carries the search spaces and device profiles, and finds them where it is installed."""
+"""The wheel: its name, its types, and that its search spaces and device profiles are found where it is installed."""
 
 import json
 import subprocess
@@ -6,14 +6,21 @@ import sys
 import venv
 from pathlib import Path
 
+import nas
 from nas.catalog import names, shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = """
 import json
+from importlib.metadata import version
+from pathlib import Path
+import nas
 from nas.catalog import names
 found = {"spaces": names("search_spaces", ".toml"), "devices": names("device_profiles")}
-print(json.dumps({kind: {name: str(path) for name, path in entries.items()} for kind, entries in found.items()}))
+said = {kind: {name: str(path) for name, path in entries.items()} for kind, entries in found.items()}
+said["versions"] = [nas.__version__, version("edge-nas")]
+said["typed"] = Path(nas.__file__).with_name("py.typed").is_file()
+print(json.dumps(said))
 """
 
 
@@ -28,6 +35,9 @@ def test_a_wheel_installed_elsewhere_lists_what_ships(tmp_path: Path) -> None:
         [python, "-c", LIST], check=True, capture_output=True, text=True, cwd=tmp_path, env={"NAS_HOME": str(tmp_path)}
     )
     found = json.loads(said.stdout)
+    assert wheel.name == f"edge_nas-{nas.__version__}-py3-none-any.whl"  # `nas` is another project's on the index
+    assert found["versions"] == [nas.__version__, nas.__version__]
+    assert found["typed"]  # type checkers read the package's annotations only with py.typed
     for kind, here in (("spaces", names("search_spaces", ".toml")), ("devices", names("device_profiles"))):
         ours = {name for name, path in here.items() if path.is_relative_to(shipped(path.parent.name))}
         assert ours

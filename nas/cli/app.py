@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import Annotated
 
 import typer
 
 from nas import __version__
 from nas.cli import bench, build, devices, pick, predict, profile, report, search, spaces
-from nas.cli.output import printable
+from nas.cli.output import QUIET_HELP, printable, set_quiet
 from nas.errors import UserError
 
 # Typer carries a copy of Click that it does not export; these are its UsageError and ClickException
@@ -17,11 +18,23 @@ _UsageError: type[Exception]
 _ClickError: type[Exception]
 _UsageError, _ClickError = typer.BadParameter.__mro__[1:3]
 
+HELP = """Search neural networks for a device.
+
+A search space and a device profile go in; a Pareto front of accuracy against latency and energy comes out. Pick a
+network from it and build it:
+
+\b
+  nas search --device raspberry-pi-4
+  nas pick runs/tiny-raspberry-pi-4-1 --max-latency 3ms
+  nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx network.onnx
+
+nas devices and nas spaces list what can be searched; nas profile measures a device of your own. Every command has
+--help with an example.
+"""
+
 app = typer.Typer(
     name="nas",
-    help="Search networks for a named device: a search space and a device profile in, a Pareto front of accuracy "
-    "against latency and energy out.\n\nStart with: nas search --device raspberry-pi-4",
-    add_completion=False,
+    help=HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,9 +49,12 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    show: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help=QUIET_HELP)] = False,
+    show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
-    pass
+    set_quiet(quiet)
 
 
 app.command("search")(search.search)
@@ -55,7 +71,7 @@ app.add_typer(devices.app, name="devices")
 def main() -> None:
     """Runs the command line. Exit status: 0 done, 1 done in part, 2 a user's mistake, 130 interrupted."""
     try:
-        status = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        status = app(args=sys.argv[1:] or ["--help"], prog_name="nas", standalone_mode=False)
     except UserError as error:
         status = _complain(str(error))
     except typer.Exit as stop:

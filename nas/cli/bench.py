@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.amounts import listed, share
-from nas.cli.output import print_json, print_table
+from nas.cli.output import Quiet, print_json, print_table, stderr_console
 from nas.errors import UserError, unknown
 from nas.numbers import figure
 
@@ -47,6 +47,7 @@ def search(
     out: Annotated[
         Path | None, typer.Option(help="A folder for results.csv and curves.png (default: bench-TABLE).")
     ] = None,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """How much of the true front's hypervolume do samplers find, by the number of trainings?
@@ -105,10 +106,9 @@ def search(
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
     """A bar of searches on stderr, with the time left."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = stderr_console()
     columns = (TextColumn("searches"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)

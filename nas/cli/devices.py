@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli import devices_check, devices_make
+from nas.cli import completion, devices_check, devices_make
 from nas.cli.held_out import print_errors
 from nas.cli.output import print_json, print_table, printable
 from nas.errors import UserError
@@ -60,7 +60,7 @@ def devices(context: typer.Context, as_json: Json = False) -> int:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A profile's name or folder.")],
+    name: Annotated[str, typer.Argument(help="A profile's name or folder.", autocompletion=completion.devices)],
     picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,11 +1,65 @@
-"""How the verbs print: tables that fit 80 columns, or JSON."""
+"""How the verbs print: results on standard output, as tables of 80 columns or as JSON; notes on standard error."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+QUIET_HELP = "Print results only: no progress bar and no notes."
+
+_quiet = False
+
+
+def set_quiet(asked: bool) -> None:
+    """Whether `note` and `stderr_console` print nothing from here on."""
+    global _quiet
+    _quiet = asked
+
+
+def _more_quiet(asked: bool) -> bool:
+    set_quiet(_quiet or asked)
+    return asked
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_more_quiet, help=QUIET_HELP)]
+
+
+def note(text: str) -> None:
+    """One line on standard error about the work, which is not its result; nothing with --quiet."""
+    if not _quiet:
+        print(printable(text), file=sys.stderr)
+
+
+def stderr_console() -> Console:
+    """Where progress bars are drawn; it prints nothing with --quiet, and `is_terminal` says whether to draw."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, quiet=_quiet)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """With --quiet, shows what is written to standard error meanwhile only if the work fails."""
+    if not _quiet:
+        yield
+        return
+    held = StringIO()
+    try:
+        with redirect_stderr(held):
+            yield
+    except Exception:
+        sys.stderr.write(held.getvalue())
+        raise
 
 
 def print_json(value: Any) -> None:

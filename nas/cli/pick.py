@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.amounts import amount, share
-from nas.cli.output import print_json
+from nas.cli.output import Quiet, print_json
 from nas.errors import UserError
 from nas.numbers import count, figure, percent
 
@@ -48,6 +48,7 @@ def pick(
     python: Annotated[str, typer.Option(help="With --ssh: Python on the board, as venv/bin/python.")] = "python3",
     threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime computes with.")] = 1,
     meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, none.")] = "none",
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Pick the most accurate network of a run under budgets, or its knee, and say how to rebuild it.

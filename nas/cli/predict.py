@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from nas.cli import completion
 from nas.cli.output import print_json, print_table, printable
 from nas.numbers import count, figure
 
 
 def predict(
     model: Annotated[str, typer.Argument(help="path.onnx, or timm:NAME[@RESOLUTION].")],
-    device: Annotated[str, typer.Option(help="A device profile, by name or folder.")],
+    device: Annotated[
+        str, typer.Option(help="A device profile, by name or folder.", autocompletion=completion.devices)
+    ],
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:

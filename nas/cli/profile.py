@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli import completion
 from nas.cli.amounts import precisions
-from nas.cli.output import clock
+from nas.cli.output import Quiet, clock, hushed, note, stderr_console
 from nas.numbers import percent
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from nas.profiling.plan.plan import Plan
     from nas.profiling.results.results import Results
 
-Space = Annotated[str, typer.Option(help="The search space whose blocks are measured.")]
+Space = Annotated[
+    str, typer.Option(help="The search space whose blocks are measured.", autocompletion=completion.spaces)
+]
 Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: one, or several with commas.")]
 Runtime = Annotated[str, typer.Option(help="What runs the models: onnxruntime, or litert (TFLite models).")]
 Resolution = Annotated[int | None, typer.Option(help="One of the space's resolutions alone (default: all).")]
@@ -67,6 +69,7 @@ def profile(
     noisy: Noisy = False,
     rounds: Rounds = None,
     seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     if context.invoked_subcommand:
         return
@@ -83,7 +86,8 @@ def profile(
     command = " ".join(["nas profile", *(f"--{k} {v}" for k, v in given.items() if v is not None), *arguments])
     command += " --quick" * quick
     try:
-        results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
+        with hushed():
+            results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     if networks is None:
@@ -105,6 +109,7 @@ def pack(
     networks: Networks = None,
     rounds: Rounds = None,
     seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Make a bundle for a board: the models, the plan, and the agent, which needs Python 3.8, NumPy, ONNX Runtime.
 
@@ -118,7 +123,7 @@ def pack(
     _announce(plan)
     write_bundle(plan, out, packing(len(plan.items)))
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
-    print("On the board: unzip it, then python3 agent.py; here: nas profile build results.json --name my-board")
+    note("On the board: unzip it, then python3 agent.py; here: nas profile build results.json --name my-board")
 
 
 @app.command()
@@ -130,6 +135,7 @@ def build(
     ] = None,
     power: Power = None,
     noisy: Noisy = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a device profile from what the agent measured on a board.
 
@@ -182,15 +188,14 @@ def _plan(
 def _announce(plan: Plan) -> None:
     blocks = sum(item.kind == "block" for item in plan.items)
     whole = sum(item.kind in ("calibrate", "check") for item in plan.items)
-    print(f"{blocks} blocks and {whole} whole networks, about {clock(plan.seconds)}", file=sys.stderr)
+    note(f"{blocks} blocks and {whole} whole networks, about {clock(plan.seconds)}")
 
 
 def packing(total: int) -> Progress:
     """A progress bar for writing so many models."""
-    from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
+    console = stderr_console()
     steps = iter(track(range(total), "writing models", console=console, disable=not console.is_terminal))
 
     def show(done: int, total: int) -> None:
@@ -206,7 +211,7 @@ def _build(results: Results, folder: Path, command: str, power: Path | None, noi
     built = build_profile(results, folder, command, power, noisy=noisy)
     lacking = set(results.plan.precisions) - set(results.precisions)
     if lacking:
-        print(f"{', '.join(sorted(lacking))}: this runtime does not have it", file=sys.stderr)
+        note(f"{', '.join(sorted(lacking))}: this runtime does not have it")
     for e in built.errors:
         unit = "" if e.quantity == "latency" else "energy, "
         print(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import typer
 
-from nas.cli.output import print_table, printable
+from nas.cli.output import hushed, note, print_table
 from nas.errors import UserError
 from nas.numbers import figure, percent
 
@@ -46,7 +45,8 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int, meter:
     bundle = prepare(plan, folder, packing(len(plan.items)))
     arguments = ["--threads", str(threads), "--meter", meter]
     try:
-        results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
+        with hushed():
+            results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     found = remeasured(results, plan, about)
@@ -57,7 +57,7 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int, meter:
         raise UserError(f"nothing of {run.path} could be measured: the runtime lacks {', '.join(plan.precisions)}")
     of = "a profile that has changed since" if about is None else about.board
     for line in (f"measured on {found.trials[0].where}; {s.device} is of {of}", *found.notes):
-        print(printable(line), file=sys.stderr)
+        note(line)
     measured = load_run(run.path)
     if show:
         _print(measured)

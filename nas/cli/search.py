@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli import completion
 from nas.cli.amounts import amount, listed, precisions
-from nas.cli.output import clock, print_json
+from nas.cli.output import Quiet, clock, note, print_json, stderr_console
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
 
@@ -24,9 +25,15 @@ QUICK_MINUTES = 4.5  # the default search's limit, so that the first one ends wi
 
 def search(
     device: Annotated[
-        str | None, typer.Option(help="A device profile, by name or folder; nas devices lists them.")
+        str | None,
+        typer.Option(
+            help="A device profile, by name or folder; nas devices lists them.", autocompletion=completion.devices
+        ),
     ] = None,
-    space: Annotated[str, typer.Option(help="A search space, by name or file; nas spaces lists them.")] = "tiny",
+    space: Annotated[
+        str,
+        typer.Option(help="A search space, by name or file; nas spaces lists them.", autocompletion=completion.spaces),
+    ] = "tiny",
     dataset: Annotated[str, typer.Option(help="digits, cifar10, folder:PATH or npz:PATH.")] = "digits",
     objectives: Annotated[
         str | None,
@@ -74,6 +81,7 @@ def search(
     out: Annotated[Path | None, typer.Option(help="The run's folder (default: runs/SPACE-DEVICE-N).")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run, as it was begun.")] = None,
     test: Annotated[bool, typer.Option(help="Measure the final front on the test split.")] = True,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON; progress goes to stderr.")] = False,
 ) -> None:
     """Search a space for the networks worth having on a device, and write a run folder with their Pareto front.
@@ -91,10 +99,10 @@ def search(
     from nas.search import api
 
     cluster = _cluster(workers, ray, cpus_per_trial, gpus_per_trial)
-    with _bar() as (show, note):
+    with _bar() as (show, say):
         if resume is not None:
             run = api.resume(
-                resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, on_progress=show, on_note=note
+                resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, on_progress=show, on_note=say
             )
         elif device is not None:
             limits = budgets(max_latency, max_energy, max_size, max_memory)
@@ -115,7 +123,7 @@ def search(
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
                 seed=seed, early_stopping=early_stopping, cluster=cluster, storage=storage, out=out, test=test,
-                on_progress=show, on_note=note,
+                on_progress=show, on_note=say,
             )  # fmt: skip
     from nas.report import front_table, write_report
     from nas.run import row_of
@@ -128,7 +136,8 @@ def search(
     from rich.console import Console
 
     Console().print(front_table(run))
-    print(f"Run folder: {run.path}\nReport: {run.path / 'report.html'}\nNext: nas pick {run.path} --knee")
+    print(f"Run folder: {run.path}\nReport: {run.path / 'report.html'}")
+    note(f"Next: nas pick {run.path} --knee")
 
 
 def _cluster(workers: int | None, address: str | None, cpus: float | None, gpus: float) -> Cluster | None:
@@ -152,10 +161,9 @@ def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
 
     Lines instead of the bar where stderr is no terminal.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True, highlight=False)
+    console = stderr_console()
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("loading", total=None)

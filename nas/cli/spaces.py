@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.catalog import names
+from nas.cli import completion
 from nas.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def spaces(
-    name: Annotated[str | None, typer.Argument(help="One space, by name or path: show its choices.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One space, by name or path: show its choices.", autocompletion=completion.spaces),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the search spaces, or show one.
