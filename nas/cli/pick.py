@@ -74,7 +74,7 @@ def pick(
         from nas.cli.remeasure import remeasure_front
 
         check_limits(
-            found, {BUDGETS[name]: limit for name, limit in limits.items()}, least, knee, trial
+            found, {BUDGETS[name].column: limit for name, limit in limits.items()}, least, knee, trial
         )  # before minutes of work
         found = remeasure_front(found, ssh, python, threads, meter, show=not as_json)
     chosen = report.pick(found, **limits, min_accuracy=least, knee=knee, trial=trial)

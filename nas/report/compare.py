@@ -11,7 +11,7 @@ from typing import Any
 from nas.errors import UserError
 from nas.numbers import figure, percent
 from nas.report.pick import pick
-from nas.run import COLUMNS, UNITS, Run, Settings, csv_bytes, front_volume, row_of
+from nas.run import ACCURACY, COLUMNS, UNITS, Run, Settings, csv_bytes, front_volume, row_of
 
 MARKS = 5  # budgets that the table has
 
@@ -19,7 +19,7 @@ MARKS = 5  # budgets that the table has
 def shared_objectives(runs: Sequence[Run]) -> tuple[str, ...]:
     """The objectives that all runs have. Raises UserError where accuracy and one cost are not among them."""
     shared = tuple(o for o in runs[0].settings.objectives if all(o in r.settings.objectives for r in runs))
-    if "accuracy" not in shared or len(shared) < 2:
+    if ACCURACY.name not in shared or len(shared) < 2:
         has = "; ".join(f"{r.path}: {', '.join(r.settings.objectives)}" for r in runs)
         raise UserError(f"runs are compared by accuracy and a cost that all of them have as objectives; {has}")
     return shared
@@ -29,9 +29,7 @@ def common_box(runs: Sequence[Run]) -> Settings:
     """Settings whose hypervolume is the same box for all: their shared objectives, up to the greatest reference."""
     first, shared = runs[0].settings, shared_objectives(runs)
     settings = replace(first, objectives=shared)
-    greatest = {
-        c: max(r.settings.reference_point.get(c, 1.0) for r in runs) for c in settings.columns if c != "accuracy"
-    }
+    greatest = {c: max(r.settings.reference_point.get(c, 1.0) for r in runs) for c in settings.costs}
     return replace(settings, reference_point=greatest)
 
 
@@ -41,7 +39,7 @@ def compare_rows(runs: Sequence[Run], box: Settings) -> tuple[list[str], list[li
     rows = []
     for r in runs:
         s, trained = r.settings, [t for t in r.trials if t.state == "trained"]
-        best = max((t.value("accuracy") for t in trained), default=None)
+        best = max((t.value(ACCURACY.column) for t in trained), default=None)
         rows.append([
             str(r.path), s.device, s.space, s.sampler, str(s.seed), str(len(trained)), str(len(r.front_trials)),
             f"{front_volume(r.trials, box):.4f}", percent(best),

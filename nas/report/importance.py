@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.run import Run
+from nas.run import ACCURACY, Run
 from nas.space.candidate import Value
 
 LEAST = 20  # trained networks
@@ -29,7 +29,7 @@ def importance(run: Run) -> Importance:
     if len(trained) < LEAST:
         return Importance((), f"Too few to tell: {len(trained)} networks are trained, at least {LEAST} are needed.")
     names, x = _encoded([t.candidate.as_dict() for t in trained])
-    x, y = np.nan_to_num(x), np.array([t.value("accuracy") for t in trained])
+    x, y = np.nan_to_num(x), np.array([t.value(ACCURACY.column) for t in trained])
     if not names or np.ptp(y) == 0:
         return Importance((), "All networks are equally accurate.")
     from sklearn.ensemble import RandomForestRegressor

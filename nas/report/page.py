@@ -17,7 +17,6 @@ from nas.report.picture import shown_references
 from nas.report.table import HYPERPARAMETERS, intervals, summary
 from nas.report.words import build_command, limits_of, proposals_of
 from nas.run import (
-    BUDGETS,
     OBJECTIVES,
     Run,
     Trial,
@@ -49,7 +48,7 @@ def page(run: Run) -> str:
     columns = [c for c in HEADS if (c != "test_accuracy" or tested) and (c != "energy_mj" or _has(run, c))]
     measured = run.measured
     data = {
-        "kind": "run", "axes": _axes(), "budgets": {BUDGETS[n]: v for n, v in s.budgets.items()},
+        "kind": "run", "axes": _axes(), "budgets": s.limits,
         "objectives": list(s.columns), "front": [t.trial for t in run.front_trials],
         "hyperparameters": sorted(HYPERPARAMETERS), "unpriced": priced.lacking,
         "blocks": priced.blocks, "measured_blocks": priced.measured,
@@ -169,12 +168,13 @@ def _values(t: Trial, run: Run) -> dict[str, Any]:
 
 
 def _costs(found: Any) -> dict[str, Any]:
-    return {c: getattr(found.costs, c) for c in LABELS if c in OBJECTIVES.values() and c != "accuracy"}
+    known = {o.column for o in OBJECTIVES.values() if o.known}
+    return {c: getattr(found.costs, c) for c in LABELS if c in known}
 
 
 def _value(t: Trial, column: str) -> str:
     value = t.value(column)
-    if column in ("accuracy", "test_accuracy"):
+    if LABELS[column][1] == "%":
         return percent(value)
     return count(value) if column in ("params", "macs") else figure(value)
 
@@ -200,8 +200,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     return [
         ("sampler", f"{s.sampler}, seed {s.seed}"),
         ("objectives", ", ".join(s.objectives)),
-        ("budgets", ", ".join(f"{figure(v)} {LABELS[BUDGETS[n]][1]} {LABELS[BUDGETS[n]][0]}".replace("  ", " ")
-                              for n, v in s.budgets.items()) or "none"),
+        ("budgets", ", ".join(f"{figure(v)} {LABELS[c][1]} {LABELS[c][0]}".replace("  ", " ")
+                              for c, v in s.limits.items()) or "none"),
         ("training", proxy or "-"),
         ("training time", f"{sum(t.seconds for t in run.trials) / 60:.1f} minutes, summed"),
         ("space", f"{s.space}, sha256 {s.space_sha256[:16]}"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nas.errors import UserError
 from nas.pareto import knee as knee_of
-from nas.run import BUDGETS, UNITS, Run, Trial, points
+from nas.run import ACCURACY, BUDGETS, UNITS, Run, Trial, points
 
 
 def pick(
@@ -34,21 +34,21 @@ def pick(
     Raises UserError when nothing qualifies, with the nearest there is, and for limits that the run cannot be asked.
     """
     given = (max_latency_ms, max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs)
-    limits = {BUDGETS[n]: v for n, v in zip(_BUDGET_ORDER, given, strict=True) if v is not None}
+    limits = {BUDGETS[n].column: v for n, v in zip(_BUDGET_ORDER, given, strict=True) if v is not None}
     check_limits(run, limits, min_accuracy, knee, trial)
     if trial is not None:
         return _numbered(run, trial)
     trained = run.as_measured([t for t in run.trials if t.state == "trained"])
     among = run.as_measured(run.front_trials) if knee else trained
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
-    enough = [t for t in fit if min_accuracy is None or t.value("accuracy") >= min_accuracy]
+    enough = [t for t in fit if min_accuracy is None or t.value(ACCURACY.column) >= min_accuracy]
     if not enough:
         raise UserError(_nearest(run, among, fit, limits, min_accuracy))
     if knee:
         return enough[knee_of(points(enough, run.settings))]
     if min_accuracy is not None:
-        return min(enough, key=lambda t: (t.costs.latency_ms, -t.value("accuracy"), t.trial))
-    return max(enough, key=lambda t: (t.value("accuracy"), -t.costs.latency_ms, -t.trial))
+        return min(enough, key=lambda t: (t.costs.latency_ms, -t.value(ACCURACY.column), t.trial))
+    return max(enough, key=lambda t: (t.value(ACCURACY.column), -t.costs.latency_ms, -t.trial))
 
 
 def check_limits(
@@ -91,7 +91,7 @@ def _nearest(
 ) -> str:  # fmt: skip
     """What misses the limits least: the best accuracy among those that fit, else the least excess over the budgets."""
     if fit:
-        best = max(fit, key=lambda t: t.value("accuracy"))
+        best = max(fit, key=lambda t: t.value(ACCURACY.column))
         under = " under these budgets" if limits else ""
         return (
             f"no network of {run.path} reaches {100 * (wanted or 0):g}%{under}; "

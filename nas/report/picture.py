@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.pareto import non_dominated
-from nas.run import BUDGETS, UNITS, Reference, Run, Trial, read_references, write_atomic
+from nas.run import ACCURACY, UNITS, Reference, Run, Trial, read_references, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +113,7 @@ def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, reference
         pale: dict[str, Any] = {"color": colour, "alpha": 0.28, "markersize": 4.5, "markeredgewidth": 0}
         axes.plot(*_places([t for t in group if t.trial not in front], column), "o", **pale)
         known = [t for t in best if t.value(low) >= 0]
-        heights = [100 * t.value("accuracy") for t in known]
+        heights = [100 * t.value(ACCURACY.column) for t in known]
         ends = [t.value(low) for t in known], [t.value(high) for t in known]
         axes.hlines(heights, *ends, colors=colour, alpha=0.55, linewidth=1.1, zorder=3)
         white: dict[str, Any] = {"color": colour, "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
@@ -121,15 +121,15 @@ def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, reference
     if not trials:
         return []
     costs = np.array([t.value(column) for t in trials])
-    accuracies = np.array([t.value("accuracy") for t in trials])
+    accuracies = np.array([t.value(ACCURACY.column) for t in trials])
     on = np.flatnonzero(non_dominated(np.stack([costs, -accuracies], axis=1)))
     on = on[np.argsort(costs[on])]
     axes.step(costs[on], 100 * accuracies[on], where="post", color="0.35", linewidth=1.2, zorder=2)
     if costs.max() > 4 * costs.min() > 0:
         axes.set_xscale("log")
         _plain_ticks(axes, decades=float(np.log10(costs.max() / costs.min())))
-    for name, limit in run.settings.budgets.items():
-        if BUDGETS[name] == column:
+    for limited, limit in run.settings.limits.items():
+        if limited == column:
             axes.axvline(limit, color="#B00020", linestyle="--", linewidth=1.3)
             axes.annotate(
                 f"budget {limit:g} {UNITS[column]}", (limit, 0), xycoords=("data", "axes fraction"), xytext=(3, 4),
@@ -140,7 +140,7 @@ def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, reference
 
 def _places(trials: Sequence[Trial], column: str) -> tuple[list[float], list[float]]:
     """Costs, and accuracies in per cent."""
-    return [t.value(column) for t in trials], [100 * t.value("accuracy") for t in trials]
+    return [t.value(column) for t in trials], [100 * t.value(ACCURACY.column) for t in trials]
 
 
 def _draw_references(axes: Axes, column: str, references: Sequence[Reference], most: float) -> list[str]:

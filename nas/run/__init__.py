@@ -18,7 +18,17 @@ from nas.run.folder import (
     write_trials,
 )
 from nas.run.measured import MeasuredCosts, read_measured, write_measured
-from nas.run.settings import BUDGETS, FORMAT, OBJECTIVES, UNITS, Settings, check_same, read_settings, write_settings
+from nas.run.objectives import (
+    ACCURACY,
+    BUDGETS,
+    OBJECTIVES,
+    UNITS,
+    Objective,
+    check_budgets,
+    check_objectives,
+    default_objectives,
+)
+from nas.run.settings import FORMAT, Settings, check_same, read_settings, write_settings
 from nas.run.trial import (
     COLUMNS,
     COST_COLUMNS,
@@ -33,6 +43,7 @@ from nas.run.trial import (
 )
 
 __all__ = [
+    "ACCURACY",
     "BUDGETS",
     "COLUMNS",
     "COST_COLUMNS",
@@ -41,14 +52,18 @@ __all__ = [
     "UNITS",
     "Costs",
     "MeasuredCosts",
+    "Objective",
     "Reference",
     "Run",
     "Settings",
     "State",
     "Trial",
+    "check_budgets",
     "check_free",
+    "check_objectives",
     "check_same",
     "csv_bytes",
+    "default_objectives",
     "front_volume",
     "load_run",
     "locked",

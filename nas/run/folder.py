@@ -41,7 +41,7 @@ class Run:
     @cached_property
     def front_trials(self) -> tuple[Trial, ...]:
         """The trials on the Pareto front, by the first objective that is a cost."""
-        by = next((c for c in self.settings.columns if c != "accuracy"), "latency_ms")
+        by = self.settings.first_cost
         return tuple(sorted(pareto_trials(self.trials, self.settings), key=lambda t: (t.value(by), t.trial)))
 
     @property
@@ -95,8 +95,8 @@ def weights_file(path: Path, trial: int) -> Path:
 def points(trials: Sequence[Trial], settings: Settings) -> Array:
     """Objectives (n, m), all minimised: accuracy as error, costs as shares of the run's reference point."""
     columns = [
-        [1 - t.value(c) if c == "accuracy" else t.value(c) / settings.reference_point.get(c, 1.0) for t in trials]
-        for c in settings.columns
+        [goal.minimized(t.value(goal.column), settings.reference_point.get(goal.column, 1.0)) for t in trials]
+        for goal in settings.goals
     ]
     return np.array(columns, dtype=np.float64).T.reshape(len(trials), len(settings.columns))
 

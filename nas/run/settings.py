@@ -10,9 +10,9 @@ from typing import Any
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
+from nas.run.objectives import BUDGETS, LATENCY, OBJECTIVES, Objective
 
 FORMAT = 1
-UNITS = {"latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB", "peak_memory_mb": "MB"}
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "bool": bool,
@@ -20,14 +20,6 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "float": (int, float),
     "tuple[str, ...]": list,
 }
-OBJECTIVES = {
-    "accuracy": "accuracy", "latency": "latency_ms", "energy": "energy_mj", "params": "params", "macs": "macs",
-    "peak-memory": "peak_memory_mb", "size": "size_mb",
-}  # fmt: skip
-BUDGETS = {
-    "max_latency_ms": "latency_ms", "max_energy_mj": "energy_mj", "max_size_mb": "size_mb",
-    "max_memory_mb": "peak_memory_mb", "max_params": "params", "max_macs": "macs",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,9 +55,34 @@ class Settings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
+    def goals(self) -> tuple[Objective, ...]:
+        """The objectives themselves, of which `objectives` has the names."""
+        return tuple(OBJECTIVES[name] for name in self.objectives)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The column of each objective."""
-        return tuple(OBJECTIVES[name] for name in self.objectives)
+        return tuple(goal.column for goal in self.goals)
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The columns of the objectives that are known before training."""
+        return tuple(goal.column for goal in self.goals if goal.known)
+
+    @property
+    def needed(self) -> set[str]:
+        """The columns without which a candidate has no cost: those of `costs`, and the latency, which every run has."""
+        return {*self.costs, LATENCY.column}
+
+    @property
+    def first_cost(self) -> str:
+        """The column that trials are ordered by: of the first cost among the objectives, else of the latency."""
+        return next(iter(self.costs), LATENCY.column)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The budgets, by the column that each one limits."""
+        return {BUDGETS[name].column: float(limit) for name, limit in self.budgets.items()}
 
 
 SAME = (

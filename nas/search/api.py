@@ -10,7 +10,8 @@ from typing import Any
 from nas.catalog import home
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError, unknown
-from nas.run import BUDGETS, OBJECTIVES, Run, Settings, read_settings
+from nas.run import Run, Settings, check_budgets, check_objectives, default_objectives, read_settings
+from nas.run.objectives import ENERGY
 from nas.search.loop import Progress, search
 from nas.search.problem.costs import DevicePricer, references
 from nas.search.samplers.by_name import default_sampler
@@ -57,8 +58,7 @@ def search_front(
     the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
     """
     profile, searched = load_device(device), load_space(space)
-    default = ("accuracy", "latency", "energy")[: 3 if profile.has_energy else 2]
-    wanted = default if objectives is None else tuple(objectives)
+    wanted = default_objectives(energy=profile.has_energy) if objectives is None else tuple(objectives)
     limits = dict(budgets or {})
     _check_device(profile, wanted, limits)
     if odd := sorted({*(proxy or {})} - {*type(searched.proxy).model_fields}):
@@ -129,13 +129,9 @@ def _run(
 
 
 def _check_device(profile: DeviceProfile, objectives: Sequence[str], budgets: Mapping[str, Any]) -> None:
-    for name in objectives:
-        if name not in OBJECTIVES:
-            raise unknown("objective", name, OBJECTIVES)
-    for name in budgets:
-        if name not in BUDGETS:
-            raise unknown("budget", name, BUDGETS)
-    profile.require(energy="energy" in objectives or "max_energy_mj" in budgets)
+    check_objectives(objectives)
+    check_budgets(list(budgets))
+    profile.require(energy=ENERGY.name in objectives or ENERGY.budget in budgets)
 
 
 def free_folder(parent: Path, name: str) -> Path:

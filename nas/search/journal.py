@@ -118,7 +118,7 @@ class Journal:
 
 
 def directions(settings: Settings) -> list[StudyDirection]:
-    return [StudyDirection.MAXIMIZE if name == "accuracy" else StudyDirection.MINIMIZE for name in settings.objectives]
+    return [StudyDirection[goal.direction.upper()] for goal in settings.goals]
 
 
 def attributes(kind: Kind, candidate: Candidate, costs: Costs, number: int, seed: int) -> dict[str, Any]:

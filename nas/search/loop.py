@@ -234,10 +234,10 @@ class _Search:
         self._keep(trial, frozen.user_attrs["result"], number)
         outcome = Outcome(TrialState.FAIL, None)
         if trial.accuracy is not None:
-            outcome = Outcome(TrialState.COMPLETE, objectives(trial.costs, trial.accuracy, self.settings.columns))
+            outcome = Outcome(TrialState.COMPLETE, objectives(trial.costs, trial.accuracy, self.settings.goals))
         elif trial.state == "stopped":
             expected = self.stopping.expected(number) if self.stopping else None
-            values = None if expected is None else objectives(trial.costs, expected, self.settings.columns)
+            values = None if expected is None else objectives(trial.costs, expected, self.settings.goals)
             outcome = Outcome(TrialState.PRUNED, None, values)
         self.journal.end(number, outcome.state, outcome.values, outcome.expected)
         self.proposals.tell(number, "train", trial.candidate, outcome)
@@ -258,7 +258,7 @@ class _Search:
 
     def _costs(self, costs: Costs) -> tuple[float, ...]:
         """The known objectives."""
-        return tuple(float(getattr(costs, column)) for column in self.settings.columns if column != "accuracy")
+        return tuple(float(getattr(costs, column)) for column in self.settings.costs)
 
     def test(self) -> None:
         """Measures the front on the test split, once for each network."""

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.run import BUDGETS, Costs, Settings
+from nas.run import BUDGETS, Costs, Objective, Settings
 from nas.search.journal import Kind, directions
 from nas.search.problem.encoding import candidate_of, distributions, params_of
 from nas.search.problem.feasibility import Pool, Pricer, neighbours, spread, violation
@@ -136,13 +136,14 @@ class Proposals:
         return None
 
 
-def objectives(costs: Costs, accuracy: float, columns: Sequence[str]) -> list[float]:
-    return [accuracy if column == "accuracy" else float(getattr(costs, column)) for column in columns]
+def objectives(costs: Costs, accuracy: float, goals: Sequence[Objective]) -> list[float]:
+    """The values of the objectives: `accuracy` for the one that is learned by training."""
+    return [float(getattr(costs, goal.column)) if goal.known else accuracy for goal in goals]
 
 
 def _missed(costs: Costs, settings: Settings) -> dict[str, float]:
     """By how much each budget is missed, as a share of it; 0 or less: met. No price is a miss."""
-    values = {name: getattr(costs, BUDGETS[name]) / limit - 1 for name, limit in settings.budgets.items()}
-    needed = [getattr(costs, c) for c in {*settings.columns, "latency_ms"} - {"accuracy"}]
+    values = {name: getattr(costs, BUDGETS[name].column) / limit - 1 for name, limit in settings.budgets.items()}
+    needed = [getattr(costs, column) for column in settings.needed]
     priced = np.isfinite([np.nan if v is None else v for v in needed]).all() and np.isfinite([*values.values()]).all()
     return {name: value if np.isfinite(value) else 1.0 for name, value in values.items()} | {"price": float(not priced)}

@@ -15,7 +15,7 @@ import numpy as np
 
 from nas import __version__
 from nas.errors import UserError, unknown
-from nas.run import BUDGETS, OBJECTIVES, Settings
+from nas.run import Settings, check_budgets, check_objectives
 from nas.search.journal import lasting, shown
 from nas.search.problem.feasibility import Pool
 from nas.search.samplers.by_name import PARETO_OBJECTIVES, SAMPLERS, start_size
@@ -24,22 +24,15 @@ from nas.space.candidate import Candidate
 
 def check_settings(settings: Settings) -> None:
     """Raises UserError for the first setting that no search can have."""
-    if not settings.objectives:
-        raise UserError(f"a search needs an objective (known: {', '.join(OBJECTIVES)})")
-    for name in settings.objectives:
-        if name not in OBJECTIVES:
-            raise unknown("objective", name, OBJECTIVES)
-        if settings.objectives.count(name) > 1:
-            raise UserError(f"objective {name!r} is given twice")
+    check_objectives(settings.objectives)
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
     if settings.sampler == "pareto" and len(settings.objectives) not in PARETO_OBJECTIVES:
         raise UserError(
             f"sampler pareto needs 2 to 4 objectives; came {len(settings.objectives)}: take another sampler"
         )
+    check_budgets(list(settings.budgets))
     for name, limit in settings.budgets.items():
-        if name not in BUDGETS:
-            raise unknown("budget", name, BUDGETS)
         if not 0 < limit < float("inf"):
             raise UserError(f"budget {name} must be above 0; came {limit:g}")
     if settings.trials < 1:
@@ -56,8 +49,6 @@ def complete(settings: Settings, pool: Pool) -> Settings:
     The reference point is the budget where there is one, else a tenth above the dearest of the random candidates, so
     that the dearest still adds to the hypervolume.
     """
-    limits = {BUDGETS[name]: float(limit) for name, limit in settings.budgets.items()}
-    costs = [column for column in settings.columns if column != "accuracy"]
     storage = lasting(settings.storage)
     program = "nas" if Path(sys.argv[0]).stem == "nas" else sys.argv[0]
     command = settings.command or shlex.join([program, *sys.argv[1:]])
@@ -70,7 +61,7 @@ def complete(settings: Settings, pool: Pool) -> Settings:
         created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version(), "nas": __version__}
         | {name: _version(name) for name in ("torch", "timm", "optuna", "botorch")},
-        reference_point={c: limits.get(c, 1.1 * float(np.max(pool.columns[c]))) for c in costs},
+        reference_point={c: settings.limits.get(c, 1.1 * float(np.max(pool.columns[c]))) for c in settings.costs},
     )
 
 

@@ -18,7 +18,7 @@ from nas.run import OBJECTIVES
 from nas.search.bench.run import Params, Task
 
 NETWORK = "network"  # rows of the same network have the same name in this column
-COSTS = tuple(column for column in OBJECTIVES.values() if column != "accuracy")
+COSTS = tuple(o.column for o in OBJECTIVES.values() if o.known)
 
 
 def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: float | None = None) -> Task:

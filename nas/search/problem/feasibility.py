@@ -17,8 +17,7 @@ from nas.space.search_space import SearchSpace
 
 POOL = 8192  # random candidates that are priced before the search
 ENOUGH = 256  # feasible ones that are wanted among them
-NAMES = {column: column.removesuffix("_ms").removesuffix("_mj").removesuffix("_mb").replace("_", " ")
-         for column in BUDGETS.values()}  # fmt: skip
+NAMES = {objective.column: objective.words for objective in BUDGETS.values()}
 
 
 class Pricer(Protocol):
@@ -45,9 +44,9 @@ def violation(columns: Mapping[str, Array], settings: Settings) -> Array:
     """By how much candidates miss the budgets together: shares of the budgets, added; 0: feasible; inf: no price."""
     any_column = columns["latency_ms"]
     total = np.zeros(len(any_column))
-    for name, limit in settings.budgets.items():
-        total += np.maximum(columns[BUDGETS[name]] / limit - 1, 0)
-    for column in {*settings.columns, "latency_ms"} - {"accuracy"}:
+    for column, limit in settings.limits.items():
+        total += np.maximum(columns[column] / limit - 1, 0)
+    for column in settings.needed:
         total = np.where(np.isfinite(columns[column]), total, np.inf)
     return np.where(np.isnan(total), np.inf, total)
 
@@ -70,7 +69,7 @@ def feasible_pool(space: SearchSpace, pricer: Pricer, settings: Settings) -> Poo
         feasible = np.concatenate([feasible, *(code[None] for code, left in found if left == 0)])
         if not len(feasible):
             raise UserError(_unreachable(space, pricer, settings, codes, columns))
-    by = next((c for c in settings.columns if c != "accuracy"), "latency_ms")
+    by = settings.first_cost
 
     def price(at: Array) -> Array:
         priced = pricer.columns(at)
@@ -111,7 +110,7 @@ def spread(pool: Pool, settings: Settings, n: int) -> Array:
 
     Random candidates crowd around the middle; a search that starts there takes long to see both ends of the front.
     """
-    cost = pool.columns[next((c for c in settings.columns if c != "accuracy"), "latency_ms")]
+    cost = pool.columns[settings.first_cost]
     order = np.argsort(cost, kind="stable")
     targets = np.geomspace(max(cost[order[0]], 1e-12), max(cost[order[-1]], 1e-12), n)
     places = np.unique(np.searchsorted(cost[order], targets).clip(0, len(order) - 1))
@@ -119,8 +118,7 @@ def spread(pool: Pool, settings: Settings, n: int) -> Array:
 
 
 def _check_prices(columns: Mapping[str, Array], settings: Settings) -> None:
-    wanted = {*settings.columns, *(BUDGETS[name] for name in settings.budgets)} - {"accuracy"}
-    for column in sorted(wanted):
+    for column in sorted({*settings.costs, *settings.limits}):
         if column not in columns or np.isnan(columns[column]).all():
             raise UserError(f"device {settings.device} has no {NAMES[column]} for space {settings.space}")
 
@@ -129,8 +127,7 @@ def _unreachable(
     space: SearchSpace, pricer: Pricer, settings: Settings, codes: Array, pool: Mapping[str, Array]
 ) -> str:
     parts, alone = [], True
-    for name, limit in settings.budgets.items():
-        column = BUDGETS[name]
+    for column, limit in settings.limits.items():
 
         def price(at: Array, column: str = column) -> Array:
             return np.nan_to_num(pricer.columns(at)[column], nan=np.inf)

@@ -23,14 +23,14 @@ class Prices:
         self._feasible: dict[tuple[Any, ...], bool] = {}  # of the candidates that were priced last
 
     def known_many(self, many: list[Params]) -> list[list[float | None]]:
-        """A row of objectives for each candidate, None for the accuracy."""
+        """A row of objectives for each candidate, None for what training must tell."""
         columns = self.pricer.columns(np.array([code_of(self.space, params) for params in many]))
         feasible = (violation(columns, self.settings) == 0).tolist()
         self._feasible = dict(zip(map(_name, many), feasible, strict=True))
         rows: list[list[float | None]] = [[None] * len(self.settings.columns) for _ in many]
-        for j, column in enumerate(self.settings.columns):
-            if column != "accuracy":
-                for row, value in zip(rows, np.nan_to_num(columns[column], nan=NO_PRICE).tolist(), strict=True):
+        for j, goal in enumerate(self.settings.goals):
+            if goal.known:
+                for row, value in zip(rows, np.nan_to_num(columns[goal.column], nan=NO_PRICE).tolist(), strict=True):
                     row[j] = value
         return rows
 
