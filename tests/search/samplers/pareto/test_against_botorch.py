@@ -1,0 +1,96 @@
+"""Expected improvement, boxes and posterior beside BoTorch's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from botorch.acquisition.multi_objective.analytic import ExpectedHypervolumeImprovement
+from botorch.models import SingleTaskGP
+from botorch.models.deterministic import GenericDeterministicModel
+from botorch.posteriors import Posterior
+from botorch.utils.multi_objective.box_decompositions.non_dominated import NondominatedPartitioning
+from gpytorch.distributions import MultitaskMultivariateNormal
+from gpytorch.kernels import MaternKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+
+from nas.pareto import hypervolume
+from nas.search.samplers.pareto.acquisition import expected_improvement, free_cells
+from nas.search.samplers.pareto.surrogate import Hyperparameters, Surrogate
+
+
+def front(m: int, n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, m))
+
+
+class Gaussian(GenericDeterministicModel):
+    """A model whose posterior at the k-th point is the k-th of given Gaussians, independent over objectives."""
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray) -> None:
+        super().__init__(lambda x: x, num_outputs=mean.shape[1])
+        self.mean, self.variance = torch.from_numpy(mean), torch.from_numpy(deviation**2)
+
+    def posterior(self, x: torch.Tensor, *args: object, **kwargs: object) -> Posterior:
+        from botorch.posteriors import GPyTorchPosterior
+
+        rows = x[:, 0, 0].long()
+        mean, variance = self.mean[rows][:, None], self.variance[rows]
+        return GPyTorchPosterior(MultitaskMultivariateNormal(mean, torch.diag_embed(variance)))
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_expected_improvement_is_botorchs(m: int) -> None:
+    rng = np.random.default_rng(m)
+    mean, deviation = rng.random((20, m)), rng.uniform(0.02, 0.4, (20, m))
+    reference, points = np.full(m, 1.1), front(m, 12, m)
+    ours = expected_improvement(mean, deviation, free_cells(points, reference))
+    theirs = ExpectedHypervolumeImprovement(
+        Gaussian(-mean, deviation), ref_point=(-reference).tolist(),
+        partitioning=NondominatedPartitioning(torch.from_numpy(-reference), torch.from_numpy(-points)),
+    )(torch.arange(20, dtype=torch.float64)[:, None, None])  # fmt: skip
+    assert ours == pytest.approx(theirs.detach().numpy(), rel=1e-6, abs=1e-9)
+    assert ours.max() > 0
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_an_exactly_known_candidate_adds_what_the_hypervolume_says(m: int) -> None:
+    reference, points = np.full(m, 1.0), front(m, 10, 7 + m)
+    new = front(m, 30, 70 + m) * 0.8
+    ours = expected_improvement(new, np.zeros_like(new), free_cells(points, reference))
+    before = hypervolume(points, reference)
+    added = [hypervolume(np.concatenate([points, p[None]]), reference) - before for p in new]
+    assert ours == pytest.approx(np.array(added), abs=1e-12)
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_the_free_boxes_fill_what_the_front_leaves(m: int) -> None:
+    """Over the unit cube: the boxes are disjoint, and their volume is the cube's without what the front dominates."""
+    points, reference = front(m, 15, m), np.ones(m)
+    lower, upper = free_cells(points, reference)
+    sides = np.clip(upper, 0, 1) - np.clip(lower, 0, 1)
+    assert sides.min() >= 0
+    assert sides.prod(axis=1).sum() == pytest.approx(1 - hypervolume(points, reference))
+    for seen in np.random.default_rng(10 + m).random((200, m)):
+        dominated = (points <= seen).all(axis=1).any()
+        inside = ((lower < seen) & (seen <= upper)).all(axis=1).sum()
+        assert inside == (0 if dominated else 1)
+
+
+def test_the_posterior_is_botorchs() -> None:
+    rng = np.random.default_rng(0)
+    x, y, new = rng.random((25, 4)), rng.standard_normal(25), rng.random((50, 4))
+    found = Hyperparameters(np.array([0.3, 0.8, 1.5, 4.0]), 1.7, 0.05, np.zeros(4), np.ones(4))
+    kernel = ScaleKernel(MaternKernel(2.5, ard_num_dims=4)).double()
+    kernel.outputscale, kernel.base_kernel.lengthscale = 1.7, torch.tensor([[0.3, 0.8, 1.5, 4.0]])
+    likelihood = GaussianLikelihood().double()
+    likelihood.noise = 0.05
+    standard = torch.from_numpy((y - y.mean()) / y.std())[:, None]
+    model = SingleTaskGP(
+        torch.from_numpy(x), standard, covar_module=kernel, likelihood=likelihood, outcome_transform=None
+    )
+    model.mean_module.constant.data.zero_()
+    posterior = model.posterior(torch.from_numpy(new))
+    mean, deviation = Surrogate(x, y, found).predict(new)
+    theirs = posterior.mean.detach().numpy()[:, 0] * y.std() + y.mean()
+    assert mean == pytest.approx(theirs, abs=1e-6)
+    assert deviation == pytest.approx(posterior.variance.detach().numpy()[:, 0] ** 0.5 * y.std(), rel=1e-4)
