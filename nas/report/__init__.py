@@ -1,7 +1,7 @@
 """Fronts as tables and pictures, and the choice of one network; reads run folders only."""
 
+from nas.report.charts import draw_front
 from nas.report.pick import pick
-from nas.report.picture import draw_front
 from nas.report.table import front_table, summary
 from nas.report.write import check_formats, write_comparison, write_report
 

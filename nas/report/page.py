@@ -11,9 +11,9 @@ from importlib.resources import files
 from typing import Any
 
 from nas.numbers import count, figure, percent
+from nas.report.charts import shown_references
 from nas.report.importance import importance
 from nas.report.network_costs import NetworkCosts, network_costs
-from nas.report.picture import shown_references
 from nas.report.table import HYPERPARAMETERS, intervals, summary
 from nas.report.words import build_command, limits_of, proposals_of
 from nas.run import (

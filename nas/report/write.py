@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.errors import UserError, unknown
+from nas.report.charts import draw_front, draw_fronts
 from nas.report.markdown import compare_markdown, markdown
-from nas.report.picture import draw_front, draw_fronts
 from nas.run import Run, csv_bytes, make_folder, read_curves, write_atomic, write_trials
 
 FORMATS = ("html", "csv", "json", "md", "png")

@@ -1,4 +1,4 @@
-"""The picture of predicted against measured: drawn of anything that was measured, refused otherwise."""
+"""The chart of predicted against measured: drawn of anything that was measured, refused otherwise."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_energy_has_a_panel_of_its_own(tmp_path: Path) -> None:
     assert both[0] > 1.5 * one[0] and both[1] == one[1]
 
 
-def test_both_precisions_and_the_band_are_in_their_colours(tmp_path: Path) -> None:
+def test_both_precisions_and_the_band_are_in_their_colors(tmp_path: Path) -> None:
     from matplotlib.image import imread
 
     draw_validation(load_device("raspberry-pi-4").validation, "pi", tmp_path / "pi.png")
     pixels = (imread(tmp_path / "pi.png")[..., :3] * 255).round().astype(int)
-    for colour in ((0, 114, 178), (213, 94, 0), (224, 224, 224)):
-        assert (np.abs(pixels - colour).max(axis=-1) < 25).sum() > 200
+    for color in ((0, 114, 178), (213, 94, 0), (224, 224, 224)):
+        assert (np.abs(pixels - color).max(axis=-1) < 25).sum() > 200
 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     ("rows", "name", "message"),
     [
         ((), "a.png", "no whole network to draw"),
-        (ONE, "a.jpg", r"must end in \.png; came"),
+        (ONE, "a.jpg", r"must end in \.png; got"),
         (ONE, "gone/a.png", "cannot write .*No such file"),
     ],
 )
