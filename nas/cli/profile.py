@@ -42,7 +42,7 @@ app = typer.Typer(
     "out at a time, is printed. Stop it at any time; the same command goes on. Leave the machine alone meanwhile.\n\n"
     "Example: nas profile --space mobilenet-v3 --resolution 160 --name my-laptop\n\n"
     "Over ssh: nas profile --ssh pi@raspberrypi --space tiny --name my-board\n\n"
-    "By hand: nas profile pack --out bundle.zip; on the board python3 agent.py; nas profile build results.json",
+    "By hand: nas profile pack --out bundle.zip; on the board python3 agent.pyz; nas profile build results.json",
     invoke_without_command=True,
 )
 
@@ -123,7 +123,7 @@ def pack(
     _announce(plan)
     write_bundle(plan, out, packing(len(plan.items)))
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
-    note("On the board: unzip it, then python3 agent.py; here: nas profile build results.json --name my-board")
+    note("On the board: unzip it, then python3 agent.pyz; here: nas profile build results.json --name my-board")
 
 
 @app.command()

@@ -42,11 +42,11 @@ def profile(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 
 def test_a_bundle_goes_to_the_board_and_its_results_become_a_profile(profile: Command, tmp_path: Path) -> None:
     packed = profile("pack", *MACRO, "--out", "bundle.zip")
-    assert packed.status == 0 and "python3 agent.py" in packed.out
+    assert packed.status == 0 and "python3 agent.pyz" in packed.out
     with zipfile.ZipFile("bundle.zip") as file:
         file.extractall(tmp_path / "board")
     board = subprocess.run(
-        [sys.executable, "agent.py"], cwd=tmp_path / "board", capture_output=True, text=True, check=False
+        [sys.executable, "agent.pyz"], cwd=tmp_path / "board", capture_output=True, text=True, check=False
     )
     assert board.returncode == 0 and "results.json" in board.stderr
     built = profile("build", "board/results.json", "--name", "my-board", "--noisy")
@@ -81,7 +81,7 @@ def test_networks_alone_check_a_profile(profile: Command, tmp_path: Path) -> Non
 
 
 def test_a_stopped_measurement_goes_on(profile: Command, tmp_path: Path) -> None:
-    from nas.profiling.agent import Journal
+    from nas.profiling.agent.journal import Journal
 
     kept = Journal.add
 

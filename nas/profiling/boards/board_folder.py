@@ -18,9 +18,8 @@ from nas.profiling.boards.screen import Screen
 from nas.profiling.boards.ssh_connection import Target
 from nas.profiling.results.results import LARGEST
 
-LAUNCHER = Path(__file__).parents[1] / "launcher.py"
 # what is made there: the same names in the bundle are of a run on another machine, and are not sent
-MADE_THERE = {"launcher.py", "arguments.json", "agent.lock", "measurements.jsonl", "results.json"}
+MADE_THERE = {"arguments.json", "agent.lock", "measurements.jsonl", "results.json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,6 @@ async def send(
             await sftp.put(str(files[name]), f"{place}.part", progress_handler=show)
             await sftp.posix_rename(f"{place}.part", place)
             sent += sizes[name]
-        await _write(sftp, f"{folder.path}/launcher.py", LAUNCHER.read_bytes())
         await _write(sftp, f"{folder.path}/arguments.json", json.dumps(list(arguments)).encode())
         with suppress(asyncssh.SFTPNoSuchFile):  # those of an earlier run must not pass for this run's
             await sftp.remove(f"{folder.path}/results.json")

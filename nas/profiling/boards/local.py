@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.errors import UserError
-from nas.profiling import agent
+from nas.profiling.agent import command as agent
 from nas.profiling.plan.bundle import Progress, described, write_bundle
 from nas.profiling.plan.plan import Plan
 from nas.profiling.results.results import Results, read_results

@@ -1,8 +1,8 @@
 """A bundle measured on a board over ssh in one go: send it, run its agent there, fetch the results.
 
 What stands in the way of doing harm: an ssh server hands the command to a shell, so the only command is
-`PYTHON FOLDER/launcher.py`, both of letters, digits and ._/- alone; everything else that the user gave travels in a
-file, arguments.json. What the board says is stripped of control characters before it reaches the terminal.
+`PYTHON FOLDER/agent.pyz launch`, both of letters, digits and ._/- only; everything else that the user gave travels in
+a file, arguments.json. What the board says is stripped of control characters before it reaches the terminal.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _path(name: str, path: str) -> str:
 
 
 def _bundle_files(bundle: Path) -> dict[str, Path]:
-    if missing := [name for name in ("plan.json", "agent.py") if not (bundle / name).is_file()]:
-        raise UserError(f"{bundle}: a bundle is a folder with plan.json and agent.py; it has no {missing[0]}")
+    if missing := [name for name in ("plan.json", "agent.pyz") if not (bundle / name).is_file()]:
+        raise UserError(f"{bundle}: a bundle is a folder with plan.json and agent.pyz; it has no {missing[0]}")
     paths = sorted(bundle.rglob("*"))
     if odd := [path for path in paths if path.is_symlink() or not (path.is_dir() or path.is_file())]:
         raise UserError(f"{odd[0]}: a bundle has plain files alone")
@@ -170,7 +170,7 @@ async def _check_python(target: Target, python: str, connection: asyncssh.SSHCli
 
 async def _measure(job: Job, connection: asyncssh.SSHClientConnection) -> None:
     """Runs the agent to its end. Whatever ends this earlier ends the launcher's standard input, and so the agent."""
-    command = f"{job.python} {job.folder.path}/launcher.py"
+    command = f"{job.python} {job.folder.path}/agent.pyz launch"
     async with connection.create_process(command, stderr=asyncssh.STDOUT, encoding=None) as process:
         try:
             await _relay(job, process)

@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from typing import Any
 from nas import __version__
 from nas.errors import UserError
 from nas.profiling import agent
+from nas.profiling.agent.plan import FORMAT
 from nas.profiling.plan.block_graph import block_graph
 from nas.profiling.plan.fp16 import halved
 from nas.profiling.plan.int8 import quantized, within_network
@@ -33,7 +35,7 @@ SETTINGS = {
 }
 README = """Measures this board for a device profile. Nothing is installed, nothing leaves the board.
 1. pip install numpy {packages}
-2. python3 agent.py        (--help: threads, processors, energy meter)
+2. python3 agent.pyz        (--help: threads, processors, energy meter)
 3. Take results.json home: nas profile build results.json --name my-board
 Stop it at any time; the same command goes on. Leave the board alone meanwhile.
 """
@@ -43,6 +45,9 @@ PACKAGES: dict[Runtime, str] = {
 }
 MOST_WORKERS = 8  # processes that write models; each holds a runtime
 SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
+
+AGENT = "agent.pyz"
+AGENT_MAIN = "import sys\nfrom agent.command import main\nsys.exit(main())\n"
 
 Progress = Callable[[int, int], None]  # models written, models in all
 
@@ -84,7 +89,7 @@ def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
             if progress:
                 progress(len(rows), len(plan.items))
     (folder / "plan.json").write_text(json.dumps(described(plan) | {"items": rows}, indent=1), encoding="utf-8")
-    (folder / "agent.py").write_bytes(Path(agent.__file__).read_bytes())
+    (folder / AGENT).write_bytes(packed_agent())
     (folder / "README.txt").write_text(README.format(packages=PACKAGES[plan.runtime]), encoding="utf-8")
 
 
@@ -92,7 +97,7 @@ def described(plan: Plan) -> dict[str, Any]:
     """plan.json without its items."""
     space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
     return {
-        "format": agent.FORMAT, "tool": f"nas {__version__}", "space": space, "seed": plan.seed,
+        "format": FORMAT, "tool": f"nas {__version__}", "space": space, "seed": plan.seed,
         "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions,
         "settings": SETTINGS | ({"rounds": plan.rounds} if plan.rounds else {}),
     }  # fmt: skip
@@ -118,6 +123,17 @@ def model(item: Item, runtime: Runtime = "onnxruntime") -> bytes:
     elif item.precision == "fp16":
         built = halved(built, keep_io=whole)
     return bytes(built.SerializeToString())
+
+
+def packed_agent() -> bytes:
+    """The agent as one file that Python runs, a zipapp; the same bytes whenever its source is the same."""
+    found = Path(agent.__file__).parent.glob("*.py")
+    sources = {f"agent/{path.name}": path.read_text(encoding="utf-8") for path in found}
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in sorted({"__main__.py": AGENT_MAIN, **sources}.items()):
+            file.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # of 1980: no time of ours in it
+    return packed.getvalue()
 
 
 def _zip(folder: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.device.profile import About
 from nas.errors import UserError
-from nas.profiling.agent import FORMAT
+from nas.profiling.agent.plan import FORMAT
 from nas.profiling.plan.plan import Runtime
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
@@ -208,7 +208,7 @@ def pooled(results: Results, at: Mapping[Precision, float] | None = None) -> Map
     the speed that is meant, `at` or `speeds(results)`: the median of these is the median, and likewise the other
     quantiles.
     """
-    from nas.profiling.agent import uncertainty
+    from nas.profiling.agent.timing import uncertainty
 
     found: dict[str, Timing] = {}
     typical = speeds(results) | dict(at or {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import io
 import json
@@ -12,6 +11,7 @@ import signal
 import subprocess
 import time
 import venv
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +22,7 @@ import pytest
 from nas.errors import UserError
 from nas.profiling.boards import remote
 from nas.profiling.boards.remote import check_board, run_on_board
-from nas.profiling.plan.bundle import write_bundle
+from nas.profiling.plan.bundle import packed_agent, write_bundle
 from nas.profiling.plan.plan import make_plan
 from nas.profiling.results.results import read_results
 from nas.space.search_space import load_space
@@ -85,10 +85,22 @@ def bundle(tmp_path: Path) -> Path:
 def make_bundle(folder: Path, agent: str) -> Path:
     (folder / "models").mkdir(parents=True)
     (folder / "plan.json").write_text('{"format": 1}')
-    (folder / "agent.py").write_text(agent)
+    write_agent(folder, agent)
     for position, name in enumerate(ODD_NAMES):
         (folder / name).write_bytes(bytes([position]) * (100_000 + position))
     return folder
+
+
+def write_agent(folder: Path, source: str) -> None:
+    """agent.pyz with the launcher that bundles have, and another agent."""
+    packed = io.BytesIO(packed_agent())
+    with zipfile.ZipFile(packed) as file:
+        launcher = {name: file.read(name) for name in ("agent/__init__.py", "agent/launcher.py")}
+    start = "import sys\nif sys.argv[1:] == ['launch']:\n    from agent.launcher import main\n    sys.exit(main())\n"
+    with zipfile.ZipFile(folder / "agent.pyz", "w") as file:
+        file.writestr("__main__.py", start + source)
+        for name, content in launcher.items():
+            file.writestr(name, content)
 
 
 def folder_on(board: Board) -> Path:
@@ -151,7 +163,7 @@ def test_sends_measures_and_brings_home_what_the_agent_found(board, bundle):
     found, seen = measured(board, bundle, arguments=arguments)
     assert found["arguments"] == arguments
     assert [row[0] for row in found["rows"]] == [0, 1, 2, 3, 4, 5]
-    for name in ("plan.json", "agent.py", *ODD_NAMES):
+    for name in ("plan.json", "agent.pyz", *ODD_NAMES):
         assert found["files"][name] == hashlib.sha256((bundle / name).read_bytes()).hexdigest()
     assert "sending 6 of 7 files, 0.5 MB" in seen
     assert "timing 1/6\n" in seen and "timing 6/6\n" in seen
@@ -165,9 +177,9 @@ def test_can_keep_its_folder_which_only_its_owner_may_read(board, bundle):
 
 
 def test_a_second_call_sends_only_what_is_not_there(board, bundle):
-    (bundle / "agent.py").write_text("raise SystemExit(1)")
+    write_agent(bundle, "raise SystemExit(1)")
     refusal(board, bundle)
-    (bundle / "agent.py").write_text(AGENT)
+    write_agent(bundle, AGENT)
     cut_off = folder_on(board) / ODD_NAMES[0]
     cut_off.write_bytes(cut_off.read_bytes()[:-1])
     found, seen = measured(board, bundle)
@@ -178,7 +190,7 @@ def test_a_second_call_sends_only_what_is_not_there(board, bundle):
 def test_results_of_an_earlier_run_do_not_pass_for_those_of_this_one(board, bundle):
     measured(board, bundle, keep=True)
     (bundle.parent / "results.json").unlink()
-    (bundle / "agent.py").write_text("")
+    write_agent(bundle, "")
     assert "left no results.json" in refusal(board, bundle)
 
 
@@ -243,7 +255,7 @@ def test_a_board_out_of_reach_is_said(board, bundle):
 
 @pytest.mark.parametrize("noticed", [True, False], ids=["noticed there", "not noticed there"])
 def test_a_lost_connection_is_taken_up_again(board, bundle, noticed):
-    (bundle / "agent.py").write_text(STUCK)
+    write_agent(bundle, STUCK)
     cable = Cable(board.port)
     board.trust(cable.port)
     output = Watched("timing 3/6", lambda: cable.cut(noticed=noticed))
@@ -270,7 +282,7 @@ def test_a_connection_lost_while_sending_is_taken_up_again(board, bundle):
 
 
 def test_a_board_that_does_not_come_back_is_said(board, bundle):
-    (bundle / "agent.py").write_text(STUCK)
+    write_agent(bundle, STUCK)
     cable = Cable(board.port)
     board.trust(cable.port)
     output = Watched("timing 3/6", cable.close)
@@ -281,7 +293,7 @@ def test_a_board_that_does_not_come_back_is_said(board, bundle):
 
 
 def test_an_interrupt_stops_the_agent_and_the_next_call_goes_on(board, bundle):
-    (bundle / "agent.py").write_text(STUCK)
+    write_agent(bundle, STUCK)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
     try:
         output = Watched("timing 3/6", lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -357,7 +369,7 @@ def test_a_bundle_that_is_none_is_refused(bundle):
     ids=["package", "bad input", "crash", "killed", "stopped", "no file", "link", "pipe", "too large", "empty"],
 )  # fmt: skip
 def test_what_goes_wrong_there_is_said_here(board, bundle, agent, said):
-    (bundle / "agent.py").write_text(agent)
+    write_agent(bundle, agent)
     assert said in refusal(board, bundle)
     assert folder_on(board).is_dir(), "kept, so that the same command goes on"
 
@@ -396,11 +408,6 @@ def test_a_disk_without_room_is_said_before_anything_is_sent(board, bundle, monk
 def test_a_server_without_sftp_is_said(board, bundle, tmp_path):
     with running_board(tmp_path / "bare", sftp=False) as bare:
         assert "SFTP does not work there" in refusal(bare, bundle)
-
-
-def test_the_launcher_is_written_for_python_3_8():
-    path = Path(remote.__file__).parents[1] / "launcher.py"
-    ast.parse(path.read_text(), feature_version=(3, 8))
 
 
 @pytest.fixture(scope="module")

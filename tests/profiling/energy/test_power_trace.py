@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.errors import UserError
-from nas.profiling.agent import BARKER, PATTERN_STEP_S
+from nas.profiling.agent.energy import BARKER, PATTERN_STEP_S
 from nas.profiling.energy.power_trace import Trace, align, integrate
 
 BOARD = 1.7e9  # the board's clock when the pattern begins

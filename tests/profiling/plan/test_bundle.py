@@ -14,6 +14,7 @@ import pytest
 
 from nas.errors import UserError
 from nas.profiling import agent
+from nas.profiling.agent.plan import read_plan
 from nas.profiling.plan.bundle import model, write_bundle
 from nas.profiling.plan.plan import Plan, make_plan, with_runtime
 from nas.space.search_space import load_space
@@ -48,12 +49,15 @@ def test_the_plan_states_the_checksum_of_every_model(plan, bundle):
         assert hashlib.sha256((bundle / item["file"]).read_bytes()).hexdigest() == item["sha256"]
     assert len(list((bundle / "models").iterdir())) == 12
     assert [("candidate" in item) for item in items] == [False] * 9 + [True] * 3
-    assert agent.read_plan(bundle)["items"] == items
+    assert read_plan(bundle)["items"] == items
 
 
 def test_the_agent_in_it_is_the_one_here(bundle):
-    assert sorted(path.name for path in bundle.iterdir()) == ["README.txt", "agent.py", "models", "plan.json"]
-    assert (bundle / "agent.py").read_bytes() == Path(agent.__file__).read_bytes()
+    assert sorted(path.name for path in bundle.iterdir()) == ["README.txt", "agent.pyz", "models", "plan.json"]
+    with zipfile.ZipFile(bundle / "agent.pyz") as file:
+        packed = {name: file.read(name) for name in file.namelist()}
+    assert packed.pop("__main__.py").endswith(b"sys.exit(main())\n")
+    assert packed == {f"agent/{path.name}": path.read_bytes() for path in Path(agent.__file__).parent.glob("*.py")}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +78,7 @@ def test_a_bundle_for_litert_names_its_package_and_has_tflite_models(plan, tmp_p
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: pip install -e '.[litert]'")
     fp32 = tuple(item for item in plan.items if item.precision == "fp32")
     write_bundle(with_runtime(replace(plan, items=fp32), "litert"), tmp_path / "b")
-    read = agent.read_plan(tmp_path / "b")
+    read = read_plan(tmp_path / "b")
     assert read["runtime"] == "litert" and len(read["items"]) == len(fp32)
     for item in read["items"]:
         assert item["file"] == f"models/{item['id']}.tflite"
@@ -90,7 +94,7 @@ def test_a_zip_holds_what_the_folder_does_and_packs_small(plan, bundle, tmp_path
         inside = {name: file.read(name) for name in file.namelist()}
     folder = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     assert inside.keys() == folder.keys()
-    for name in ("agent.py", "README.txt", "plan.json"):
+    for name in ("agent.pyz", "README.txt", "plan.json"):
         assert inside[name] == folder[name]
     network = next(item for item in plan.items if item.candidate and item.precision == "fp32")
     with zipfile.ZipFile(packed) as file:

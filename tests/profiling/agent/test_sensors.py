@@ -1,54 +1,19 @@
 """The agent's energy meters against trees of sysfs files as Linux has them, and NVML behind the real zeus."""
 
+from __future__ import annotations
+
 import builtins
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from nas.profiling import agent
-from nas.profiling.energy.power_trace import Trace
-from nas.profiling.energy.windows import measured_energy
-from nas.profiling.results.results import Energy
-
-
-class Entries:
-    """The agent's journal, in memory."""
-
-    def __init__(self):
-        self.entries = []
-
-    def add(self, entry):
-        self.entries.append(entry)
-
-
-class Clock:
-    """Stands in for the agent's `time`: it passes only when someone sleeps, and `each` microseconds at every look."""
-
-    def __init__(self, each=0.0):
-        self.now, self.each = 1000.0, each
-
-    def monotonic(self):
-        self.now += self.each
-        return self.now
-
-    def time(self):
-        return 1.7e9 + self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-    def localtime(self):
-        return SimpleNamespace(tm_gmtoff=3600)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(agent, "time", clock)
-    return clock
+from nas.profiling.agent import sensors
+from nas.profiling.agent.sensors import open_meter
+from nas.profiling.agent.terminal import Refused
+from tests.profiling.agent.bundle import Clock, set_time
 
 
 def write(path: Path, value) -> Path:
@@ -86,7 +51,7 @@ def test_rapl_adds_packages_and_leaves_out_their_parts_and_the_platform(tmp_path
         rapl_zone(tmp_path, "intel-rapl:2", "psys", 1),
         rapl_zone(tmp_path, "intel-rapl-mmio:0", "package-0", 1),  # the same package, read another way
     ]
-    meter = agent.open_meter("rapl", str(tmp_path))
+    meter = open_meter("rapl", str(tmp_path))
     assert meter.name == "rapl" and "2 processor package" in meter.includes and "without DRAM" in meter.includes
     first.write_text("6500000\n")
     second.write_text("7250000\n")
@@ -97,7 +62,7 @@ def test_rapl_adds_packages_and_leaves_out_their_parts_and_the_platform(tmp_path
 
 def test_rapl_wraps_around(tmp_path):
     energy = rapl_zone(tmp_path, "intel-rapl:0", "package-0", 262_140_000_000)
-    meter = agent.open_meter("rapl", str(tmp_path))
+    meter = open_meter("rapl", str(tmp_path))
     energy.write_text("262143000000\n")
     assert meter.joules() == pytest.approx(3.0)
     energy.write_text("671150\n")  # 0.32885 J to the end, 0.67115 J after it
@@ -108,14 +73,14 @@ def test_rapl_wraps_around(tmp_path):
 
 def test_start_sets_rapl_to_zero_and_finds_how_often_it_changes(tmp_path, monkeypatch):
     energy = rapl_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-    meter = agent.open_meter("rapl", str(tmp_path))
+    meter = open_meter("rapl", str(tmp_path))
     clock = Clock(each=1e-4)
-    monkeypatch.setattr(agent, "time", clock)
+    set_time(monkeypatch, clock)
 
     def read(path):  # 20 W, brought up to date every 2 ms
         return int((clock.now - 1000) * 500) * 40_000
 
-    monkeypatch.setattr(agent, "read_sensor", read)
+    monkeypatch.setattr(sensors, "read_sensor", read)
     meter.start()
     assert meter.period_s == pytest.approx(2e-3, rel=0.1)
     before = meter.joules()
@@ -126,8 +91,8 @@ def test_start_sets_rapl_to_zero_and_finds_how_often_it_changes(tmp_path, monkey
 
 def test_a_counter_that_stands_still_has_the_longest_period(tmp_path, monkeypatch):
     rapl_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-    meter = agent.open_meter("rapl", str(tmp_path))
-    monkeypatch.setattr(agent, "time", Clock(each=0.01))
+    meter = open_meter("rapl", str(tmp_path))
+    set_time(monkeypatch, Clock(each=0.01))
     meter.start()
     assert meter.period_s == 1.0
 
@@ -142,22 +107,22 @@ def test_rapl_that_only_root_may_read_says_how_to_allow_it(tmp_path, monkeypatch
         return opened(path, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "open", refuse)
-    with pytest.raises(agent.Refused, match=r"permission denied: .*sudo chmod a\+r .*/energy_uj"):
-        agent.open_meter("rapl", str(tmp_path))
+    with pytest.raises(Refused, match=r"permission denied: .*sudo chmod a\+r .*/energy_uj"):
+        open_meter("rapl", str(tmp_path))
 
 
 def test_no_rapl_says_where_it_would_be(tmp_path):
-    with pytest.raises(agent.Refused, match="no RAPL here"):
-        agent.open_meter("rapl", str(tmp_path))
+    with pytest.raises(Refused, match="no RAPL here"):
+        open_meter("rapl", str(tmp_path))
     rapl_zone(tmp_path, "intel-rapl:0", "psys", 5)
-    with pytest.raises(agent.Refused, match="no RAPL here"):
-        agent.open_meter("rapl", str(tmp_path))
+    with pytest.raises(Refused, match="no RAPL here"):
+        open_meter("rapl", str(tmp_path))
 
 
 def test_a_sensor_that_shows_no_number_is_named(tmp_path):
     rapl_zone(tmp_path, "intel-rapl:0", "package-0", "n/a")
-    with pytest.raises(agent.Refused, match=r"energy_uj: cannot be read: could not convert"):
-        agent.open_meter("rapl", str(tmp_path))
+    with pytest.raises(Refused, match=r"energy_uj: cannot be read: could not convert"):
+        open_meter("rapl", str(tmp_path))
 
 
 def test_ina3221_of_newer_jetsons_is_added_up_by_trapezoids(tmp_path, clock):
@@ -165,7 +130,7 @@ def test_ina3221_of_newer_jetsons_is_added_up_by_trapezoids(tmp_path, clock):
     hwmon_rail(tmp_path, 3, "VDD_SOC", 5000, 100)
     current = hwmon_rail(tmp_path, 1, "VDD_IN", 5000, 800)  # 4 W
     write(current.parent / "in7_label", "sum of shunt voltages")
-    meter = agent.open_meter("ina3221", str(tmp_path))
+    meter = open_meter("ina3221", str(tmp_path))
     assert meter.includes == "the module's VDD_IN, by its INA3221"
     clock.sleep(2.0)
     assert meter.joules() == pytest.approx(8.0)
@@ -180,7 +145,7 @@ def test_ina3221_of_older_jetsons_reads_milliwatts(tmp_path, clock):
     iio_rail(tmp_path, 1, "POM_5V_GPU", 500)
     iio_rail(tmp_path, 2, "POM_5V_CPU", 600)
     power = iio_rail(tmp_path, 0, "POM_5V_IN", 2500)
-    meter = agent.open_meter("ina3221", str(tmp_path))
+    meter = open_meter("ina3221", str(tmp_path))
     assert "POM_5V_IN" in meter.includes
     clock.sleep(2.0)
     assert meter.joules() == pytest.approx(5.0)
@@ -194,23 +159,22 @@ def test_a_board_without_a_rail_for_the_whole_wants_them_named(tmp_path, clock):
     hwmon_rail(tmp_path, 2, "VDD_CPU_CV", 20000, 50)  # 1 W
     hwmon_rail(tmp_path, 3, "VIN_SYS_5V0", 5000, 400)  # 2 W
     hwmon_rail(tmp_path, 1, "NC", 0, 0, chip="1-0041", hwmon="hwmon4")
-    with pytest.raises(agent.Refused, match=r"ina3221:A\+B, of VDD_CPU_CV, VDD_GPU_SOC, VIN_SYS_5V0$"):
-        agent.open_meter("ina3221", str(tmp_path))
-    meter = agent.open_meter("ina3221:VDD_GPU_SOC+VDD_CPU_CV+VIN_SYS_5V0", str(tmp_path))
+    with pytest.raises(Refused, match=r"ina3221:A\+B, of VDD_CPU_CV, VDD_GPU_SOC, VIN_SYS_5V0$"):
+        open_meter("ina3221", str(tmp_path))
+    meter = open_meter("ina3221:VDD_GPU_SOC+VDD_CPU_CV+VIN_SYS_5V0", str(tmp_path))
     clock.sleep(2.0)
     assert meter.joules() == pytest.approx(10.0)
     for wrong in ("VDD_IN", "VDD_CPU_CV+VDD_CPU_CV"):
-        with pytest.raises(agent.Refused, match="rails must be of"):
-            agent.open_meter("ina3221:" + wrong, str(tmp_path))
-    with pytest.raises(agent.Refused, match="no INA3221 here"):
-        agent.open_meter("ina3221", str(tmp_path / "nowhere"))
+        with pytest.raises(Refused, match="rails must be of"):
+            open_meter("ina3221:" + wrong, str(tmp_path))
+    with pytest.raises(Refused, match="no INA3221 here"):
+        open_meter("ina3221", str(tmp_path / "nowhere"))
 
 
 def test_the_sampling_thread_adds_up_and_bridges_a_failed_reading(tmp_path):
-    import time
 
     power = iio_rail(tmp_path, 0, "POM_5V_IN", 4000)
-    meter = agent.open_meter("ina3221", str(tmp_path))
+    meter = open_meter("ina3221", str(tmp_path))
     meter.start()
     began, before = meter.reading()
     time.sleep(0.1)
@@ -222,7 +186,7 @@ def test_the_sampling_thread_adds_up_and_bridges_a_failed_reading(tmp_path):
     meter.stop()
     assert after - before == pytest.approx(4.0 * (ended - began), rel=0.02)
     power.write_text("")
-    with pytest.raises(agent.Refused, match="cannot be read"):
+    with pytest.raises(Refused, match="cannot be read"):
         meter.reading()
 
 
@@ -263,22 +227,22 @@ def nvml(monkeypatch):
 
 
 def test_nvml_reads_the_counter_in_millijoules(nvml):
-    meter = agent.open_meter("nvml:1")
+    meter = open_meter("nvml:1")
     assert "Example T4" in meter.includes and "energy counter" in meter.includes
     nvml.mj[1] += 2_500
     assert meter.joules() == pytest.approx(2.5)
 
 
 def test_nvml_of_an_older_gpu_samples_its_power(nvml, clock):
-    meter = agent.open_meter("nvml")
+    meter = open_meter("nvml")
     assert "Example P4" in meter.includes and "sampled" in meter.includes
     clock.sleep(0.5)
     assert meter.joules() == pytest.approx(30.0)  # 60 W for half a second
 
 
 def test_nvml_says_which_gpus_there_are(nvml):
-    with pytest.raises(agent.Refused, match="no GPU 2 here: NVML has Example P4, Example T4, numbered from 0"):
-        agent.open_meter("nvml:2")
+    with pytest.raises(Refused, match="no GPU 2 here: NVML has Example P4, Example T4, numbered from 0"):
+        open_meter("nvml:2")
 
 
 def test_nvml_without_a_driver_is_one_line(monkeypatch):
@@ -288,89 +252,20 @@ def test_nvml_without_a_driver_is_one_line(monkeypatch):
     monkeypatch.setattr(zeus.device.gpu, "_gpus", None)
     monkeypatch.setattr(zeus.device.gpu, "nvml_is_available", lambda: False)
     monkeypatch.setattr(zeus.device.gpu, "amdsmi_is_available", lambda: False)
-    with pytest.raises(agent.Refused, match="no NVIDIA GPU can be read: NVML and AMDSMI unavailable"):
-        agent.open_meter("nvml")
+    with pytest.raises(Refused, match="no NVIDIA GPU can be read: NVML and AMDSMI unavailable"):
+        open_meter("nvml")
 
 
 def test_nvml_without_zeus_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "zeus", None)
     monkeypatch.setitem(sys.modules, "zeus.device", None)
-    with pytest.raises(agent.Refused, match="pip install zeus") as error:
-        agent.open_meter("nvml")
+    with pytest.raises(Refused, match="pip install zeus") as error:
+        open_meter("nvml")
     assert error.value.status == 3
 
 
 def test_no_meter_and_unknown_meters():
-    assert agent.open_meter("none") is None
+    assert open_meter("none") is None
     for wrong in ("watts", "rapl:0", "nvml:first", "none:", "external:usb"):
-        with pytest.raises(agent.Refused, match=r"unknown meter .* \(known: rapl, ina3221"):
-            agent.open_meter(wrong)
-
-
-def test_windows_count_runs_and_hold_the_energy_between_their_ends(tmp_path, clock):
-    iio_rail(tmp_path, 0, "POM_5V_IN", 2000)
-    meter = agent.open_meter("ina3221", str(tmp_path))
-    window = agent.measure_window(meter, lambda: clock.sleep(0.25), 3.0)
-    assert window == {"start": 1.7e9 + 1000, "end": 1.7e9 + 1003, "runs": 12, "joules": pytest.approx(6.0)}
-    assert agent.measure_window(meter, lambda: clock.sleep(9.0), 3.0)["runs"] == 1
-    idle = agent.measure_idle(meter, 5.0)
-    assert idle["end"] - idle["start"] == 5.0 and idle["joules"] == pytest.approx(10.0)
-    section = agent.energy_section(meter, [idle], [dict(window, id="b1")], [])
-    assert section["idle_w"] == pytest.approx(2.0) and section["utc_offset_s"] == 3600
-    assert section["meter"] == "ina3221" and section["period_s"] == 0.02
-
-
-def test_an_external_meter_has_times_and_no_joules(clock):
-    meter = agent.open_meter("external")
-    meter.start()
-    window, idle = agent.measure_window(meter, lambda: clock.sleep(1.0), 2.0), agent.measure_idle(meter, 4.0)
-    meter.stop()
-    assert window["joules"] is None and idle["joules"] is None and window["runs"] == 2
-    assert agent.energy_section(meter, [idle], [window], [])["idle_w"] is None
-
-
-def test_the_load_pattern_is_barkers_with_quiet_around_it(clock):
-    began = clock.time()
-    intervals = agent.play_pattern(lambda: clock.sleep(0.05))
-    seconds = [(start - began, end - began) for start, end in intervals]
-    expected = [(3.0, 10.5), (13.5, 16.5), (18.0, 19.5), (21.0, 22.5)]  # 5, 2, 1, 1 steps of 1.5 s; 2, 1, 1 between
-    for found, wanted in zip(seconds, expected, strict=True):
-        assert found == pytest.approx(wanted, abs=0.051)  # as long as the last run of the load
-    assert clock.time() - began == pytest.approx(25.5, abs=0.06)
-
-
-def test_a_run_with_an_external_meter_is_found_again_in_the_meters_trace(clock, monkeypatch):
-    """The agent plays the pattern and measures; a meter whose clock is 1000 s behind watches; energies come out."""
-    loads = []  # (start, end, watts) on the board's clock
-    watts = {"reference": 5.0, "a.onnx": 6.0, "b.onnx": 4.0}
-
-    def prepare(model):
-        def once():
-            loads.append((clock.time(), clock.time() + 0.05, watts[model]))
-            clock.sleep(0.05)
-
-        clock.sleep(0.5)  # loading it
-        return once
-
-    monkeypatch.setattr(agent, "read_model", lambda folder, name: name)
-    runner = SimpleNamespace(prepare=prepare)
-    items = [("r", "reference", "reference"), ("a", "check", "a.onnx"), ("b", "calibrate", "b.onnx")]
-    plan = {"seed": 1, "items": [{"id": i, "kind": kind, "file": file} for i, kind, file in items]}
-    journal, meter, began = Entries(), agent.open_meter("external"), clock.time()
-    found = agent.measure_energy(plan, ".", runner, journal, meter, 3.0, {"a": [], "b": []})
-    assert [len(found[key]) for key in ("idle", "windows", "pattern")] == [4, 2, 8]
-    again = agent.measure_energy(plan, ".", runner, journal, meter, 3.0, {"a": [], "b": []})
-    assert again["windows"] == found["windows"] and again["pattern"] == found["pattern"]  # nothing is measured twice
-
-    t = np.arange(began - 20, clock.time() + 20, 0.01)
-    power = np.full(len(t), 1.5) + np.random.default_rng(0).normal(0, 0.02, len(t))
-    for start, end, load in loads:
-        power[(t >= start) & (t < end)] += load - 1.5
-    measured = measured_energy(Energy.model_validate(found), Trace(t - 1.7e9 - 1000, power, "usb.csv"))
-    assert measured.alignment is not None
-    assert measured.alignment.offset_s == pytest.approx(-1.7e9 - 1000, abs=0.02, rel=0)
-    assert measured.idle_w == pytest.approx(1.5, abs=0.005)
-    assert measured.items["a"].mj == pytest.approx(300.0, rel=0.01)  # 6 W for 50 ms
-    assert measured.items["a"].net_mj == pytest.approx(225.0, rel=0.01)
-    assert measured.items["b"].net_mj == pytest.approx(125.0, rel=0.01)
-    assert measured.unresolved(["a", "b"]) == ()
+        with pytest.raises(Refused, match=r"unknown meter .* \(known: rapl, ina3221"):
+            open_meter(wrong)

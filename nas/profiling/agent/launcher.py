@@ -1,8 +1,8 @@
-"""Starts agent.py beside it with the arguments in arguments.json, and stops it when standard input ends.
+"""`python agent.pyz launch`: starts the agent with the arguments in arguments.json beside it.
 
-It runs on the board, sent there by nas.profiling.boards.remote: Python 3.8, standard library alone. ssh has no way to
-stop a program when the connection is lost; the end of standard input is the sign that always comes. Where it comes late
-(a cable pulled out), the next launcher stops the agent that is left: two at once would disturb each other's timings.
+It stops the agent when standard input ends: ssh has no way to stop a program when the connection is lost, and that end
+always comes. Where it comes late (a cable pulled out), the next launcher stops the agent that is left: two at once
+would disturb each other's timings.
 
 Exit status: the agent's; 128 + N where signal N ended it; 4 where another agent runs that cannot be stopped.
 """
@@ -64,14 +64,16 @@ def stop_at_end_of_input(child: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    folder = Path(__file__).resolve().parent
+    agent = Path(sys.argv[0]).resolve()
+    folder = agent.parent
     arguments = json.loads((folder / "arguments.json").read_text(encoding="utf-8"))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an ssh server that was started to ignore it would hand that down
     with lock(folder / "agent.lock") as held:
         held.truncate(0)
-        # its own group, so that what it starts is stopped with it; the lock stays with it when this file closes here
+        # Unbuffered, so that its words stay in order. Its own group, so that what it starts is stopped with it. The
+        # lock stays with it when this file closes here.
         child = subprocess.Popen(
-            [sys.executable, "agent.py", *arguments],
+            [sys.executable, "-u", agent.name, *arguments],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
@@ -88,7 +90,3 @@ def main() -> int:
         print(f"agent: ended by signal {-status}{hint}", file=sys.stderr)
         return 128 - status
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

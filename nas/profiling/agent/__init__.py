@@ -1,0 +1,1 @@
+"""The board's agent, which a bundle carries as one file, agent.pyz: it imports nothing of nas."""
