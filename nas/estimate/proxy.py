@@ -15,7 +15,8 @@ from nas.models.builder import build
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.network import Network
-from nas.train.loop import OnEpoch, TrainingCurve, accuracy, best_device, fit
+from nas.tasks.classification import Classification
+from nas.train.loop import OnEpoch, TrainingCurve, best_device, evaluate, fit
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
 
@@ -63,12 +64,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProxyTraining:
-    """Trains candidates on `dataset` within `budget`. `seed` draws the share of the training images, once for all."""
+    """Trains candidates on `dataset` within `budget`. `seed` draws the share of the training images, once for all.
+
+    `device` None is the best device of the machine that trains, which may be another one than this.
+    """
 
     dataset: Dataset
     budget: Budget
     seed: int = 0
-    device: torch.device = field(default_factory=best_device)
+    device: torch.device | None = None
     train: Split = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -83,12 +87,13 @@ class ProxyTraining:
         is missing is the recipe's default, and the names of architecture choices are left out. Of an int8 or fp16
         candidate the accuracy is measured after rounding as `quantized` does. Equal seeds give equal estimates on one
         machine. `on_epoch` may end the training early. Raises UserError for values no recipe can have, and when the
-        network has not the dataset's number of classes.
+        network has not the dataset's number of classes; FloatingPointError as `fit` does.
         """
-        if network.classes != len(self.dataset.classes):
+        start = perf_counter()
+        task = self._task()
+        if (network.classes, 1, 1) not in task.heads:
             found = f"{len(self.dataset.classes)} of {self.dataset.name}"
             raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
-        start = perf_counter()
         resolution = self.budget.resolution(network)
         chosen = recipe(
             hyperparameters, epochs=self.budget.epochs, batch_size=self.budget.batch_size, resolution=resolution
@@ -96,12 +101,12 @@ class ProxyTraining:
         model = build(network, seed=seed)
         validation = self.dataset.validation
         curve = fit(
-            model, self.train, validation, chosen,
+            model, task, self.train, validation, chosen,
             seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,
         )  # fmt: skip
         reached = curve[-1].validation_accuracy
         if (precision := Candidate.of(hyperparameters).precision) != "fp32":
-            reached = accuracy(quantized(model, precision, self.train, resolution), validation, resolution)
+            reached = evaluate(quantized(model, precision, self.train, resolution), task, validation, resolution)
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         return Estimate(reached, curve, perf_counter() - start, weights)
 
@@ -110,8 +115,13 @@ class ProxyTraining:
 
         At the proxy's resolution, the one that the weights were trained at.
         """
-        model = build(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        device = self.device or best_device()
+        model = build(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.load_state_dict(dict(weights))
         resolution = self.budget.resolution(network)
         deployed = quantized(model.eval(), precision, self.train, resolution)
-        return accuracy(deployed, self.dataset.test_split(), resolution)
+        return evaluate(deployed, self._task(), self.dataset.test_split(), resolution)
+
+    def _task(self) -> Classification:
+        """A task of this training's own: it counts batches."""
+        return Classification(self.dataset.classes)

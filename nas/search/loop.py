@@ -244,7 +244,7 @@ class _Search:
         self._write()
         self._report(trial)
         if all(t.state == "failed" for t in self.trials[-FAILURES:]) and len(self.trials) >= FAILURES:
-            reason = frozen.user_attrs["result"].get("error", "its accuracy is no number")
+            reason = frozen.user_attrs["result"].get("error", "its accuracy is not a number")
             raise UserError(f"{FAILURES} trainings in a row failed, the last, trial {trial.trial}: {reason}")
 
     def _keep(self, trial: Trial, result: Mapping[str, Any], number: int) -> None:
@@ -266,7 +266,10 @@ class _Search:
             weights = read_weights(self.path, trial.trial) if trial.test_accuracy is None else None
             if weights is not None:
                 network = self.space.network(trial.candidate, self.settings.classes)
-                accuracy = self.evaluator.evaluate_test(network, weights, trial.candidate.precision)
+                try:
+                    accuracy = self.evaluator.evaluate_test(network, weights, trial.candidate.precision)
+                except ArithmeticError:  # the output on a test image is not finite
+                    continue
                 self.journal.set_test_accuracy(trial.trial, accuracy)
                 self.trials[self.trials.index(trial)] = replace(trial, test_accuracy=accuracy)
         self._write()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from nas.data.augmentation import augment
 from nas.data.dataset import Split
+from nas.tasks.task import Task
 from nas.train.recipe import Recipe
 
 EVALUATION_BATCH = 256
@@ -32,13 +32,13 @@ OnEpoch = Callable[[int, Epoch], bool | None]  # number from 1; True ends the tr
 
 
 def fit(
-    model: nn.Module, train: Split, validation: Split, recipe: Recipe, *,
+    model: nn.Module, task: Task, train: Split, validation: Split, recipe: Recipe, *,
     seed: int, flip: bool = False, device: torch.device | None = None, on_epoch: OnEpoch | None = None,
 ) -> TrainingCurve:  # fmt: skip
-    """Train `model` in place on `device` (None: the best there is) and return the curve, one entry an epoch.
+    """Train `model` in place on `device` (None: the best of this machine) and return the curve, one entry an epoch.
 
-    Equal seeds give equal weights on one machine with one number of threads. A loss that is no longer finite ends the
-    training: the curve then has fewer epochs, and the last one's accuracy is what was measured.
+    Equal seeds give equal weights on one machine with one number of threads. Raises FloatingPointError, naming the
+    epoch, when the loss, a weight or the output on a validation image is not finite: such a network is not trained.
     """
     device = device or best_device()
     generator = torch.Generator().manual_seed(seed)  # order and augmentation; the model has no dropout
@@ -63,9 +63,9 @@ def fit(
             pixels = train.images.take(chosen, recipe.resolution)
             pixels = augment(pixels, recipe.augmentation, flip=flip, generator=generator)
             with torch.autocast(device.type, precision, enabled=precision is not None):
-                logits = model(normalise(pixels.to(device)))
+                logits = model(normalize(pixels.to(device)))
             labels = train.labels[chosen].to(device)
-            loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            loss = task.loss(logits.float(), labels, recipe.label_smoothing)
             losses.append(loss.detach())
             optimizer.zero_grad()
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -74,26 +74,42 @@ def fit(
             scaler.step(optimizer)
             scaler.update()
         train_loss = float(torch.stack(losses).mean())
-        epoch = Epoch(train_loss, accuracy(model, validation, recipe.resolution), perf_counter() - start)
+        if not math.isfinite(train_loss):
+            raise FloatingPointError(f"loss not finite at epoch {number}")
+        if not all_finite(model.state_dict()):
+            raise FloatingPointError(f"weights not finite at epoch {number}")
+        try:
+            reached = evaluate(model, task, validation, recipe.resolution)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error} at epoch {number}") from None
+        epoch = Epoch(train_loss, reached, perf_counter() - start)
         curve.append(epoch)
-        if (on_epoch and on_epoch(number, epoch)) or not math.isfinite(train_loss):
+        if on_epoch and on_epoch(number, epoch):
             break
     return tuple(curve)
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, split: Split, resolution: int) -> float:
-    """The share of a split's images that `model` gets right at `resolution` pixels, in evaluation mode."""
+def evaluate(model: nn.Module, task: Task, split: Split, resolution: int) -> float:
+    """The task's metric of `model` on a split at `resolution` pixels, in evaluation mode, from 0 to 1.
+
+    Raises FloatingPointError when an output is not finite.
+    """
     device = next(model.parameters()).device
     model.eval()
-    right = 0
+    task.reset()
     for chosen in torch.arange(len(split)).split(EVALUATION_BATCH):  # type: ignore[no-untyped-call]
-        logits = model(normalise(split.images.take(chosen, resolution).to(device)))
-        right += int((logits.argmax(1).cpu() == split.labels[chosen]).sum())
-    return right / len(split)
+        output = model(normalize(split.images.take(chosen, resolution).to(device)))
+        task.process(output, split.labels[chosen])
+    return task.evaluate()
 
 
-def normalise(pixels: Tensor) -> Tensor:
+def all_finite(weights: Mapping[str, Tensor]) -> bool:
+    """Whether every value of a state_dict is a number: neither infinite nor NaN."""
+    return all(bool(tensor.isfinite().all()) for tensor in weights.values())
+
+
+def normalize(pixels: Tensor) -> Tensor:
     """uint8 (n, r, r, 3) to float32 (n, 3, r, r) from -1 to 1, channels last in memory, as MobileNets are trained."""
     return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.data.dataset import Split
 from nas.space.layer import Precision
-from nas.train.loop import normalise
+from nas.train.loop import normalize
 
 CALIBRATION_IMAGES = 256
 WEIGHT_STEPS = 127  # on each side of zero
@@ -44,7 +44,7 @@ def quantized(model: nn.Module, precision: Precision, train: Split, resolution: 
     observers = [m.register_forward_hook(r.observe) for m, r in zip(rounded, ranges, strict=True)]
     chosen = torch.arange(0, len(train), max(1, len(train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]
     with torch.no_grad():
-        copy(normalise(train.images.take(chosen, resolution).to(next(copy.parameters()).device)))
+        copy(normalize(train.images.take(chosen, resolution).to(next(copy.parameters()).device)))
     for observer, module, seen in zip(observers, rounded, ranges, strict=True):
         observer.remove()
         module.register_forward_hook(seen.round)

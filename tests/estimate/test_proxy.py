@@ -1,5 +1,6 @@
-"""Proxy training and the rounding of deployed precisions, on networks trained on the bundled digits."""
+"""Proxy training, on the bundled digits."""
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,11 @@ from nas.models.builder import build
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.reference import reference_network
-from nas.train.loop import accuracy, normalise
-from nas.train.rounding import fold_batch_norms, quantized
+from nas.tasks.classification import Classification
+from nas.train.loop import evaluate
+from nas.train.rounding import quantized
 
+TASK = Classification("0123456789")
 BUDGET = Budget(epochs=6, resolution_share=0.5, batch_size=32)
 HYPERPARAMETERS = {"learning_rate": 0.1, "optimizer": "sgd", "resolution": 16, "stage1.depth": 2}
 CPU = torch.device("cpu")
@@ -61,7 +64,7 @@ def rebuilt(estimate: Estimate) -> nn.Module:
 def test_estimate_holds_what_the_training_gave(proxy: ProxyTraining, digits: Dataset, trained: Estimate) -> None:
     assert len(trained.curve) == 6 and trained.accuracy == trained.curve[-1].validation_accuracy > 0.85
     assert trained.seconds > sum(epoch.seconds for epoch in trained.curve)
-    assert accuracy(rebuilt(trained), digits.validation, 8) == trained.accuracy
+    assert evaluate(rebuilt(trained), TASK, digits.validation, 8) == trained.accuracy
 
 
 def test_equal_seeds_give_equal_estimates(proxy: ProxyTraining, trained: Estimate) -> None:
@@ -119,40 +122,8 @@ def test_early_stop_keeps_what_was_reached(proxy: ProxyTraining) -> None:
 
 def test_test_images_are_measured_apart(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
     reached = proxy.evaluate_test(small_network(), trained.state_dict)
-    assert reached == accuracy(rebuilt(trained), digits.test_split(), 8)
+    assert reached == evaluate(rebuilt(trained), TASK, digits.test_split(), 8)
     assert abs(reached - trained.accuracy) < 0.08
-
-
-def test_folded_batch_norms_change_nothing(trained: Estimate, digits: Dataset) -> None:
-    model, folded = rebuilt(trained), rebuilt(trained)
-    fold_batch_norms(folded)
-    images = normalise(digits.validation.images.take(torch.arange(50), 8))
-    with torch.no_grad():
-        torch.testing.assert_close(folded(images), model(images), rtol=1e-4, atol=1e-4)
-    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert len(norms) == 1 + 2 + 3 + 3 and all(bool((m.weight == 1).all()) for m in norms)
-
-
-def test_int8_rounds_and_keeps_most_of_the_accuracy(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
-    model = rebuilt(trained)
-    int8 = quantized(model, "int8", proxy.train, 8)
-    images = normalise(digits.validation.images.take(torch.arange(100), 8))
-    with torch.no_grad():
-        exact, rounded = model(images), int8(images)
-    assert 0.001 < float((exact - rounded).abs().max()) / float(exact.abs().max()) < 0.3
-    assert len(rounded.unique()) <= 256  # the logits are on 256 steps
-    for name, module in int8.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            assert max(len(channel.unique()) for channel in module.weight.flatten(1)) <= 255, name
-    assert abs(accuracy(int8, digits.validation, 8) - trained.accuracy) < 0.04
-    assert torch.equal(model.state_dict()["bn1.weight"], trained.state_dict["bn1.weight"])  # a copy was rounded
-
-
-def test_two_bits_would_show(proxy: ProxyTraining, trained: Estimate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation is no decoration: with weights of 2 bits it destroys the network."""
-    monkeypatch.setattr("nas.train.rounding.WEIGHT_STEPS", 1)
-    int8 = quantized(rebuilt(trained), "int8", proxy.train, 8)
-    assert accuracy(int8, proxy.dataset.validation, 8) < trained.accuracy - 0.1
 
 
 def test_candidates_precision_decides_what_is_measured(
@@ -165,6 +136,20 @@ def test_candidates_precision_decides_what_is_measured(
     }
     assert estimates["fp32"].curve[0].train_loss == estimates["int8"].curve[0].train_loss
     model = rebuilt(estimates["int8"])
-    expected = accuracy(quantized(model, "int8", proxy.train, 8), digits.validation, 8)
+    expected = evaluate(quantized(model, "int8", proxy.train, 8), TASK, digits.validation, 8)
     assert estimates["int8"].accuracy == expected
     assert abs(proxy.evaluate_test(small_network(), trained.state_dict, "fp16") - trained.accuracy) < 0.08
+
+
+def test_the_device_is_chosen_where_the_training_runs(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent by a machine without a GPU, a training asks the worker for its best device."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    sent = pickle.dumps(ProxyTraining(digits, BUDGET))
+
+    def best() -> torch.device:
+        raise MemoryError("the worker's device is asked for")
+
+    for module in ("nas.train.loop", "nas.estimate.proxy"):
+        monkeypatch.setattr(f"{module}.best_device", best)
+    with pytest.raises(MemoryError, match="the worker's device"):
+        pickle.loads(sent).evaluate(small_network(), {}, seed=0)

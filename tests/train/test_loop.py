@@ -1,6 +1,4 @@
-"""The training loop on the bundled digits: it learns, repeats itself exactly, and survives divergence."""
-
-import math
+"""The training loop on the bundled digits: it learns, repeats itself exactly, and says when a loss is not finite."""
 
 import pytest
 import torch
@@ -11,9 +9,11 @@ from nas.data.dataset import Dataset
 from nas.models.builder import build
 from nas.space.block import Block
 from nas.space.network import Network
-from nas.train.loop import Epoch, TrainingCurve, _optimizer, _schedule, accuracy, fit, normalise
+from nas.tasks.classification import Classification
+from nas.train.loop import Epoch, TrainingCurve, _optimizer, _schedule, evaluate, fit, normalize
 from nas.train.recipe import Recipe
 
+TASK = Classification("0123456789")
 RECIPE = Recipe(epochs=3, batch_size=32, resolution=8, learning_rate=0.1, augmentation="crop-flip")
 
 
@@ -35,7 +35,7 @@ def small_network() -> Network:
 
 def train(digits: Dataset, recipe: Recipe = RECIPE, seed: int = 0) -> tuple[nn.Module, TrainingCurve]:
     model = build(small_network(), seed=seed)
-    return model, fit(model, digits.train, digits.validation, recipe, seed=seed, device=torch.device("cpu"))
+    return model, fit(model, TASK, digits.train, digits.validation, recipe, seed=seed, device=torch.device("cpu"))
 
 
 def test_digits_are_learned_and_the_last_accuracy_is_the_models(digits: Dataset) -> None:
@@ -44,7 +44,7 @@ def test_digits_are_learned_and_the_last_accuracy_is_the_models(digits: Dataset)
     assert curve[-1].train_loss < curve[0].train_loss and min(epoch.seconds for epoch in curve) > 0
     model.eval()
     with torch.no_grad():
-        logits = model(normalise(digits.validation.images.take(torch.arange(len(digits.validation)), 8)))
+        logits = model(normalize(digits.validation.images.take(torch.arange(len(digits.validation)), 8)))
     assert float((logits.argmax(1) == digits.validation.labels).double().mean()) == curve[-1].validation_accuracy
 
 
@@ -64,10 +64,49 @@ def test_training_leaves_the_global_generator_alone(digits: Dataset) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_diverged_training_stops_and_reports_the_accuracy_measured(digits: Dataset) -> None:
-    _, curve = train(digits, Recipe(4, 32, 8, 1e30))
-    assert len(curve) < 4 and not math.isfinite(curve[-1].train_loss)
-    assert 0 <= curve[-1].validation_accuracy < 0.3
+def test_a_loss_that_is_not_finite_fails_the_training_and_names_the_epoch(digits: Dataset) -> None:
+    with pytest.raises(FloatingPointError, match=r"^loss not finite at epoch [123]$"):
+        train(digits, Recipe(4, 32, 8, 1e30))
+
+
+class Odd(nn.Module):
+    """Learns nothing; in evaluation mode its outputs are `value`."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(10))
+        self.value = value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.bias if self.training else self.bias * 0 + self.value).expand(len(x), 10)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_fail_the_training(digits: Dataset) -> None:
+    """One step of a loss that is finite, to weights that are not."""
+
+    class Steep(Odd):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (1e3 * self.bias).nan_to_num().expand(len(x), 10)
+
+    few, recipe = digits.train.subset(torch.arange(20)), Recipe(1, 32, 8, 3e38, warmup_share=0.0, clip_norm=1e30)
+    with pytest.raises(FloatingPointError, match=r"^weights not finite at epoch 1$"):
+        fit(Steep(0.0), TASK, few, digits.validation, recipe, seed=0, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_outputs_that_are_not_finite_fail_the_training(digits: Dataset, value: float) -> None:
+    with pytest.raises(FloatingPointError, match="output is not finite at epoch 1"):
+        fit(Odd(value), TASK, digits.train, digits.validation, RECIPE, seed=0, device=torch.device("cpu"))
+
+
+def test_a_failed_epoch_is_not_reported(digits: Dataset) -> None:
+    seen: list[int] = []
+    with pytest.raises(FloatingPointError):
+        fit(
+            Odd(float("nan")), TASK, digits.train, digits.validation, RECIPE, seed=0,
+            on_epoch=lambda number, _: seen.append(number),
+        )  # fmt: skip
+    assert seen == []
 
 
 def test_on_epoch_sees_every_epoch_and_may_stop(digits: Dataset) -> None:
@@ -78,13 +117,13 @@ def test_on_epoch_sees_every_epoch_and_may_stop(digits: Dataset) -> None:
         return number == 2
 
     model = build(small_network())
-    curve = fit(model, digits.train, digits.validation, RECIPE, seed=0, on_epoch=stop_at_two)
+    curve = fit(model, TASK, digits.train, digits.validation, RECIPE, seed=0, on_epoch=stop_at_two)
     assert [number for number, _ in seen] == [1, 2] and tuple(epoch for _, epoch in seen) == curve
 
 
 def test_fewer_images_than_a_batch_are_one_step(digits: Dataset) -> None:
     few = digits.train.subset(torch.arange(20))
-    curve = fit(build(small_network()), few, digits.validation, RECIPE, seed=0)
+    curve = fit(build(small_network()), TASK, few, digits.validation, RECIPE, seed=0)
     assert len(curve) == 3
 
 
@@ -107,7 +146,7 @@ def test_weight_decay_spares_batch_norms_and_biases(optimizer: str) -> None:
 
 def test_images_reach_the_network_channels_last_and_from_minus_one_to_one() -> None:
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).expand(2, 4, 4, 3)
-    out = normalise(pixels)
+    out = normalize(pixels)
     assert out.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(out[1, :, 2, 3], torch.tensor([-1.0, -0.6, 1.0]))
 
@@ -123,4 +162,4 @@ def test_accuracy_counts_all_images_in_evaluation_mode(digits: Dataset) -> None:
             return self.bias.expand(len(x), 10)
 
     threes = int((digits.train.labels == 3).sum())
-    assert accuracy(AlwaysThree().train(), digits.train, 8) == threes / len(digits.train)
+    assert evaluate(AlwaysThree().train(), TASK, digits.train, 8) == threes / len(digits.train)

@@ -1,0 +1,37 @@
+"""Classification counts images by hand, batch by batch."""
+
+import math
+
+import pytest
+import torch
+
+from nas.tasks.classification import Classification
+
+
+def test_accuracy_is_the_share_of_all_images_whatever_the_batches() -> None:
+    task = Classification(("a", "b", "c"))
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.1, 0.2], [9.0, 0.0, 0.0]])
+    task.process(logits[:3], torch.tensor([0, 1, 1]))  # 2 of 3
+    task.process(logits[3:], torch.tensor([2]))  # 0 of 1
+    assert task.evaluate() == 0.5
+    task.reset()
+    task.process(logits[3:], torch.tensor([0]))
+    assert task.evaluate() == 1.0
+
+
+def test_one_head_with_a_logit_a_class() -> None:
+    assert Classification(("a", "b", "c")).heads == ((3, 1, 1),)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_an_output_that_is_not_finite_is_no_answer(value: float) -> None:
+    with pytest.raises(FloatingPointError, match="output is not finite"):
+        Classification(("a", "b")).process(torch.tensor([[0.0, value]]), torch.tensor([0]))
+
+
+def test_loss_is_cross_entropy_with_smoothed_labels() -> None:
+    """Logits 0 and ln 3 are shares 1/4 and 3/4. Smoothing 0.2 of two classes asks for 0.9 and 0.1."""
+    task, logits = Classification(("a", "b")), torch.tensor([[0.0, math.log(3)]])
+    assert float(task.loss(logits, torch.tensor([1]), 0.0)) == pytest.approx(-math.log(3 / 4))
+    smoothed = -0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4)
+    assert float(task.loss(logits, torch.tensor([1]), 0.2)) == pytest.approx(smoothed)

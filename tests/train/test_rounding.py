@@ -1,0 +1,78 @@
+"""The rounding of deployed precisions, on a network trained on the bundled digits."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from nas.data.catalog import load_dataset
+from nas.data.dataset import Dataset
+from nas.models.builder import build
+from nas.space.block import Block
+from nas.space.network import Network
+from nas.tasks.classification import Classification
+from nas.train.loop import evaluate, fit, normalize
+from nas.train.recipe import Recipe
+from nas.train.rounding import fold_batch_norms, quantized
+
+TASK = Classification("0123456789")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def trained(digits: Dataset) -> nn.Module:
+    model = build(small_network(), seed=3)
+    fit(model, TASK, digits.train, digits.validation, Recipe(6, 32, 8, 0.1), seed=3, device=torch.device("cpu"))
+    return model.eval()
+
+
+def small_network(classes: int = 10) -> Network:
+    """16 pixels; depthwise, expanded, grouped, squeezed and bare blocks, three activations."""
+    shape, stem, wide = (3, 16, 16), (16, 16, 16), (32, 8, 8)
+    blocks = (
+        Block("conv", shape, stem, 3, 1, activation="relu6"),
+        Block("ds", stem, stem, 3, 1, activation="relu6"),
+        Block("shuffle", stem, wide, 3, 2, mid=64, groups=2, activation="relu"),
+        Block("mbconv", wide, wide, 3, 1, mid=64, se=8, activation="hswish", gate="hsigmoid"),
+        Block("pool", wide, (32, 1, 1)),
+        Block("conv", (32, 1, 1), (48, 1, 1), activation="hswish", norm=False),
+        Block("linear", (48, 1, 1), (classes, 1, 1)),
+    )
+    return Network(blocks, (0, 1, 2, 2, 3, 3, 3))
+
+
+def test_folded_batch_norms_change_nothing(trained: nn.Module, digits: Dataset) -> None:
+    folded = deepcopy(trained)
+    fold_batch_norms(folded)
+    images = normalize(digits.validation.images.take(torch.arange(50), 8))
+    with torch.no_grad():
+        torch.testing.assert_close(folded(images), trained(images), rtol=1e-4, atol=1e-4)
+    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 1 + 2 + 3 + 3 and all(bool((m.weight == 1).all()) for m in norms)
+
+
+def test_int8_rounds_and_keeps_most_of_the_accuracy(trained: nn.Module, digits: Dataset) -> None:
+    before = deepcopy(trained.state_dict())
+    int8 = quantized(trained, "int8", digits.train, 8)
+    images = normalize(digits.validation.images.take(torch.arange(100), 8))
+    with torch.no_grad():
+        exact, rounded = trained(images), int8(images)
+    assert 0.001 < float((exact - rounded).abs().max()) / float(exact.abs().max()) < 0.3
+    assert len(rounded.unique()) <= 256  # the logits are on 256 steps
+    for name, module in int8.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            assert max(len(channel.unique()) for channel in module.weight.flatten(1)) <= 255, name
+    assert abs(evaluate(int8, TASK, digits.validation, 8) - evaluate(trained, TASK, digits.validation, 8)) < 0.04
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())  # a copy was rounded
+
+
+def test_two_bits_would_show(trained: nn.Module, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulation is no decoration: with weights of 2 bits it destroys the network."""
+    monkeypatch.setattr("nas.train.rounding.WEIGHT_STEPS", 1)
+    int8 = quantized(trained, "int8", digits.train, 8)
+    assert evaluate(int8, TASK, digits.validation, 8) < evaluate(trained, TASK, digits.validation, 8) - 0.1
