@@ -25,7 +25,20 @@ def settings(**changed: Any) -> Settings:
 
 def costs(ms: float, mj: float | None) -> Costs:
     low, high = (None, None) if mj is None else (mj * 0.75, mj * 1.5)
-    return Costs(ms, ms / 2, ms * 2, mj, low, high, int(1e4 * ms), int(1e6 * ms), ms / 10, 0.5, "fitted")
+    return Costs(
+        ms,
+        ms / 2,
+        ms * 2,
+        mj,
+        low,
+        high,
+        int(1e4 * ms),
+        int(1e6 * ms),
+        ms / 10,
+        0.5,
+        "fitted",
+        None if mj is None else "fitted",
+    )
 
 
 def trial(number: int, accuracy: float | None, ms: float, mj: float | None, **changed: Any) -> Trial:

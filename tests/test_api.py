@@ -16,7 +16,7 @@ from tests.cli.bench import small_onnx
 
 COLUMNS = (
     "trial", "accuracy", "latency_ms", "energy_mj", "params", "macs", "size_mb", "peak_memory_mb", "precision",
-    "basis", "candidate",
+    "latency_basis", "energy_basis", "candidate",
 )  # fmt: skip
 SMALL = {"max_latency_ms": 1.0}  # so that a training takes a second
 QUICK = {"epochs": 1, "data_share": 0.1}

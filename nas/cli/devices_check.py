@@ -64,7 +64,9 @@ def validate(
         print_json({
             "device": profile.name, "against": str(against), "notes": notes, "in_fit": found.in_fit,
             "agreement": [{"precision": p, "quantity": q, **asdict(a)} for (p, q), a in found.agreement.items()],
-            "networks": [asdict(p.row) | {"basis": p.basis} for p in found.priced],
+            "networks": [
+                asdict(p.row) | {"latency_basis": p.latency_basis, "energy_basis": p.energy_basis} for p in found.priced
+            ],
             "unpriced": [asdict(u) for u in found.unpriced],
         })  # fmt: skip
     else:
@@ -99,8 +101,11 @@ def _print_check(profile: DeviceProfile, found: Check) -> None:
             f"{found.in_fit} of {len(found.priced)} measurements are of networks that {profile.name} was fitted to: "
             f"no held-out errors, which nas devices show {profile.name} has"
         )
-    if extrapolated := sum(p.basis == "extrapolated" for p in found.priced):
-        print(f"{extrapolated} of {len(found.priced)} predictions are extrapolated")
+    energies = sum(p.row.predicted_mj is not None and p.energy_basis == "extrapolated" for p in found.priced)
+    latencies = sum(p.latency_basis == "extrapolated" for p in found.priced)
+    if latencies or energies:
+        each = f"{latencies} latencies" + (f" and {energies} energies" if energies else "")
+        print(f"of {len(found.priced)} predictions, {each} are extrapolated")
     worst = sorted(found.priced, key=lambda p: -abs(p.row.predicted_ms / p.row.measured_ms - 1))[:WORST]
     rows = [
         (p.row.network, p.row.precision, f"{figure(p.row.measured_ms)} ms", f"{figure(p.row.predicted_ms)} ms",

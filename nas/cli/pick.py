@@ -62,7 +62,7 @@ def pick(
     """
     from nas import report
     from nas.report.pick import check_limits
-    from nas.report.words import build_command
+    from nas.report.words import basis_of, build_command
     from nas.run import BUDGETS, load_run, row_of
 
     limits = budgets(max_latency, max_energy, max_size, max_memory)
@@ -87,12 +87,11 @@ def pick(
             "measured": None if measured is None else asdict(measured),
         })  # fmt: skip
         return
-    costs, basis = chosen.costs, "measured" if measured else chosen.costs.basis
+    costs = chosen.costs
     energy = f", {figure(costs.energy_mj)} mJ" if costs.energy_mj is not None else ""
-    if energy and measured and measured.energy_mj is None:
-        energy += " predicted"
     print(
-        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} ({basis})\n"
+        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} "
+        f"({basis_of(costs)})\n"
         f"deployed: {chosen.candidate.precision}, {figure(costs.size_mb)} MB, {count(costs.macs)} MACs\n"
         f"network: {report.summary(chosen.candidate)}  (all of it: --json)\n"
         f"rebuild it: {command}"

@@ -39,24 +39,29 @@ def predict(
     reading = read_model(model)
     network = reading.network
     found = price(profile, network, chosen, reading.unread)
-    both = None if found.energy_mj is None else profile.about.both_energies(found.energy_mj, found.latency_ms)
+    both = None
+    if found.latency_ms is not None and found.energy_mj is not None and not found.partial:
+        both = profile.about.both_energies(found.energy_mj, found.latency_ms)
     costliest = sorted(found.parts, key=lambda p: -p.latency_ms)[:5]
     if as_json:
         print_json({
             "model": model, "device": profile.name, "precision": chosen,
             "latency_ms": found.latency_ms, "latency_interval_ms": found.latency_interval_ms,
+            "latency_basis": found.latency_basis, "latency_partial": found.latency_partial,
             "energy_mj": found.energy_mj, "energy_interval_mj": found.energy_interval_mj,
+            "energy_basis": found.energy_basis, "energy_partial": found.energy_partial,
             "energy_with_idle_mj": both and both[0], "energy_without_idle_mj": both and both[1],
             "peak_memory_mb": network.peak_memory_mb(chosen), "size_mb": network.size_mb(chosen),
-            "params": network.params, "macs": network.macs, "basis": found.basis, "unknown": found.unknown,
+            "params": network.params, "macs": network.macs, "unknown": found.unknown,
             "costliest": [{"layer": p.name, "latency_ms": p.latency_ms, "energy_mj": p.energy_mj} for p in costliest],
         })  # fmt: skip
         return int(bool(found.unknown))
-    at_least = "at least " if found.partial else ""
-    print(f"{model} on {profile.name}, {chosen}, batch 1 ({found.basis})")
-    print(f"  latency  {at_least}{figure(found.latency_ms)} ms{between(found.latency_interval_ms)}")
-    if found.energy_mj is not None:
-        print(f"  energy   {at_least}{figure(found.energy_mj)} mJ{between(found.energy_interval_mj)}")
+    print(f"{model} on {profile.name}, {chosen}, batch 1")
+    latency = found.latency_ms, "ms", found.latency_interval_ms, found.latency_basis, found.latency_partial
+    print(f"  latency  {_amount(*latency)}")
+    if found.energy_basis is not None:
+        energy = found.energy_mj, "mJ", found.energy_interval_mj, found.energy_basis, found.energy_partial
+        print(f"  energy   {_amount(*energy)}")
     if both:
         idle = figure(profile.about.idle_w)
         print(f"           {figure(both[0])} mJ with and {figure(both[1])} mJ without the {idle} W that it draws idle")
@@ -65,7 +70,8 @@ def predict(
         f"  size     {figure(network.size_mb(chosen))} MB, {count(network.params)} params, {count(network.macs)} MACs"
     )
     rows = [(p.name, figure(p.latency_ms), figure(p.energy_mj)) for p in costliest]
-    print_table(("costliest layers", "ms", "mJ"), rows, right=("ms", "mJ"))
+    if rows:
+        print_table(("costliest layers", "ms", "mJ"), rows, right=("ms", "mJ"))
     if found.unknown:
         how = "left out" if found.partial else "charged as their nearest kin"
         print(f"{profile.name} has no figure for these, which are {how}:")
@@ -73,8 +79,13 @@ def predict(
     return int(bool(found.unknown))
 
 
-def between(interval: tuple[float, float] | None) -> str:
-    """An interval as text, or what its absence means."""
+def _amount(value: float | None, unit: str, interval: tuple[float, float] | None, basis: str, partial: bool) -> str:
+    """A latency or energy as text, with its basis and how far off it may be, or why there is no prediction."""
+    if value is None:
+        return "-  (no prediction: the profile has a figure for no part of it)"
+    if partial:
+        return f"{figure(value)} {unit} for the parts that have a figure  (no prediction of the whole)"
     if interval is None:
-        return "  (no whole network was measured: error unknown)"
-    return f"  (90% of held-out networks: {figure(interval[0])} to {figure(interval[1])})"
+        return f"{figure(value)} {unit}  ({basis}; no whole network was measured: error unknown)"
+    low, high = map(figure, interval)
+    return f"{figure(value)} {unit}  ({basis}; 90% of held-out networks fell within {low} to {high})"

@@ -126,11 +126,16 @@ class About(Table):
         return safe_name(name)
 
     def both_energies(self, energy_mj: float, latency_ms: float) -> tuple[float, float] | None:
-        """An inference's energy (with, without) the idle power, in mJ; None where the idle power is not known."""
+        """An inference's energy (with, without) the idle power, in mJ.
+
+        None where the idle power is not known, and where it would be all of the energy and more.
+        """
         if self.idle_w is None:
             return None
         idle_mj = self.idle_w * latency_ms  # W x ms = mJ
-        return (energy_mj + idle_mj, energy_mj) if self.energy_without_idle else (energy_mj, energy_mj - idle_mj)
+        if self.energy_without_idle:
+            return energy_mj + idle_mj, energy_mj
+        return (energy_mj, energy_mj - idle_mj) if energy_mj > idle_mj else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +169,17 @@ class DeviceProfile:
     @cached_property
     def times(self) -> dict[tuple[str, Precision], BlockTime]:
         return {(t.block, t.precision): t for t in self.lookup_table}
+
+    @cached_property
+    def energy_precisions(self) -> frozenset[Precision]:
+        """The precisions in which it predicts energy, of whole networks or of parts."""
+        rates = self.rates.rates if self.rates else ()
+        timed = {t.precision for t in self.lookup_table if t.energy_mj is not None}
+        return (
+            frozenset(timed | {r.precision for r in rates if r.quantity == "energy"})
+            if self.has_energy
+            else frozenset()
+        )
 
     def require(self, *, precision: Precision | None = None, energy: bool = False) -> None:
         """Raises UserError where the profile lacks this precision, or energy, and says what it has."""

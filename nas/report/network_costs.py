@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.device.cost import by_block, parts_of
+from nas.device.parts import by_block, parts_of
 from nas.device.profile import About, load_device
 from nas.errors import UserError
 from nas.run import Run

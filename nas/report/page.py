@@ -15,7 +15,7 @@ from nas.report.charts import shown_references
 from nas.report.importance import importance
 from nas.report.network_costs import NetworkCosts, network_costs
 from nas.report.table import HYPERPARAMETERS, intervals, summary
-from nas.report.words import build_command, limits_of, proposals_of
+from nas.report.words import basis_of, build_command, limits_of, proposals_of
 from nas.run import (
     OBJECTIVES,
     Run,
@@ -35,7 +35,10 @@ HEADS = {
     "accuracy": "accuracy", "test_accuracy": "test", "latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB",
     "params": "params", "macs": "MACs",
 }  # fmt: skip
-BOUNDED = {"latency_ms": ("latency_low_ms", "latency_high_ms"), "energy_mj": ("energy_low_mj", "energy_high_mj")}
+PREDICTED = {
+    "latency_ms": {"low": "latency_low_ms", "high": "latency_high_ms", "basis": "latency_basis"},
+    "energy_mj": {"low": "energy_low_mj", "high": "energy_high_mj", "basis": "energy_basis"},
+}
 
 
 def page(run: Run) -> str:
@@ -64,7 +67,7 @@ def page(run: Run) -> str:
         {"trial": t.trial, "cells": [
             _cell(str(t.trial)), *(_cell(_value(t, c)) for c in columns),
             *([_cell(figure(measured[t.trial].latency_ms) if t.trial in measured else "-")] if measured else []),
-            _cell(t.candidate.precision, text=True), _cell(t.costs.basis, text=True),
+            _cell(t.candidate.precision, text=True), _cell(basis_of(t.costs), text=True),
             _cell(summary(t.candidate), text=True),
         ]}
         for t in run.front_trials
@@ -140,8 +143,7 @@ def _finite(value: Any) -> Any:
 
 def _axes() -> list[dict[str, Any]]:
     return [
-        {"column": c, "label": label, "unit": unit, "more": unit == "%"}
-        | (dict(zip(("low", "high"), BOUNDED[c], strict=True)) if c in BOUNDED else {})
+        {"column": c, "label": label, "unit": unit, "more": unit == "%"} | PREDICTED.get(c, {})
         for c, (label, unit) in LABELS.items()
     ]
 

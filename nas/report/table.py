@@ -39,16 +39,21 @@ def front_table(run: Run) -> Group:
 
 
 def intervals(trials: Sequence[Trial]) -> list[str]:
-    """How far off latencies may be, by precision and by how they were predicted."""
-    lines = {}
+    """How far off latencies and energies may be, by precision and by what they were predicted from."""
+    lines: dict[str, dict[str, str]] = {"ms": {}, "mJ": {}}
     for t in trials:
-        c = t.costs
-        between = "error not known"
-        if c.latency_low_ms is not None and c.latency_high_ms is not None and c.latency_ms:
-            low, high = (100 * (end / c.latency_ms - 1) for end in (c.latency_low_ms, c.latency_high_ms))
-            between = f"{low:+.0f}% to {high:+.0f}% holds 90% of held-out networks"
-        lines[f"{t.candidate.precision}, {c.basis}"] = between
-    return [f"ms, {key}: {between}" for key, between in sorted(lines.items())]
+        c, key = t.costs, t.candidate.precision
+        lines["ms"][f"{key}, {c.latency_basis}"] = _between(c.latency_ms, c.latency_low_ms, c.latency_high_ms)
+        if c.energy_mj is not None:
+            lines["mJ"][f"{key}, {c.energy_basis}"] = _between(c.energy_mj, c.energy_low_mj, c.energy_high_mj)
+    return [f"{unit}, {key}: {between}" for unit, rows in lines.items() for key, between in sorted(rows.items())]
+
+
+def _between(value: float, low: float | None, high: float | None) -> str:
+    if low is None or high is None or not value:
+        return "error not known"
+    ends = (f"{100 * (end / value - 1):+.0f}%" for end in (low, high))
+    return f"90% of held-out networks fell within {' to '.join(ends)}"
 
 
 def summary(candidate: Candidate) -> str:

@@ -6,12 +6,19 @@ import shlex
 from collections.abc import Mapping
 
 from nas.report.network_costs import NetworkCosts
-from nas.run import MeasuredCosts, Run, Trial
+from nas.run import Costs, MeasuredCosts, Run, Trial
 
 
 def build_command(run: Run, trial: Trial) -> str:
     """The command that writes a trial's network, with its proxy weights, as ONNX."""
     return f"nas build {shlex.quote(str(run.path))} --pick {trial.trial} --onnx trial-{trial.trial}.onnx"
+
+
+def basis_of(costs: Costs) -> str:
+    """What a network's costs were predicted from: one word where latency and energy agree."""
+    if costs.energy_basis in (None, costs.latency_basis):
+        return costs.latency_basis
+    return f"ms {costs.latency_basis}, mJ {costs.energy_basis}"
 
 
 def proposals_of(run: Run) -> str:
@@ -51,12 +58,21 @@ def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCos
             said.append(f"Energy is {a.energy}.")
         if a.limits:
             said.append(f"Of the profile: {a.limits}")
-    if any(t.costs.latency_low_ms is None for t in front):
+    energies = [t.costs for t in front if t.costs.energy_mj is not None]
+    if any(t.costs.latency_low_ms is None for t in front) or any(c.energy_low_mj is None for c in energies):
         said.append("The error of some predictions is not known: the profile was checked against no whole network.")
     else:
-        said.append("The bars hold 90% of the networks that the profile was checked against; yours may lie outside.")
-    if far := [t for t in front if t.costs.basis == "extrapolated"]:
-        said.append(f"{len(far)} of the front are extrapolated: the profile has measured nothing like parts of them.")
+        said.append(
+            "90% of the networks that the profile was checked against fell within the bars; yours may lie outside."
+        )
+    for quantity, bases in (
+        ("latency", [t.costs.latency_basis for t in front]), ("energy", [c.energy_basis for c in energies])
+    ):  # fmt: skip
+        if far := bases.count("extrapolated"):
+            said.append(
+                f"The {quantity} of {far} of the front is extrapolated: the profile has measured nothing like parts of "
+                "them."
+            )
     if not any(t.value("energy_mj") >= 0 for t in run.trials):
         said.append("Energy: the device profile has none.")
     p = {k: v for k, v in s.proxy.items() if isinstance(v, int | float)}

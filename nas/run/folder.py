@@ -82,9 +82,9 @@ class Run:
 
 def _with(trial: Trial, measured: MeasuredCosts) -> Trial:
     ms, mj = measured.latency_ms, measured.energy_mj
-    costs = replace(trial.costs, latency_ms=ms, latency_low_ms=None, latency_high_ms=None)
+    costs = replace(trial.costs, latency_ms=ms, latency_low_ms=None, latency_high_ms=None, latency_basis="measured")
     if mj is not None:
-        costs = replace(costs, energy_mj=mj, energy_low_mj=None, energy_high_mj=None)
+        costs = replace(costs, energy_mj=mj, energy_low_mj=None, energy_high_mj=None, energy_basis="measured")
     return replace(trial, costs=costs)
 
 

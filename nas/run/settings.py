@@ -12,7 +12,7 @@ from nas.errors import UserError
 from nas.files.atomic import write_atomic
 from nas.run.objectives import BUDGETS, LATENCY, OBJECTIVES, Objective
 
-FORMAT = 1
+FORMAT = 2  # of a run folder; 1: one basis for latency and energy together
 TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str,
     "bool": bool,
@@ -116,7 +116,8 @@ def read_settings(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not TOML: {error}") from None
     if (found := table.pop("format", None)) != FORMAT:
-        raise UserError(f"{file}: format must be {FORMAT}; came {found}")
+        older = "; an older version of nas wrote this run, and can read it" if found == 1 else ""
+        raise UserError(f"{file}: format must be {FORMAT}; got {str(found)[:80]}{older}")
     known = {f.name: f for f in fields(Settings)}
     if odd := sorted(table.keys() - known.keys()):
         raise UserError(f"{file}: unknown key {odd[0]!r}")

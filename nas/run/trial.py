@@ -29,9 +29,11 @@ class Costs:
     macs: int
     size_mb: float
     peak_memory_mb: float
-    basis: str  # measured, fitted or extrapolated
+    latency_basis: str  # one of BASES
+    energy_basis: str | None  # None: no energy
 
 
+BASES = ("measured", "fitted", "extrapolated")  # what a cost was predicted from
 State = Literal["trained", "failed", "stopped"]
 
 
@@ -147,11 +149,14 @@ def _checked(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]
 
 
 def _costs(where: str, row: Mapping[str, str]) -> Costs:
-    numbers: dict[str, Any] = {c: maybe_number(where, row, c) for c in COST_COLUMNS if c != "basis"}
+    numbers: dict[str, Any] = {c: maybe_number(where, row, c) for c in COST_COLUMNS if not c.endswith("_basis")}
     for name in ("latency_ms", "params", "macs", "size_mb", "peak_memory_mb"):
         numbers[name] = _number(where, row, name)
     numbers |= {name: int(numbers[name]) for name in ("params", "macs")}
-    return Costs(**numbers, basis=row["basis"])
+    for name in ("latency_basis", "energy_basis"):
+        if row[name] not in BASES and (name == "latency_basis" or row[name]):
+            raise UserError(f"{where}: {name} must be one of {', '.join(BASES)}; got {row[name][:80]!r}")
+    return Costs(**numbers, latency_basis=row["latency_basis"], energy_basis=row["energy_basis"] or None)
 
 
 def _number(where: str, row: Mapping[str, str], column: str) -> float:

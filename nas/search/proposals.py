@@ -143,7 +143,12 @@ def objectives(costs: Costs, accuracy: float, goals: Sequence[Objective]) -> lis
 
 def _missed(costs: Costs, settings: Settings) -> dict[str, float]:
     """By how much each budget is missed, as a share of it; 0 or less: met. No price is a miss."""
-    values = {name: getattr(costs, BUDGETS[name].column) / limit - 1 for name, limit in settings.budgets.items()}
-    needed = [getattr(costs, column) for column in settings.needed]
-    priced = np.isfinite([np.nan if v is None else v for v in needed]).all() and np.isfinite([*values.values()]).all()
+
+    def cost(column: str) -> float:
+        value = getattr(costs, column)
+        return np.nan if value is None else float(value)
+
+    values = {name: cost(BUDGETS[name].column) / limit - 1 for name, limit in settings.budgets.items()}
+    needed = [cost(column) for column in settings.needed]
+    priced = np.isfinite(needed).all() and np.isfinite([*values.values()]).all()
     return {name: value if np.isfinite(value) else 1.0 for name, value in values.items()} | {"price": float(not priced)}

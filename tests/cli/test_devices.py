@@ -334,6 +334,6 @@ def test_the_network_of_the_hand_made_profile_is_priced_by_its_blocks(folder: Pa
     from nas.device.profile import load_device
 
     own_profile(folder)
-    assert predict(load_device("mine"), NETWORK, "fp32").basis == "measured"
+    assert predict(load_device("mine"), NETWORK, "fp32").latency_basis == "measured"
     own_profile(folder, adapted_from=["a", "b"])
-    assert predict(load_device("mine"), NETWORK, "fp32").basis == "fitted"
+    assert predict(load_device("mine"), NETWORK, "fp32").latency_basis == "fitted"

@@ -17,8 +17,8 @@ VERBS = (
 )  # fmt: skip
 PREDICT = "predict small.onnx --device raspberry-pi-4"
 ROW = {
-    "trial", "accuracy", "latency_ms", "energy_mj", "params", "macs", "size_mb", "peak_memory_mb", "precision", "basis",
-    "candidate",
+    "trial", "accuracy", "latency_ms", "energy_mj", "params", "macs", "size_mb", "peak_memory_mb", "precision",
+    "latency_basis", "energy_basis", "candidate",
 }  # fmt: skip
 
 
@@ -61,7 +61,8 @@ def test_the_list_above_is_that_of_the_command_line(
         ("spaces", {"name", "title", "networks", "source"}),
         ("spaces tiny", {"name", "title", "networks", "source", "sha256", "proxy", "choices"}),
         (PREDICT, {"latency_ms", "latency_interval_ms", "energy_mj", "energy_interval_mj", "peak_memory_mb", "size_mb",
-                   "params", "macs", "basis", "unknown", "costliest"}),
+                   "params", "macs", "latency_basis", "energy_basis", "latency_partial",
+                   "energy_partial", "unknown", "costliest"}),
         ("report run", {"run", "hypervolume", "front", "written"}),
         ("pick run --knee", ROW | {"build"}),
     ],
@@ -148,3 +149,16 @@ def test_what_answers_at_once_loads_no_slow_library(arguments: str, slow: str, f
     loaded = said.err.split("LOADED ")[1].split()
     assert "nas.cli.app" in loaded
     assert set(slow.split()) & set(loaded) == set()
+
+
+def test_a_network_without_any_figure_has_no_number(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The profile is a lookup table of the tiny space, which holds none of the file's layers."""
+    said = call(capsys, monkeypatch, "predict", "small.onnx", "--device", "cloud-xeon-tiny", "--json")
+    found = json.loads(said.out)
+    assert (said.status, found["latency_ms"], found["latency_interval_ms"]) == (1, None, None)
+    assert found["latency_partial"] and len(found["unknown"]) == 3
+    said = call(capsys, monkeypatch, "predict", "small.onnx", "--device", "cloud-xeon-tiny")
+    assert "latency  -  (no prediction: the profile has a figure for no part of it)" in said.out
+    assert "held-out" not in said.out and "-0" not in said.out and said.status == 1

@@ -46,7 +46,8 @@ def test_the_table_fits_a_terminal_and_holds_the_front(tmp_path: Path) -> None:
     rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
     assert rows[0] == ["2", "80.0", "5.00", "20.0", "0.500", "fp32", "@32", "d2k35"]
     assert [row[0] for row in rows] == ["2", "0", "1", "5", "6"]
-    assert "ms, int8, fitted: -50% to +100% holds 90% of held-out networks" in text
+    assert "ms, int8, fitted: 90% of held-out networks fell within -50% to +100%" in text
+    assert "mJ, int8, fitted: 90% of held-out networks fell within -25% to +50%" in text
 
 
 def test_the_report_writes_the_tables_again(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_other_programs_can_read_the_tables(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     with (run.path / "pareto.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    wanted = "trial accuracy latency_ms energy_mj params macs size_mb peak_memory_mb precision basis candidate"
-    assert set(wanted.split()) <= rows[0].keys()
+    wanted = "trial accuracy latency_ms energy_mj params macs size_mb peak_memory_mb precision candidate"
+    assert {*wanted.split(), "latency_basis", "energy_basis"} <= rows[0].keys()
     assert json.loads(rows[0]["candidate"])["stage2.block2.kernel"] == 5
     front = json.loads((run.path / "pareto.json").read_text())
     assert [t["trial"] for t in front["front"]] == [2, 0, 1, 5, 6]
@@ -68,7 +68,10 @@ def test_other_programs_can_read_the_tables(tmp_path: Path) -> None:
         ("\n1,trained", "\n0,trained", r"line 3: trial 0 is there twice"),
         ('""resolution"":32', "resolution", "a candidate must be a JSON object"),
         (",fp32,", ",fp64,", "precision must be the candidate's"),
-        ("\n1,trained,", "\n1,", r"line 3: must have 19 cells"),
+        (",fitted,fitted,", ",guessed,fitted,", "latency_basis must be one of measured, fitted, extrapolated"),
+        (",fitted,fitted,", ",fitted,guessed,", "energy_basis must be one of .*; got 'guessed'"),
+        (",fitted,fitted,", ",,fitted,", "latency_basis must be one of .*; got ''"),
+        ("\n1,trained,", "\n1,", r"line 3: must have 20 cells"),
     ],
 )
 def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -83,7 +86,12 @@ def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: st
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format = 1", "format = 9", "format must be 1; came 9"),
+        ("format = 2", "format = 9", "format must be 2; got 9$"),
+        (
+            "format = 2",
+            "format = 1",
+            "format must be 2; got 1; an older version of nas wrote this run, and can read it",
+        ),
         ("sampler = ", "sampled = ", "unknown key 'sampled'"),
         ('device = "raspberry-pi-4"', "", "key 'device' is missing"),
         ("seed = 0", 'seed = "0"', "seed must be int; came '0'"),

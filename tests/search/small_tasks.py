@@ -65,8 +65,9 @@ class CountingPricer:
         mj = 3 * ms if self.energy else None
         low, high = (None, None) if mj is None else (0.9 * mj, 1.1 * mj)
         return Costs(
-            ms, 0.9 * ms, 1.1 * ms, mj, low, high, network.params, network.macs, network.params / 1e6, 1.0, "fitted"
-        )
+            ms, 0.9 * ms, 1.1 * ms, mj, low, high, network.params, network.macs, network.params / 1e6, 1.0,
+            "fitted", None if mj is None else "fitted",
+        )  # fmt: skip
 
 
 @dataclass

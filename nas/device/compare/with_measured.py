@@ -32,7 +32,8 @@ class Priced:
 
     row: Validation
     macs: int
-    basis: Basis
+    latency_basis: Basis
+    energy_basis: Basis | None  # None: the profile has no energy at this precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,15 @@ def _price(profile: DeviceProfile, measured: Measured) -> Priced | Unpriced:
     if precision not in profile.precisions:
         return Unpriced(measured.name, precision, f"{precision} (the profile has {', '.join(profile.precisions)})")
     found = predict(profile, measured.network, precision, measured.unread)
-    if found.partial:  # the figures are those of a part of the network
+    if found.latency_partial or found.latency_ms is None:  # the figures are those of a part of the network
         more = f" and {len(found.unknown) - 1} more" if len(found.unknown) > 1 else ""
         return Unpriced(measured.name, precision, (found.unknown[0] if found.unknown else "a block") + more)
-    mj = found.energy_mj if measured.energy_mj is not None else None
+    mj = None if measured.energy_mj is None or found.energy_partial else found.energy_mj
     row = Validation(
         measured.name, precision, "held-out", measured.latency_ms, found.latency_ms,
         None if mj is None else measured.energy_mj, mj,
     )  # fmt: skip
-    return Priced(row, measured.network.macs, found.basis)
+    return Priced(row, measured.network.macs, found.latency_basis, found.energy_basis)
 
 
 def _agreements(priced: Sequence[Priced]) -> dict[tuple[Precision, Quantity], Agreement]:

@@ -99,12 +99,12 @@ class Rates:
         """The rates of a precision and quantity; None where they were not fitted."""
         return next((r for r in self.rates if (r.precision, r.quantity) == (precision, quantity)), None)
 
-    def unknown(self, layers: Iterable[Layer], precision: Precision) -> tuple[str, ...]:
+    def unknown(self, layers: Iterable[Layer], precision: Precision, quantity: Quantity) -> tuple[str, ...]:
         """Names of the primitives that no fitted network of this precision had, sorted; they are charged as kin."""
-        latency = self.get(precision, "latency")
-        if latency is None:
-            raise UserError(f"no rates for {precision}")
-        return tuple(sorted({name for layer in layers if (name := missing(layer, latency.high))}))
+        rate = self.get(precision, quantity)
+        if rate is None:
+            raise UserError(f"no rates for {precision} {quantity}")
+        return tuple(sorted({name for layer in layers if (name := missing(layer, rate.high))}))
 
 
 def rates_csv(rates: Rates) -> str:

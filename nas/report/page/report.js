@@ -63,9 +63,9 @@ function beyond(trials, x, y) {  // the front of two columns alone, cheapest fir
 }
 function hover(t) {
   const lines = D.axes.filter(a => t[a.column] != null).map(a => `${a.label} ${shown(a.column, t[a.column])}` +
-    (a.low && t[a.low] != null ? ` (${three(t[a.low])} to ${three(t[a.high])})` : "") +
+    (a.basis ? ` (${t[a.low] != null ? `${three(t[a.low])} to ${three(t[a.high])}, ` : ""}${escape(t[a.basis])})` : "") +
     (t.measured && t.measured[a.column] != null ? `, measured ${shown(a.column, t.measured[a.column])}` : ""));
-  return `<b>trial ${t.trial}, ${escape(t.precision)}</b> (${escape(t.basis)})<br>${escape(t.summary)}<br>` + lines.join("<br>");
+  return `<b>trial ${t.trial}, ${escape(t.precision)}</b><br>${escape(t.summary)}<br>` + lines.join("<br>");
 }
 
 if (D.kind === "compare") { compare(); return; }
@@ -176,8 +176,9 @@ function card() {
     if (said) box.append(element("div", {}, element("b", { class: said[0] }, said[0]), ` under ${shown(c, limit[c])}` + (said[1] ? `: ${said[1]}` : "")));
   }
   for (const c of limited) if (t.measured && t.measured[c] != null) box.append(element("div", {}, `measured: ${shown(c, t.measured[c])}, predicted ${shown(c, t[c])}`));
-  const basis = { measured: "Costs are sums of blocks that were measured on the device.", fitted: "Costs come from rates fitted to networks measured on the device.", extrapolated: "Costs are extrapolated: the device profile has measured nothing like parts of this network." }[t.basis] || "";
-  box.append(element("p", { class: "soft" }, basis));
+  const from = { measured: "the sum of blocks that were measured on the device", fitted: "from rates fitted to networks measured on the device", extrapolated: "extrapolated: the device profile has measured nothing like parts of this network" };
+  const bases = D.axes.filter(a => a.basis && t[a.column] != null && from[t[a.basis]]).map(a => `${a.label}: ${from[t[a.basis]]}.`);
+  box.append(element("p", { class: "soft" }, bases.join(" ")));
   if (t.command) box.append(element("code", { class: "command" }, t.command));
   else box.append(element("p", { class: "soft" }, "Its weights were not kept: only the front's are."));
   const link = element("a", { href: "#network" }, "Its stages, layers and training");

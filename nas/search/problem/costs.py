@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from nas.device.cost import predict, price, unknown_in
+from nas.device.cost import predict, price
+from nas.device.parts import unknown_in
 from nas.device.profile import DeviceProfile
 from nas.errors import UserError
 from nas.pareto import Array
@@ -99,14 +100,18 @@ def _sums(block: Block) -> tuple[float, ...]:
 
 
 def network_costs(device: DeviceProfile, network: Network, precision: Precision) -> Costs:
-    """What a network costs on a device, with intervals; `latency_ms` is NaN where a block has no price."""
+    """What a network costs on a device, with intervals.
+
+    Where a block has no price, `latency_ms` is NaN and `energy_mj` None.
+    """
     found = predict(device, network, precision)
     low, high = found.latency_interval_ms or (None, None)
     energy_low, energy_high = found.energy_interval_mj or (None, None)
+    ms, mj = (None if found.latency_partial else found.latency_ms), (None if found.energy_partial else found.energy_mj)
     return Costs(
-        math.nan if found.partial else found.latency_ms, low, high,
-        math.nan if found.partial and found.energy_mj is not None else found.energy_mj, energy_low, energy_high,
-        network.params, network.macs, network.size_mb(precision), network.peak_memory_mb(precision), found.basis,
+        math.nan if ms is None else ms, low, high, mj, energy_low, energy_high,
+        network.params, network.macs, network.size_mb(precision), network.peak_memory_mb(precision),
+        found.latency_basis, None if mj is None else found.energy_basis,
     )  # fmt: skip
 
 

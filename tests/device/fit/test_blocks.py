@@ -90,7 +90,7 @@ def test_a_shipped_profile_prices_its_networks_as_its_errors_say(
     profile = load_device(device)
     prices = price(profile, networks.blocks, "fp32")
     assert np.mean(np.abs(prices.latency_ms / networks.latency_ms - 1)) < profile.errors[0].mean < most
-    assert {BASES[b] for b in prices.basis} == {"fitted"}
+    assert {BASES[b] for b in prices.latency_basis} == {"fitted"}
     assert profile.about.calibration["fp32"] == Line(slope=1.0, offset_ms=profile.about.calibration["fp32"].offset_ms)
 
 

@@ -92,7 +92,7 @@ def test_the_network_that_was_traced_costs_what_its_runs_took(level: str, tmp_pa
     found = predict(profile(read_trace(path, "onnxruntime", network, "fp32")), network, "fp32")
     assert len(runs) == 5
     assert found.latency_ms == pytest.approx(float(np.median(runs[1:])), rel=0.25)
-    assert (found.basis, found.unknown, found.latency_interval_ms) == ("fitted", (), None)
+    assert (found.latency_basis, found.unknown, found.latency_interval_ms) == ("fitted", (), None)
 
 
 def test_a_convolution_is_charged_the_time_of_its_own_nodes(tmp_path: Path) -> None:
@@ -109,7 +109,9 @@ def test_a_convolution_is_charged_the_time_of_its_own_nodes(tmp_path: Path) -> N
 def test_another_network_is_an_extrapolation(tmp_path: Path) -> None:
     path, network = recorded(tmp_path, "ORT_ENABLE_ALL")
     rates = read_trace(path, "onnxruntime", network, "fp32")
-    assert predict(profile(rates), Network((*BLOCKS[:2], BLOCKS[1], *BLOCKS[2:])), "fp32").basis == "extrapolated"
+    assert (
+        predict(profile(rates), Network((*BLOCKS[:2], BLOCKS[1], *BLOCKS[2:])), "fp32").latency_basis == "extrapolated"
+    )
 
 
 def rates_of_mobilenet_v1(folder: Path) -> Rate:

@@ -37,7 +37,7 @@ def test_the_once_for_all_space_spans_10_to_92_ms_on_the_note10(
 ) -> None:
     found = predict(load_device("samsung-note10"), uniform(resolution, depth, kernel, expand), "fp32")
     assert round(found.latency_ms, 1) == ms
-    assert (found.basis, found.unknown, found.energy_mj) == ("measured", (), None)
+    assert (found.latency_basis, found.unknown, found.energy_mj) == ("measured", (), None)
 
 
 @pytest.mark.parametrize(("resolution", "depth", "kernel", "expand", "ms"), ENDS)

@@ -39,7 +39,7 @@ def test_unseen_primitives_are_named_and_cost_what_their_kin_do() -> None:
     charged = {name: rate.charged[INDEX[name]] for name in unseen}
     assert charged == {"swish": 12.0, "multiply": 5.0, "depthwise7": 11.0, "standard": 3.0}
     network = reference_network("efficientnet_b0")
-    assert Rates((rate,)).unknown(network.layers, "fp32") == ("activation swish", "multiply")
+    assert Rates((rate,)).unknown(network.layers, "fp32", "latency") == ("activation swish", "multiply")
 
 
 def test_a_swish_costs_something_on_rates_that_never_saw_an_activation() -> None:
@@ -68,7 +68,7 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
         assert (ours.cost_low, ours.cost_high) == (theirs.cost_low, theirs.cost_high)
     assert back.get("int8", "latency") is None
     with pytest.raises(UserError, match="no rates for int8"):
-        back.unknown([], "int8")
+        back.unknown([], "int8", "latency")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_recorded_results_make_a_profile_that_predicts_what_was_held_out(tmp_pat
     for item in results.items_of("check")[:3]:
         row = next(v for v in profile.validation if (v.network, v.precision) == (item.name, item.precision))
         found = predict(profile, space.network(candidate_of(item)), item.precision)
-        assert found.basis == "measured" and found.latency_ms == pytest.approx(row.predicted_ms, rel=0.05)
+        assert found.latency_basis == "measured" and found.latency_ms == pytest.approx(row.predicted_ms, rel=0.05)
 
 
 def test_an_exact_line_is_found_and_predicts_exactly() -> None:
@@ -104,7 +104,7 @@ def test_energy_of_whole_networks_alone_is_fitted_and_times_stay_measured(tmp_pa
     results = exact()
     item = results.items_of("check")[0]
     found = predict(profile, results.space().network(candidate_of(item)), "fp32")
-    assert found.basis == "measured"
+    assert found.latency_basis == "measured"
     assert found.energy_mj == pytest.approx(3 * found.latency_ms, rel=0.2)
     assert {error.quantity for error in profile.errors} == {"latency", "energy"}
 
