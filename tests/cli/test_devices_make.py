@@ -13,11 +13,11 @@ import pytest
 from nas.device.profile import about_toml, read_profile
 from nas.profiling.plan.block_graph import block_graph
 from tests.cli.command import Said, call
+from tests.device.formats.test_help import fbnet
+from tests.device.formats.test_key_table import PROXYLESS
+from tests.device.formats.test_layer_times import mobilenet_v1, tflite
+from tests.device.formats.test_relative_tables import table
 from tests.device.hand_made import BODY, HEAD, STEM, about
-from tests.device.test_help_networks import fbnet
-from tests.device.test_key_table import PROXYLESS
-from tests.device.test_layer_times import mobilenet_v1, tflite
-from tests.device.test_relative_tables import table
 from tests.shared_data import shared_data
 
 ABOUT = "--about about.toml --out new"
