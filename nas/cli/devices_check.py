@@ -44,10 +44,10 @@ def validate(
 
     Example: nas devices validate raspberry-pi-4 --against measured.csv --picture pi.png
     """
-    from nas.cli.measured import read_measured
     from nas.device.compare.chart import draw_validation
     from nas.device.compare.with_measured import check
     from nas.device.profile import load_device
+    from nas.profiling.results.measured import read_measured
 
     profile, chosen = load_device(name), precisions(precision)
     file = read_measured(against, platform, profile.about, all_networks=keep_all, scale=not as_measured)

@@ -15,7 +15,8 @@ import pytest
 from nas.device.cost import predict
 from nas.device.profile import load_device
 from nas.profiling.plan import bundle
-from nas.profiling.results.results import candidate_of, pooled, read_results
+from nas.profiling.results.results import candidate_of, read_results
+from nas.profiling.results.timings import pooled
 from tests.cli.command import Said, call
 
 RECORDED = Path(__file__).parents[1] / "profiling/recorded/results.json"

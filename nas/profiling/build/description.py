@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from nas.device.profile import About
 from nas.profiling.build.space_profile import SpaceProfile
-from nas.profiling.results.results import CLOCKS, Results, pooled, speeds, steadiness
+from nas.profiling.results.results import CLOCKS, Results
+from nas.profiling.results.timings import pooled, speeds, steadiness
 
 
 def describe(name: str, results: Results, found: SpaceProfile, command: str) -> About:

@@ -17,7 +17,8 @@ from nas.device.tables.validation import HeldOutError, Validation
 from nas.profiling.build.space_profile import SpaceProfile
 from nas.profiling.energy.windows import MeasuredEnergy
 from nas.profiling.plan.plan import NETWORKS_QUICK, Plan, check_precisions, check_resolution, plan_of, sample_networks
-from nas.profiling.results.results import Results, candidate_of, pooled
+from nas.profiling.results.results import Results, candidate_of
+from nas.profiling.results.timings import pooled
 from nas.space.block_table import BlockTable, all_blocks, block_table
 from nas.space.candidate import Candidate
 from nas.space.layer import Precision

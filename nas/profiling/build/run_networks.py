@@ -10,7 +10,9 @@ from nas.device.profile import About
 from nas.errors import UserError
 from nas.profiling.energy.windows import measured_energy
 from nas.profiling.plan.plan import Plan, network_item, numbered, references
-from nas.profiling.results.results import Results, pooled, same_machine, speeds
+from nas.profiling.results.machine import same_machine
+from nas.profiling.results.results import Results
+from nas.profiling.results.timings import pooled, speeds
 from nas.run import MeasuredCosts, Trial
 from nas.space.layer import PRECISIONS
 from nas.space.search_space import SearchSpace

@@ -16,7 +16,8 @@ from nas.device.tables.rates import Quantity, Rates
 from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
 from nas.profiling.energy.windows import MeasuredEnergy, fit_energy
-from nas.profiling.results.results import PlannedItem, Results, Timing, candidate_of, pooled, steadiness
+from nas.profiling.results.results import PlannedItem, Results, candidate_of
+from nas.profiling.results.timings import Timing, pooled, steadiness
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace

@@ -53,7 +53,9 @@ def read_measured(path: Path, platform: str | None, about: About, *, all_network
 def _results(path: Path, about: About, all_networks: bool, scale: bool) -> MeasuredFile:
     from nas.device.compare.with_measured import Measured
     from nas.profiling.energy.windows import measured_energy
-    from nas.profiling.results.results import candidate_of, pooled, read_results, same_machine, speeds
+    from nas.profiling.results.machine import same_machine
+    from nas.profiling.results.results import candidate_of, read_results
+    from nas.profiling.results.timings import pooled, speeds
 
     results = read_results(path)
     known = about.reference_ms if same_machine(about, results) else {}
