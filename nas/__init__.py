@@ -7,6 +7,7 @@ The words of the command line, for programs; each is loaded when it is first use
     nas.predict("timm:mobilenetv2_100", device, "int8").latency_ms
     run = nas.search("raspberry-pi-4", trials=50)
     run.front  # a pandas DataFrame
+    nas.build(run, pick=17, onnx="out.onnx")
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nas.deploy.build import build
     from nas.device.profile import load_device
     from nas.models.price import predict
     from nas.run import load_run
     from nas.space.search_space import load_space
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_device", "load_run", "load_space", "predict", "search"]
+__all__ = ["__version__", "build", "load_device", "load_run", "load_space", "predict", "search"]
 
 _PLACES = {
+    "build": "nas.deploy.build",
     "load_device": "nas.device.profile",
     "load_run": "nas.run",
     "load_space": "nas.space.search_space",

@@ -11,20 +11,20 @@ import numpy as np
 
 from nas import load_run, load_space
 from nas.data.catalog import load_dataset
-from nas.estimate.proxy import Budget, ProxyTraining
+from nas.estimate.proxy import Fidelity, ProxyTraining
 
 
 def main(path: Path, seeds: int) -> None:
     run = load_run(path)
     s = run.settings
     space = load_space(s.space)
-    training = ProxyTraining(load_dataset(s.dataset, seed=s.seed), Budget(**s.proxy), s.seed)
+    training = ProxyTraining(load_dataset(s.dataset, seed=s.seed), Fidelity(**s.proxy), s.seed)
     writer = csv.writer(sys.stdout)
     writer.writerow(["trial", "first", *(f"seed{i}" for i in range(1, seeds + 1)), "sd"])
     for trial in run.front_trials:
         network = space.network(trial.candidate, s.classes)
         again = [
-            training.evaluate(network, trial.candidate.as_dict(), seed=seed).accuracy for seed in range(1, seeds + 1)
+            training.estimate(network, trial.candidate.as_dict(), seed=seed).accuracy for seed in range(1, seeds + 1)
         ]
         figures = [trial.accuracy or 0.0, *again]
         writer.writerow([trial.trial, *(f"{x:.4f}" for x in figures), f"{np.std(figures, ddof=1):.4f}"])

@@ -17,11 +17,13 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # serial and worker alike
 from nas.data.catalog import load_dataset
 from nas.device.profile import load_device
-from nas.estimate.proxy import Budget, Estimate, ProxyTraining
+from nas.estimate.estimator import Estimate, Estimator
+from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.models.trained import TrainedModel
 from nas.run import Settings
 from nas.search.loop import Progress, search
 from nas.search.problem.costs import DevicePricer
-from nas.search.workers.workers import Cluster, Evaluator
+from nas.search.workers.workers import Cluster
 from nas.space.candidate import Value
 from nas.space.network import Network
 from nas.space.search_space import load_space
@@ -35,17 +37,20 @@ SPACE = load_space("tiny").only(("fp32",))
 class Waiting:
     """A training that takes a second and no processor."""
 
-    def evaluate(
+    def prepare(self) -> None:
+        pass
+
+    def estimate(
         self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
     ) -> Estimate:
         time.sleep(1.0)
-        return Estimate(min(0.99, 0.5 + network.macs / 1e8), (), 1.0, {})
+        return Estimate(min(0.99, 0.5 + network.macs / 1e8), 1.0)
 
-    def evaluate_test(self, network: Network, weights: Mapping[str, object], precision: str) -> float:
+    def test_accuracy(self, model: TrainedModel) -> float:
         raise NotImplementedError
 
 
-def run(evaluator: Evaluator, seed: int, cluster: Cluster | None, sampler: str) -> tuple[float, float]:
+def run(estimator: Estimator, seed: int, cluster: Cluster | None, sampler: str) -> tuple[float, float]:
     """Seconds of a trial, and of its training."""
     settings = Settings(
         space="tiny", space_sha256=SPACE.fingerprint, device="raspberry-pi-4", device_sha256="", dataset="digits",
@@ -58,7 +63,7 @@ def run(evaluator: Evaluator, seed: int, cluster: Cluster | None, sampler: str) 
 
     with tempfile.TemporaryDirectory() as folder:
         found = search(
-            SPACE, DevicePricer(load_device("raspberry-pi-4"), SPACE, 10), evaluator, settings, Path(folder) / "run",
+            SPACE, DevicePricer(load_device("raspberry-pi-4"), SPACE, 10), estimator, settings, Path(folder) / "run",
             test=False, cluster=cluster, on_progress=note,
         )  # fmt: skip
     trained = sum(t.seconds for t in found.trials[START:])
@@ -66,13 +71,13 @@ def run(evaluator: Evaluator, seed: int, cluster: Cluster | None, sampler: str) 
 
 
 def main() -> None:
-    digits = ProxyTraining(load_dataset("digits", seed=0), Budget(epochs=2), 0)
+    digits = ProxyTraining(load_dataset("digits", seed=0), Fidelity(epochs=2), 0)
     cases = (("waiting 1 s", Waiting(), "random"), ("waiting 1 s", Waiting(), "pareto"), ("digits", digits, "random"))
-    for what, evaluator, sampler in cases:
+    for what, estimator, sampler in cases:
         walls: dict[str, list[float]] = {}
         for seed in range(SEEDS):
             for workers, cluster in (("1 worker", None), ("2 workers", Cluster(2, cpus=1.0))):
-                wall, trained = run(evaluator, seed, cluster, sampler)
+                wall, trained = run(estimator, seed, cluster, sampler)
                 walls.setdefault(workers, []).append(wall)
                 if cluster is None:
                     walls.setdefault("overhead", []).append(wall - trained)

@@ -33,36 +33,25 @@ def build(
     Example: nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx knee.onnx
     """
     from nas import report
+    from nas.deploy.build import build as build_onnx
+    from nas.deploy.export import check_output
     from nas.run import load_run
 
-    if which not in (None, "knee") and not (which or "").isdigit():
-        raise UserError(f"--pick must be a trial's number or knee; came {which!r}")
-    if onnx.exists() and not force:
-        raise UserError(f"{onnx} exists already; replace it with --force, or choose another name")
+    if which not in (None, "knee") and not (which or "").isdecimal():
+        raise UserError(f"--pick must be a trial's number or knee; got {which!r}")
+    check_output(onnx, force=force)
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     number = int(which) if which and which != "knee" else None
     chosen = report.pick(found, **limits, knee=which == "knee", trial=number)
-    weights = found.weights(chosen.trial)
-    if not weights.exists():
-        raise UserError(f"{run} keeps the weights of its front alone, and trial {chosen.trial} is not on it")
-
-    from safetensors.torch import load_file
-
-    from nas.deploy.export import export_onnx
-    from nas.space.search_space import load_space
-
-    space = load_space(found.settings.space)
-    if space.fingerprint != found.settings.space_sha256:
-        raise UserError(f"space {space.name} has changed since {run} was made; the run's sha256 is in its run.toml")
-    network = space.network(chosen.candidate, classes=found.settings.classes)
-    written = export_onnx(network, load_file(weights), onnx)
+    written = build_onnx(found, pick=chosen, onnx=onnx, force=force)
     if as_json:
         print_json(
             {"trial": chosen.trial, "onnx": str(onnx), "megabytes": written.megabytes, "difference": written.difference}
         )
         return
+    size = "x".join(map(str, written.input_shape))
     print(
-        f"{onnx}: trial {chosen.trial}, fp32, input image 1x{'x'.join(map(str, network.input_shape))}, "
-        f"{figure(written.megabytes)} MB; its logits agree with PyTorch's within {written.difference:.1e}"
+        f"{onnx}: trial {chosen.trial}, fp32, input image 1x{size}, {figure(written.megabytes)} MB; its logits agree "
+        f"with PyTorch's within {written.difference:.1e}"
     )

@@ -1,22 +1,22 @@
-"""Proxy training: a candidate's accuracy from a short training on small images."""
+"""Proxy training, an estimator: a candidate's accuracy from a short training on small images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
 import torch
-from torch import Tensor
 
 from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
+from nas.estimate.estimator import Estimate
 from nas.models.builder import build
+from nas.models.trained import Preprocessing, TrainedModel
 from nas.space.candidate import Candidate, Value
-from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.tasks.classification import Classification
-from nas.train.loop import OnEpoch, TrainingCurve, best_device, evaluate, fit
+from nas.train.loop import OnEpoch, best_device, evaluate, fit
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
 
@@ -25,7 +25,7 @@ RESOLUTION_STEP = 8  # training resolutions are its multiples, so that few resiz
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class Fidelity:
     """What one proxy training may cost. The cost of a candidate is always that of its own, full resolution."""
 
     epochs: int = 6
@@ -52,33 +52,27 @@ class Budget:
         return min(size, max(SMALLEST_RESOLUTION, share))
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a proxy training found. `accuracy` is that of the candidate's precision, the curve's that of fp32."""
-
-    accuracy: float  # a fraction of the validation images
-    curve: TrainingCurve
-    seconds: float
-    state_dict: dict[str, Tensor] = field(repr=False)  # of the float32 network, on the CPU
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ProxyTraining:
-    """Trains candidates on `dataset` within `budget`. `seed` draws the share of the training images, once for all.
+    """An `Estimator`: trains candidates on `dataset` at `fidelity`.
 
-    `device` None is the best device of the machine that trains, which may be another one than this.
+    `seed` draws the share of the training images, the same for every candidate. `device` None is the best device of
+    the machine that trains, which may be another one than this.
     """
 
     dataset: Dataset
-    budget: Budget
+    fidelity: Fidelity
     seed: int = 0
     device: torch.device | None = None
     train: Split = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "train", self.dataset.train.share(self.budget.data_share, self.seed))
+        object.__setattr__(self, "train", self.dataset.train.share(self.fidelity.data_share, self.seed))
 
-    def evaluate(
+    def prepare(self) -> None:
+        """Nothing: each training is on its own."""
+
+    def estimate(
         self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
     ) -> Estimate:
         """Train `network` from scratch with a candidate's hyperparameters and measure its validation accuracy.
@@ -94,9 +88,9 @@ class ProxyTraining:
         if (network.classes, 1, 1) not in task.heads:
             found = f"{len(self.dataset.classes)} of {self.dataset.name}"
             raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
-        resolution = self.budget.resolution(network)
+        resolution = self.fidelity.resolution(network)
         chosen = recipe(
-            hyperparameters, epochs=self.budget.epochs, batch_size=self.budget.batch_size, resolution=resolution
+            hyperparameters, epochs=self.fidelity.epochs, batch_size=self.fidelity.batch_size, resolution=resolution
         )
         model = build(network, seed=seed)
         validation = self.dataset.validation
@@ -108,18 +102,21 @@ class ProxyTraining:
         if (precision := Candidate.of(hyperparameters).precision) != "fp32":
             reached = evaluate(quantized(model, precision, self.train, resolution), task, validation, resolution)
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-        return Estimate(reached, curve, perf_counter() - start, weights)
+        trained = TrainedModel(
+            network, weights, task.name, task.classes, Preprocessing(network.input_shape[1]), precision,
+            recipe=asdict(chosen) | {"seed": seed, "data_share": self.fidelity.data_share},
+        )  # fmt: skip
+        return Estimate(reached, perf_counter() - start, curve=curve, model=trained)
 
-    def evaluate_test(self, network: Network, weights: Mapping[str, Tensor], precision: Precision = "fp32") -> float:
-        """The share of test images that a trained network gets right: for the final front, once the search is over.
+    def test_accuracy(self, model: TrainedModel) -> float:
+        """The share of test images that a trained network gets right, in its precision.
 
-        At the proxy's resolution, the one that the weights were trained at.
+        At the proxy's resolution, the one that its weights were trained at.
         """
         device = self.device or best_device()
-        model = build(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.load_state_dict(dict(weights))
-        resolution = self.budget.resolution(network)
-        deployed = quantized(model.eval(), precision, self.train, resolution)
+        module = model.module().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        resolution = self.fidelity.resolution(model.network)
+        deployed = quantized(module, model.precision, self.train, resolution)
         return evaluate(deployed, self._task(), self.dataset.test_split(), resolution)
 
     def _task(self) -> Classification:

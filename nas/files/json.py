@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from nas.errors import UserError
 from nas.files.plain import read_text
+from nas.files.toml import Table, check_texts, first_problem
+
+T = TypeVar("T", bound=Table)
 
 
 def read_json(path: Path, most: int) -> Any:
     """The value in a JSON file of at most `most` bytes. Raises UserError as `read_text` and `parse_json` do."""
     return parse_json(read_text(path, most, "JSON"), str(path))
+
+
+def read_json_table(path: Path, table: type[T], most: int) -> T:
+    """A JSON file of at most `most` bytes, checked key by key as `nas.files.toml` does. Raises UserError."""
+    text = read_text(path, most, "JSON")
+    check_texts(parse_json(text, str(path)), path)
+    try:
+        return table.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_problem(error)}") from None
 
 
 def parse_json(text: str, where: str) -> Any:

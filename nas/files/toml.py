@@ -33,7 +33,7 @@ def read_toml(path: Path, table: type[T]) -> T:
         raise UserError(f"{path}: not a readable TOML file: a line must have at most {DOTS} dots")
     try:
         found = tomllib.loads(text)
-        _check_texts(found, path)
+        check_texts(found, path)
     except RecursionError:
         raise UserError(f"{path}: not a readable TOML file: tables or lists too deep in each other") from None
     except ValueError as error:  # TOMLDecodeError is one; so is a whole number of more than 4,300 digits
@@ -41,18 +41,18 @@ def read_toml(path: Path, table: type[T]) -> T:
     try:
         return table.model_validate(found)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_problem(error)}") from None
+        raise UserError(f"{path}: {first_problem(error)}") from None
 
 
-def _check_texts(value: object, path: Path) -> None:
+def check_texts(value: object, path: Path) -> None:
     """Raises UserError for a key or text that is too long, or that a terminal would act on: TOML can write any."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            _check_texts(key, path)
-            _check_texts(inner, path)
+            check_texts(key, path)
+            check_texts(inner, path)
     elif isinstance(value, list):
         for inner in value:
-            _check_texts(inner, path)
+            check_texts(inner, path)
     elif isinstance(value, str) and (len(value) > LONGEST or has_tricks(value)):
         raise UserError(
             f"{path}: a text must have no control characters and at most {LONGEST:,} characters; "
@@ -60,7 +60,7 @@ def _check_texts(value: object, path: Path) -> None:
         )
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first problem that pydantic found, as 'key: what must hold, came value', in one line."""
     problems = error.errors(include_url=False)
     problem = max(problems, key=lambda p: (sum(isinstance(x, int) for x in p["loc"]), p["type"] == "too_short"))

@@ -152,7 +152,7 @@ def _trial(
     run: Run, t: Trial, priced: NetworkCosts, curves: Mapping[int, Sequence[Mapping[str, float]]],
     measured: Mapping[int, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    kept = run.weights(t.trial).exists()
+    kept = run.model(t.trial).exists()
     found = measured.get(t.trial)
     return _values(t, run) | {
         "choices": t.candidate.as_dict(), "blocks": priced.networks.get(t.trial), "seconds": t.seconds,

@@ -4,7 +4,7 @@ run.toml         all that is needed to repeat the run        journal.log   Optun
 trials.csv       every trial                                 curves.jsonl  a training curve, or what went wrong, a line
 measured.csv     networks of the front that were measured    report.html   what a team picks from
 pareto.csv/json  the front                                   references.csv  known networks on the same device
-weights/N.safetensors  proxy weights of trial N, for the trials on the front
+models/N/        the trained model of trial N (nas.models.trained), for the trials on the front
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Run:
     def hypervolume(self) -> float:
         return front_volume(self.trials, self.settings)
 
-    def weights(self, trial: int) -> Path:
-        """The file of a trial's proxy weights; only trials on the front have one."""
-        return weights_file(self.path, trial)
+    def model(self, trial: int) -> Path:
+        """The folder of a trial's trained model; only trials on the front have one."""
+        return model_folder(self.path, trial)
 
 
 def _with(trial: Trial, measured: MeasuredCosts) -> Trial:
@@ -88,8 +88,8 @@ def _with(trial: Trial, measured: MeasuredCosts) -> Trial:
     return replace(trial, costs=costs)
 
 
-def weights_file(path: Path, trial: int) -> Path:
-    return path / "weights" / f"{trial}.safetensors"
+def model_folder(path: Path, trial: int) -> Path:
+    return path / "models" / str(trial)
 
 
 def points(trials: Sequence[Trial], settings: Settings) -> Array:

@@ -42,6 +42,7 @@ class Settings:
     early_stopping: bool = False  # what will not reach the front is not trained to the end
     storage: str = ""  # an Optuna URL; empty: journal.log in the folder
     study: str = ""  # its name there
+    estimator: str = "proxy"  # what the accuracies come from
     start: int = 0  # trials before the sampler learns, NSGA-II's population; set by the search
     command: str = ""
     created: str = ""
@@ -87,7 +88,8 @@ class Settings:
 
 SAME = (
     "space", "space_sha256", "device", "device_sha256", "dataset", "dataset_sha256", "classes", "objectives",
-    "precisions", "sampler", "early_stopping", "seed", "budgets", "proxy",
+    "precisions", "sampler", "early_stopping", "seed", "budgets", "estimator",
+    "proxy",
 )  # fmt: skip
 
 

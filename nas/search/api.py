@@ -105,9 +105,8 @@ def _run(
     cluster: Cluster | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
-    from nas.estimate.proxy import Budget, ProxyTraining
+    from nas.estimate.by_name import make_estimator
 
-    budget = Budget(**settings.proxy)
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
@@ -117,7 +116,7 @@ def _run(
     return search(
         narrowed,
         pricer,
-        ProxyTraining(dataset, budget, settings.seed),
+        make_estimator(settings.estimator, dataset, settings.proxy, settings.seed),
         settings,
         path,
         resume=resume,

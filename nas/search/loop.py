@@ -14,6 +14,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from nas.errors import UserError
+from nas.estimate.estimator import Estimator
 from nas.run import (
     Costs,
     Reference,
@@ -34,11 +35,11 @@ from nas.run import (
 )
 from nas.search.halving import EarlyStopping
 from nas.search.journal import Journal, Kind, attributes, trial_of
+from nas.search.models import drop_models, read_model, save_model
 from nas.search.problem.feasibility import Pool, Pricer, feasible_pool
 from nas.search.proposals import Outcome, Proposals, objectives
 from nas.search.settings import check_settings, complete, training_seed
-from nas.search.weights import drop_weights, read_weights, save_weights
-from nas.search.workers.workers import Cluster, Done, Evaluator, Job, Serial, Workers
+from nas.search.workers.workers import Cluster, Done, Job, Serial, Workers
 from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
@@ -62,7 +63,7 @@ class Progress:
 
 
 def search(
-    space: SearchSpace, pricer: Pricer, evaluator: Evaluator, settings: Settings, path: Path, *,
+    space: SearchSpace, pricer: Pricer, estimator: Estimator, settings: Settings, path: Path, *,
     resume: bool = False, references: Sequence[Reference] = (), test: bool = True, cluster: Cluster | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
 ) -> Run:  # fmt: skip
@@ -90,14 +91,15 @@ def search(
             write_references(path, references)
         write_settings(path, settings)
         try:
-            running = _Search(space, pricer, evaluator, settings, path, pool, on_progress)
+            running = _Search(space, pricer, estimator, settings, path, pool, on_progress)
         except UserError:
             if not resume:  # nothing was begun: the folder is as free as it was
                 for name in ("run.toml", "references.csv"):
                     (path / name).unlink(missing_ok=True)
             raise
         try:
-            workers = _workers(evaluator, running.stopping, cluster)
+            estimator.prepare()
+            workers = _workers(estimator, running.stopping, cluster)
             try:
                 running.run(workers)
             finally:
@@ -114,22 +116,22 @@ def _on_ray(cluster: Cluster | None) -> bool:
     return cluster is not None and (cluster.address is not None or cluster.workers != 1)
 
 
-def _workers(evaluator: Evaluator, stopping: EarlyStopping | None, cluster: Cluster | None) -> Workers:
+def _workers(estimator: Estimator, stopping: EarlyStopping | None, cluster: Cluster | None) -> Workers:
     if cluster is None or not _on_ray(cluster):
-        return Serial(evaluator, stopping)
+        return Serial(estimator, stopping)
     from nas.search.workers.ray import RayWorkers  # late: nobody waits for Ray who does not use it
 
-    return RayWorkers(evaluator, stopping, cluster)
+    return RayWorkers(estimator, stopping, cluster)
 
 
 class _Search:
     """One process's part of a search."""
 
     def __init__(
-        self, space: SearchSpace, pricer: Pricer, evaluator: Evaluator, settings: Settings, path: Path, pool: Pool,
+        self, space: SearchSpace, pricer: Pricer, estimator: Estimator, settings: Settings, path: Path, pool: Pool,
         on_progress: Callable[[Progress], object],
     ) -> None:  # fmt: skip
-        self.space, self.evaluator, self.settings, self.path = space, evaluator, settings, path
+        self.space, self.estimator, self.settings, self.path = space, estimator, settings, path
         self.on_progress = on_progress
         self.begun = time.monotonic()
         self.proposals = Proposals(space, pricer, settings, pool)
@@ -208,7 +210,7 @@ class _Search:
         workers.submit(Job(number, network, candidate.as_dict(), kept["seed"], self._costs(Costs(**kept["costs"]))))
 
     def _set_result(self, done: Done) -> None:
-        """Writes what a training gave: weights first, so that a result never lacks them."""
+        """Writes what a training gave: the model first, so that a result never lacks it."""
         kept = self.journal.trials()[done.number].user_attrs
         estimate = done.estimate
         result: dict[str, Any] = {"accuracy": None, "curve": []}
@@ -220,8 +222,8 @@ class _Search:
                 result["stopped"] = True
             elif math.isfinite(estimate.accuracy):
                 result["accuracy"] = estimate.accuracy
-                if estimate.state_dict:
-                    save_weights(self.path, kept["trial"], estimate.state_dict)
+                if estimate.model is not None:
+                    save_model(self.path, self.settings, kept["trial"], estimate.model)
         seconds = time.monotonic() - self.running.pop(done.number)
         self.journal.set_result(done.number, result | {"seconds": seconds})
 
@@ -263,11 +265,10 @@ class _Search:
     def test(self) -> None:
         """Measures the front on the test split, once for each network."""
         for trial in pareto_trials(self.trials, self.settings):
-            weights = read_weights(self.path, trial.trial) if trial.test_accuracy is None else None
-            if weights is not None:
-                network = self.space.network(trial.candidate, self.settings.classes)
+            model = read_model(self.path, trial.trial) if trial.test_accuracy is None else None
+            if model is not None:
                 try:
-                    accuracy = self.evaluator.evaluate_test(network, weights, trial.candidate.precision)
+                    accuracy = self.estimator.test_accuracy(model)
                 except ArithmeticError:  # the output on a test image is not finite
                     continue
                 self.journal.set_test_accuracy(trial.trial, accuracy)
@@ -278,7 +279,7 @@ class _Search:
         self.trials.sort(key=lambda t: t.trial)
         write_trials(self.path, self.settings, self.trials, {str(kind): n for kind, n in self.counts.items()})
         write_curves(self.path, self.curves, self.errors)
-        drop_weights(self.path, {t.trial for t in pareto_trials(self.trials, self.settings)})
+        drop_models(self.path, {t.trial for t in pareto_trials(self.trials, self.settings)})
 
     def _typical(self) -> float | None:
         """Seconds of a trial: the mean so far."""

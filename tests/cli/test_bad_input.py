@@ -178,9 +178,9 @@ CASES = {
     "pick-share": ("pick run --min-accuracy 950%", r"--min-accuracy must be .*came '950%'"),
     "pick-unknown": ("pick run --trial 99", r"no trial 99 \(it has 0 to 6\)"),
     "pick-failed": ("pick run --trial 4", "trial 4 of run failed to train"),
-    "build-onto-file": ("build run --pick knee --onnx models/small.onnx", r"small\.onnx exists already; .*--force"),
+    "build-onto-file": ("build run --pick knee --onnx models/small.onnx", r"small\.onnx already exists; .*--force"),
     "build-no-weights": ("build run --pick 3 --onnx new.onnx", "trial 3 is not on it"),
-    "build-which": ("build run --pick best --onnx new.onnx", r"--pick must be .*came 'best'"),
+    "build-which": ("build run --pick best --onnx new.onnx", r"--pick must be .*got 'best'"),
 }  # fmt: skip
 
 

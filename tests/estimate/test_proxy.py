@@ -10,8 +10,8 @@ from torch import nn
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
 from nas.errors import UserError
-from nas.estimate.proxy import Budget, Estimate, ProxyTraining
-from nas.models.builder import build
+from nas.estimate.estimator import Estimate
+from nas.estimate.proxy import Fidelity, ProxyTraining
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.reference import reference_network
@@ -20,7 +20,7 @@ from nas.train.loop import evaluate
 from nas.train.rounding import quantized
 
 TASK = Classification("0123456789")
-BUDGET = Budget(epochs=6, resolution_share=0.5, batch_size=32)
+FIDELITY = Fidelity(epochs=6, resolution_share=0.5, batch_size=32)
 HYPERPARAMETERS = {"learning_rate": 0.1, "optimizer": "sgd", "resolution": 16, "stage1.depth": 2}
 CPU = torch.device("cpu")
 
@@ -32,12 +32,12 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="module")
 def proxy(digits: Dataset) -> ProxyTraining:
-    return ProxyTraining(digits, BUDGET, device=CPU)
+    return ProxyTraining(digits, FIDELITY, device=CPU)
 
 
 @pytest.fixture(scope="module")
 def trained(proxy: ProxyTraining) -> Estimate:
-    return proxy.evaluate(small_network(), HYPERPARAMETERS, seed=3)
+    return proxy.estimate(small_network(), HYPERPARAMETERS, seed=3)
 
 
 def small_network(classes: int = 10) -> Network:
@@ -56,21 +56,24 @@ def small_network(classes: int = 10) -> Network:
 
 
 def rebuilt(estimate: Estimate) -> nn.Module:
-    model = build(small_network()).eval()
-    model.load_state_dict(estimate.state_dict)
-    return model
+    assert estimate.model is not None
+    return estimate.model.module()
 
 
 def test_estimate_holds_what_the_training_gave(proxy: ProxyTraining, digits: Dataset, trained: Estimate) -> None:
     assert len(trained.curve) == 6 and trained.accuracy == trained.curve[-1].validation_accuracy > 0.85
     assert trained.seconds > sum(epoch.seconds for epoch in trained.curve)
     assert evaluate(rebuilt(trained), TASK, digits.validation, 8) == trained.accuracy
+    model = trained.model
+    assert model is not None and model.network == small_network() and model.classes == tuple("0123456789")
+    assert (model.task, model.precision, model.preprocessing.resolution) == ("classification", "fp32", 16)
+    assert model.recipe["learning_rate"] == 0.1 and model.recipe["resolution"] == 8 and model.recipe["seed"] == 3
 
 
 def test_equal_seeds_give_equal_estimates(proxy: ProxyTraining, trained: Estimate) -> None:
-    one = Budget(epochs=1, data_share=0.3, resolution_share=0.5, batch_size=32)
+    one = Fidelity(epochs=1, data_share=0.3, resolution_share=0.5, batch_size=32)
     first, again, other = (
-        ProxyTraining(proxy.dataset, one, device=CPU).evaluate(small_network(), HYPERPARAMETERS, seed=seed)
+        ProxyTraining(proxy.dataset, one, device=CPU).estimate(small_network(), HYPERPARAMETERS, seed=seed)
         for seed in (1, 1, 2)
     )
     assert first.curve[0].train_loss == again.curve[0].train_loss != other.curve[0].train_loss
@@ -78,9 +81,9 @@ def test_equal_seeds_give_equal_estimates(proxy: ProxyTraining, trained: Estimat
 
 
 def test_hyperparameters_change_the_training(proxy: ProxyTraining) -> None:
-    quick = replace(BUDGET, epochs=1, data_share=0.2)
+    quick = replace(FIDELITY, epochs=1, data_share=0.2)
     losses = {
-        ProxyTraining(proxy.dataset, quick, device=CPU).evaluate(small_network(), change, seed=1).curve[0].train_loss
+        ProxyTraining(proxy.dataset, quick, device=CPU).estimate(small_network(), change, seed=1).curve[0].train_loss
         for change in (
             {}, {"learning_rate": 0.01}, {"weight_decay": 0.1}, {"label_smoothing": 0.0},
             {"optimizer": "adamw"}, {"augmentation": "crop-flip"}, {"augmentation": "randaugment"},
@@ -95,33 +98,34 @@ def test_hyperparameters_change_the_training(proxy: ProxyTraining) -> None:
 )
 def test_training_resolution_is_the_share_in_steps_of_eight(candidate: int, share: float, trained_at: int) -> None:
     network = reference_network("mobilenet_v2", resolution=candidate)
-    assert Budget(resolution_share=share).resolution(network) == trained_at
+    assert Fidelity(resolution_share=share).resolution(network) == trained_at
 
 
 def test_data_share_keeps_validation_whole(digits: Dataset) -> None:
-    proxy = ProxyTraining(digits, Budget(data_share=0.25), device=CPU)
+    proxy = ProxyTraining(digits, Fidelity(data_share=0.25), device=CPU)
     assert len(proxy.train) == pytest.approx(len(digits.train) / 4, abs=10)
     assert len(proxy.dataset.validation) == len(digits.validation)
 
 
 @pytest.mark.parametrize("change", [{"data_share": 0}, {"data_share": 1.5}, {"resolution_share": -1}])
-def test_budget_refuses_what_is_no_share(change: dict[str, float]) -> None:
+def test_fidelity_refuses_what_is_no_share(change: dict[str, float]) -> None:
     with pytest.raises(UserError, match="must lie above 0"):
-        Budget(**change)
+        Fidelity(**change)
 
 
 def test_network_with_other_classes_is_refused(proxy: ProxyTraining) -> None:
     with pytest.raises(UserError, match=r"7 classes .* 10 of digits"):
-        proxy.evaluate(small_network(classes=7), {}, seed=0)
+        proxy.estimate(small_network(classes=7), {}, seed=0)
 
 
 def test_early_stop_keeps_what_was_reached(proxy: ProxyTraining) -> None:
-    estimate = proxy.evaluate(small_network(), {}, seed=0, on_epoch=lambda number, epoch: number == 1)
+    estimate = proxy.estimate(small_network(), {}, seed=0, on_epoch=lambda number, epoch: number == 1)
     assert len(estimate.curve) == 1 and estimate.accuracy == estimate.curve[0].validation_accuracy
 
 
 def test_test_images_are_measured_apart(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
-    reached = proxy.evaluate_test(small_network(), trained.state_dict)
+    assert trained.model is not None
+    reached = proxy.test_accuracy(trained.model)
     assert reached == evaluate(rebuilt(trained), TASK, digits.test_split(), 8)
     assert abs(reached - trained.accuracy) < 0.08
 
@@ -129,22 +133,23 @@ def test_test_images_are_measured_apart(proxy: ProxyTraining, trained: Estimate,
 def test_candidates_precision_decides_what_is_measured(
     proxy: ProxyTraining, trained: Estimate, digits: Dataset
 ) -> None:
-    one = replace(BUDGET, epochs=1)
+    one = replace(FIDELITY, epochs=1)
     estimates = {
-        precision: ProxyTraining(digits, one, device=CPU).evaluate(small_network(), {"precision": precision}, seed=1)
+        precision: ProxyTraining(digits, one, device=CPU).estimate(small_network(), {"precision": precision}, seed=1)
         for precision in ("fp32", "int8")
     }
     assert estimates["fp32"].curve[0].train_loss == estimates["int8"].curve[0].train_loss
     model = rebuilt(estimates["int8"])
     expected = evaluate(quantized(model, "int8", proxy.train, 8), TASK, digits.validation, 8)
     assert estimates["int8"].accuracy == expected
-    assert abs(proxy.evaluate_test(small_network(), trained.state_dict, "fp16") - trained.accuracy) < 0.08
+    assert trained.model is not None
+    assert abs(proxy.test_accuracy(replace(trained.model, precision="fp16")) - trained.accuracy) < 0.08
 
 
 def test_the_device_is_chosen_where_the_training_runs(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sent by a machine without a GPU, a training asks the worker for its best device."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    sent = pickle.dumps(ProxyTraining(digits, BUDGET))
+    sent = pickle.dumps(ProxyTraining(digits, FIDELITY))
 
     def best() -> torch.device:
         raise MemoryError("the worker's device is asked for")
@@ -152,4 +157,4 @@ def test_the_device_is_chosen_where_the_training_runs(digits: Dataset, monkeypat
     for module in ("nas.train.loop", "nas.estimate.proxy"):
         monkeypatch.setattr(f"{module}.best_device", best)
     with pytest.raises(MemoryError, match="the worker's device"):
-        pickle.loads(sent).evaluate(small_network(), {}, seed=0)
+        pickle.loads(sent).estimate(small_network(), {}, seed=0)

@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.estimate.estimator import Estimate
 from nas.run import Costs, Settings
 from nas.space.block_table import block_table
 from nas.space.candidate import Candidate, Value
@@ -19,9 +19,7 @@ from nas.space.network import Network
 from nas.space.search_space import SearchSpace, load_space
 
 if TYPE_CHECKING:
-    import torch
-
-    from nas.estimate.proxy import Estimate
+    from nas.models.trained import TrainedModel
     from nas.train.loop import OnEpoch
 
 SMALL = """
@@ -81,7 +79,10 @@ class FormulaEvaluator:
     seen: list[Candidate] = field(default_factory=list)
     tested: list[float] = field(default_factory=list)
 
-    def evaluate(
+    def prepare(self) -> None:
+        pass
+
+    def estimate(
         self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
     ) -> Estimate:
         candidate = Candidate.of(hyperparameters)
@@ -93,11 +94,16 @@ class FormulaEvaluator:
         if self.epochs:
             return trained(accuracy, self.epochs, self.seconds, on_epoch)
         time.sleep(self.seconds)
-        return estimate(accuracy, self.weights)
+        if not self.weights:
+            return Estimate(accuracy, 0.0)
+        from nas.train.loop import Epoch
 
-    def evaluate_test(self, network: Network, weights: Mapping[str, torch.Tensor], precision: str) -> float:
-        self.tested.append(float(weights["w"][0]))
-        return float(weights["w"][0]) - 0.01
+        curve = (Epoch(1.0 - accuracy, accuracy, 0.0),)
+        return Estimate(accuracy, 0.0, curve=curve, model=marked(network, candidate, accuracy))
+
+    def test_accuracy(self, model: TrainedModel) -> float:
+        self.tested.append(float(model.weights["classifier.bias"][0]))
+        return self.tested[-1] - 0.01
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,17 @@ class TableEvaluator:
 
     accuracies: Mapping[str, float]
 
-    def evaluate(
+    def prepare(self) -> None:
+        pass
+
+    def estimate(
         self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
     ) -> Estimate:
         operations = ("identity", "e3_k3", "e6_k5")
         code = "".join(str(operations.index(str(v))) for k, v in hyperparameters.items() if k.endswith(".op"))
-        return estimate(self.accuracies[code], False)
+        return Estimate(self.accuracies[code], 0.0)
 
-    def evaluate_test(self, network: Network, weights: Mapping[str, torch.Tensor], precision: str) -> float:
+    def test_accuracy(self, model: TrainedModel) -> float:
         raise NotImplementedError
 
 
@@ -131,21 +140,23 @@ def settings_for(space: SearchSpace, **changed: Any) -> Settings:
     return Settings(**given | changed)
 
 
-def estimate(accuracy: float, weights: bool) -> Estimate:
-    """What a proxy training returns; without weights also for a process that must start without PyTorch."""
-    if not weights:
-        return cast("Estimate", SimpleNamespace(accuracy=accuracy, curve=(), seconds=0.0, state_dict={}))
+def marked(network: Network, candidate: Candidate, accuracy: float) -> TrainedModel:
+    """A model whose weights tell its accuracy: the classifier's biases are equal to it."""
     import torch
 
-    from nas.estimate.proxy import Estimate
-    from nas.train.loop import Epoch
+    from nas.models.builder import build
+    from nas.models.trained import Preprocessing, TrainedModel
 
-    return Estimate(accuracy, (Epoch(1.0 - accuracy, accuracy, 0.0),), 0.0, {"w": torch.full((3,), accuracy)})
+    weights = build(network).state_dict()
+    weights["classifier.bias"] = torch.full_like(weights["classifier.bias"], accuracy)
+    classes = tuple(map(str, range(network.classes)))
+    return TrainedModel(
+        network, weights, "classification", classes, Preprocessing(network.input_shape[1]), candidate.precision
+    )
 
 
 def trained(accuracy: float, epochs: int, seconds: float, on_epoch: OnEpoch | None) -> Estimate:
     """A training whose accuracy comes nearer to its end by four tenths of the way each epoch."""
-    from nas.estimate.proxy import Estimate
     from nas.train.loop import Epoch
 
     curve: list[Epoch] = []
@@ -154,7 +165,7 @@ def trained(accuracy: float, epochs: int, seconds: float, on_epoch: OnEpoch | No
         curve.append(Epoch(1.0, accuracy * (1 - 0.6**number) / (1 - 0.6**epochs), seconds / epochs))
         if on_epoch and on_epoch(number, curve[-1]):
             break
-    return Estimate(curve[-1].validation_accuracy, tuple(curve), seconds * len(curve) / epochs, {})
+    return Estimate(curve[-1].validation_accuracy, seconds * len(curve) / epochs, curve=tuple(curve))
 
 
 def formula(network: Network, candidate: Candidate) -> float:

@@ -55,7 +55,7 @@ def test_a_search_trains_as_many_new_candidates_as_asked(tiny: SearchSpace, tmp_
     objectives = np.array([[-t.accuracy, t.costs.latency_ms, t.costs.energy_mj] for t in run.trials if t.accuracy])
     on_front = {t.trial for t, on in zip(run.trials, non_dominated(objectives), strict=True) if on}
     assert {t.trial for t in run.front_trials} == on_front == set(run.front["trial"])
-    assert {int(f.stem) for f in (tmp_path / "run/weights").iterdir()} == on_front
+    assert {int(f.name) for f in (tmp_path / "run/models").iterdir()} == on_front
     assert len(evaluator.tested) == len(on_front)  # the test split meets the front alone, and only once
     for t in run.trials:
         assert t.test_accuracy == (pytest.approx(t.accuracy - 0.01) if t.trial in on_front else None)
@@ -184,8 +184,8 @@ def test_the_time_limit_ends_a_search_that_can_be_resumed(tiny: SearchSpace, tmp
 
 def test_a_training_that_fails_is_recorded_and_three_in_a_row_end_the_search(tiny: SearchSpace, tmp_path: Path) -> None:
     class Failing(FormulaEvaluator):
-        def evaluate(self, network, hyperparameters, *, seed, on_epoch=None):  # type: ignore[no-untyped-def]
-            estimate = super().evaluate(network, hyperparameters, seed=seed)
+        def estimate(self, network, hyperparameters, *, seed, on_epoch=None):  # type: ignore[no-untyped-def]
+            estimate = super().estimate(network, hyperparameters, seed=seed)
             if len(self.seen) in self.bad:
                 raise RuntimeError("out of memory")
             return estimate

@@ -9,9 +9,10 @@ import socket
 from typing import Any
 
 from nas.errors import UserError
+from nas.estimate.estimator import Estimator
 from nas.search.halving import EarlyStopping
 from nas.search.workers.amdsmi import hide_broken_amdsmi
-from nas.search.workers.workers import Cluster, Done, Evaluator, Job, train
+from nas.search.workers.workers import Cluster, Done, Job, train
 
 hide_broken_amdsmi()
 # isort: split
@@ -22,16 +23,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noq
 ANSWER_S = 10.0
 RETRIES = 3  # of a training whose worker or node died
 
-_evaluators: dict[str, Evaluator] = {}  # of this worker process: unpacked once
+_estimators: dict[str, Estimator] = {}  # of this worker process: unpacked once
 
 
 class RayWorkers:
-    """Each training is a Ray task with its own processors. The evaluator, with its dataset, is sent once.
+    """Each training is a Ray task with its own processors. The estimator, with its dataset, is sent once.
 
     A task whose worker or node dies is run again by Ray; the search hears of it once, when it has ended.
     """
 
-    def __init__(self, evaluator: Evaluator, stopping: EarlyStopping | None, cluster: Cluster) -> None:
+    def __init__(self, estimator: Estimator, stopping: EarlyStopping | None, cluster: Cluster) -> None:
         """Starts Ray here, or joins the cluster. Raises UserError when it cannot, or too little is there."""
         self.cluster, self.running = cluster, dict[Any, Job]()
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -49,7 +50,7 @@ class RayWorkers:
             raise UserError(f"Ray cannot be reached at {cluster.address or 'this machine'}: {error}") from None
         try:
             self.capacity = self._capacity()
-            self.evaluator = ray.put(evaluator)
+            self.estimator = ray.put(estimator)
             self.stopping: Any = None
             if stopping is not None:
                 here = NodeAffinitySchedulingStrategy(
@@ -81,7 +82,7 @@ class RayWorkers:
         task = _train.options(
             num_cpus=self.cluster.cpus, num_gpus=self.cluster.gpus, max_retries=RETRIES, name=f"proposal {job.number}"
         )
-        self.running[task.remote([self.evaluator], job, self.stopping, self.cluster.cpus)] = job
+        self.running[task.remote([self.estimator], job, self.stopping, self.cluster.cpus)] = job
 
     def wait(self) -> Done:
         ready = ray.wait(list(self.running), num_returns=1)[0][0]
@@ -115,14 +116,14 @@ def _require_there(address: str) -> None:
 
 
 @ray.remote
-def _train(evaluator: list[Any], job: Job, stopping: Any, cpus: float) -> Done:
+def _train(estimator: list[Any], job: Job, stopping: Any, cpus: float) -> Done:
     import torch
 
     torch.set_num_threads(max(1, int(cpus)))
-    key = evaluator[0].hex()
-    if key not in _evaluators:
-        _evaluators.clear()
-        _evaluators[key] = ray.get(evaluator[0])
+    key = estimator[0].hex()
+    if key not in _estimators:
+        _estimators.clear()
+        _estimators[key] = ray.get(estimator[0])
 
     def stops(number: int, epoch: int, accuracy: float, costs: tuple[float, ...]) -> bool:
         try:
@@ -130,4 +131,4 @@ def _train(evaluator: list[Any], job: Job, stopping: Any, cpus: float) -> Done:
         except RayActorError:
             return False  # the search is ending
 
-    return train(_evaluators[key], job, stops if stopping is not None else None)
+    return train(_estimators[key], job, stops if stopping is not None else None)

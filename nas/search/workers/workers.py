@@ -7,33 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from nas.estimate.estimator import Estimate, Estimator
 from nas.search.halving import EarlyStopping
 from nas.space.candidate import Value
-from nas.space.layer import Precision
 from nas.space.network import Network
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from nas.estimate.proxy import Estimate
-    from nas.train.loop import Epoch, OnEpoch
+    from nas.train.loop import Epoch
 
 Stops = Callable[[int, int, float, tuple[float, ...]], bool]  # EarlyStopping.report
 ERRORS = (RuntimeError, ArithmeticError, MemoryError)  # of a training: they end the trial, not the search
-
-
-class Evaluator(Protocol):
-    """A candidate's accuracy. Equal seeds give equal estimates."""
-
-    def evaluate(
-        self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
-    ) -> Estimate:
-        """Accuracy on the validation split, the training curve and the weights; `on_epoch` may end the training."""
-        ...
-
-    def evaluate_test(self, network: Network, weights: Mapping[str, Tensor], precision: Precision) -> float:
-        """Accuracy on the test split, asked once for each network of the final front."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +74,8 @@ class Workers(Protocol):
 class Serial:
     """One training at a time, in this process."""
 
-    def __init__(self, evaluator: Evaluator, stopping: EarlyStopping | None = None) -> None:
-        self.evaluator, self.stopping = evaluator, stopping
+    def __init__(self, estimator: Estimator, stopping: EarlyStopping | None = None) -> None:
+        self.estimator, self.stopping = estimator, stopping
         self.waiting: deque[Job] = deque()
 
     def free(self) -> int:
@@ -102,7 +85,7 @@ class Serial:
         self.waiting.append(job)
 
     def wait(self) -> Done:
-        done = train(self.evaluator, self.waiting.popleft(), self.stopping.report if self.stopping else None)
+        done = train(self.estimator, self.waiting.popleft(), self.stopping.report if self.stopping else None)
         if done.estimate is None and self.stopping:
             self.stopping.forget(done.number)
         return done
@@ -111,7 +94,7 @@ class Serial:
         self.waiting.clear()
 
 
-def train(evaluator: Evaluator, job: Job, stops: Stops | None) -> Done:
+def train(estimator: Estimator, job: Job, stops: Stops | None) -> Done:
     """Trains one candidate; `stops` hears of every epoch and may end it."""
     stopped = False
 
@@ -121,7 +104,7 @@ def train(evaluator: Evaluator, job: Job, stops: Stops | None) -> Done:
         return stopped
 
     try:
-        estimate = evaluator.evaluate(job.network, job.hyperparameters, seed=job.seed, on_epoch=report)
+        estimate = estimator.estimate(job.network, job.hyperparameters, seed=job.seed, on_epoch=report)
     except ERRORS as error:
         return Done(job.number, None, str(error) or type(error).__name__)
     return Done(job.number, estimate, stopped=stopped)

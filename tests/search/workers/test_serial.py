@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from nas.data.catalog import load_dataset
-from nas.estimate.proxy import Budget, ProxyTraining
+from nas.estimate.proxy import Fidelity, ProxyTraining
 from nas.search.workers.workers import Job, Serial
 from nas.space.search_space import load_space
 
@@ -15,7 +15,7 @@ from nas.space.search_space import load_space
 def test_a_training_whose_loss_is_not_finite_fails_with_its_reason() -> None:
     tiny = load_space("tiny")
     network = tiny.network(tiny.sample(np.random.default_rng(0)), 10)
-    workers = Serial(ProxyTraining(load_dataset("digits"), Budget(epochs=1, data_share=0.5, resolution_share=0.1)))
+    workers = Serial(ProxyTraining(load_dataset("digits"), Fidelity(epochs=1, data_share=0.5, resolution_share=0.1)))
     workers.submit(Job(7, network, {"learning_rate": 1e30}, 0, (1.0,)))
     done = workers.wait()
     assert done.number == 7 and done.estimate is None and not done.stopped

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
-from nas.estimate.proxy import Estimate
+from nas.estimate.estimator import Estimate
+from nas.models.trained import TrainedModel
 from nas.run import load_run
 from nas.search.halving import EarlyStopping
 from nas.search.loop import search
@@ -71,7 +72,10 @@ def test_stopping_early_with_two_workers(tmp_path: Path) -> None:
 class FailsAtFirst:
     """The first eight trainings say 0.9 after an epoch and fail; the others say 0.5."""
 
-    def evaluate(
+    def prepare(self) -> None:
+        pass
+
+    def estimate(
         self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
     ) -> Estimate:
         accuracy = 0.9 if seed < 8 else 0.5
@@ -79,9 +83,9 @@ class FailsAtFirst:
         on_epoch(1, Epoch(1.0, accuracy, 1.0))
         if seed < 8:
             raise RuntimeError("out of memory")
-        return Estimate(accuracy, (), 1.0, {})
+        return Estimate(accuracy, 1.0)
 
-    def evaluate_test(self, network: Network, weights: Mapping[str, object], precision: str) -> float:
+    def test_accuracy(self, model: TrainedModel) -> float:
         raise NotImplementedError
 
 
@@ -147,14 +151,14 @@ from nas.search.loop import search
 from nas.search.workers.workers import Cluster
 from tests.search.small_tasks import CountingPricer, FormulaEvaluator, load_space, settings_for
 class Logged(FormulaEvaluator):
-    def evaluate(self, network, hyperparameters, **given):
+    def estimate(self, network, hyperparameters, **given):
         import ray
         node = ray.get_runtime_context().get_node_id()
         with open(LOG, "a") as file:
             print(node, given["seed"], file=file)
         if node == DOOMED:
             time.sleep(60)
-        return super().evaluate(network, hyperparameters, **given)
+        return super().estimate(network, hyperparameters, **given)
 LOG, DOOMED = sys.argv[2], sys.argv[4]
 tiny = load_space("tiny")
 settings = settings_for(tiny, sampler="random", trials=16, objectives=("accuracy", "latency"))

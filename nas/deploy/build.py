@@ -1,0 +1,34 @@
+"""The file of a network of a run: `nas.build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import UserError
+from nas.run import Run, Trial, load_run
+
+if TYPE_CHECKING:
+    from nas.deploy.export import Exported
+
+
+def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: bool = False) -> Exported:
+    """Writes a trained network of a run, with its proxy weights, as an fp32 ONNX file; see `export_onnx`.
+
+    `pick` is a trial's number, or what `nas.pick` returned. An existing file is replaced only with `force`. Raises
+    UserError when the run keeps no model of the trial (only trials on the front have one), or nothing can be written.
+
+    >>> nas.build("runs/tiny-raspberry-pi-4-1", pick=17, onnx="out.onnx").megabytes  # doctest: +SKIP
+    0.34
+    """
+    from nas.deploy.export import check_output, export_onnx
+
+    path, number = Path(onnx), pick if isinstance(pick, int) else pick.trial
+    check_output(path, force=force)
+    found = run if isinstance(run, Run) else load_run(run)
+    if not found.model(number).exists():
+        raise UserError(f"{found.path} keeps only the models of its front, and trial {number} is not on it")
+
+    from nas.models.trained import load_trained
+
+    return export_onnx(load_trained(found.model(number)), path)
