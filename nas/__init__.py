@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.deploy.build import build
     from nas.device.profile import load_device
     from nas.models.price import predict
     from nas.run import load_run
