@@ -42,19 +42,22 @@ def pick(
     knee: Annotated[bool, typer.Option("--knee", help="The point of the front after which gains shrink.")] = False,
     trial: Annotated[int | None, typer.Option(help="This trial.")] = None,
     remeasure: Annotated[
-        bool, typer.Option("--remeasure", help="First measure the front's networks, here or with --ssh.")
+        bool, typer.Option("--remeasure", help="First measure the front on the run's device: this machine, or --ssh.")
     ] = False,
     ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure on that board.")] = None,
     python: Annotated[str, typer.Option(help="With --ssh: Python on the board, as venv/bin/python.")] = "python3",
-    threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime computes with.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that the runtime computes with (default: as the profile).")
+    ] = None,
     meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, none.")] = "none",
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Pick the most accurate network of a run under budgets, or its knee, and say how to rebuild it.
 
-    With --remeasure the networks of the front are timed whole, on this machine or on a board; predicted and measured
-    are then shown side by side, and what was measured counts: one that breaks a budget loses its place.
+    With --remeasure the networks of the front are timed whole on the device that the run was searched for: this
+    machine, or a board over ssh; any other machine is refused. Predicted and measured are then shown side by side,
+    and what was measured counts: one that breaks a budget loses its place.
 
     Example: nas pick runs/tiny-raspberry-pi-4-1 --max-latency 3ms --max-energy 20mJ
 
@@ -68,7 +71,7 @@ def pick(
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     least = share(min_accuracy, "--min-accuracy")
     found = load_run(run)
-    if not remeasure and (ssh or (python, threads, meter) != ("python3", 1, "none")):
+    if not remeasure and (ssh or (python, threads, meter) != ("python3", None, "none")):
         raise UserError("--ssh, --python, --threads and --meter say how to measure: they need --remeasure")
     if remeasure:
         from nas.cli.remeasure import remeasure_front

@@ -118,10 +118,15 @@ def stay_on(text: str) -> list[int]:
 
 
 def processor() -> str:
-    for line in read_text("/proc/cpuinfo").splitlines():
+    return processor_named(read_text("/proc/cpuinfo")) or platform.processor() or platform.machine() or "unknown"
+
+
+def processor_named(cpuinfo: str) -> str:
+    """The processor's name in Linux's list of them, empty where it has none."""
+    for line in cpuinfo.splitlines():
         if line.lower().startswith(("model name", "hardware")):
             return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine() or "unknown"
+    return ""
 
 
 def machine(setting: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.profiling.agent import command as agent
+from nas.profiling.agent.machine import machine
 from nas.profiling.plan.bundle import Progress, described, write_bundle
 from nas.profiling.plan.plan import Plan
+from nas.profiling.results.machine import Identity
 from nas.profiling.results.results import Results, read_results
 
 BUNDLE, JOURNAL, RESULTS = "bundle", "measurements.jsonl", "results.json"
@@ -64,11 +66,20 @@ def run_here(bundle: Path, arguments: Sequence[str]) -> Results:
     return read_results(results)
 
 
-def check_board(target: str, *, python: str) -> None:
-    """Raises UserError unless the board can be reached over ssh and has that Python."""
+def check_board(target: str, *, python: str) -> Identity | None:
+    """What the board says that it is, None where it does not say.
+
+    Raises UserError unless it can be reached over ssh and has that Python.
+    """
     from nas.profiling.boards import remote  # late: only with --ssh
 
-    remote.check_board(target, python=python)
+    return remote.check_board(target, python=python)
+
+
+def this_machine() -> Identity:
+    """What this machine says that it is."""
+    about = machine({})
+    return Identity(about["processor"], about["board"], about["system"], about["machine"])
 
 
 def run_there(target: str, bundle: Path, arguments: Sequence[str], *, python: str) -> Results:

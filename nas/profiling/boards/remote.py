@@ -19,11 +19,14 @@ from typing import TextIO
 import asyncssh
 
 from nas.errors import UserError
+from nas.profiling.agent.machine import processor_named
 from nas.profiling.boards.board_folder import MADE_THERE, BoardFolder, fetch, send
 from nas.profiling.boards.screen import Screen
 from nas.profiling.boards.ssh_connection import Client, Target, Unreachable, connect, parse_target
+from nas.profiling.results.machine import Identity
 
 PAUSES_S = (2, 5, 10, 20, 40, 60)  # before each new attempt once a connection was lost
+MOST_SAID = 1 << 16  # characters of what a board says of itself
 STOP_S = 25  # for the launcher to stop the agent: it waits 10 s, then kills
 _PATH = re.compile(r"/?[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")  # no dash first, no empty part
 
@@ -45,16 +48,29 @@ class Job:
 
 def check_board(
     target: str, *, python: str = "python3", known_hosts: Path | None = None, key: Path | None = None
-) -> None:
-    """Raises the UserErrors of `run_on_board` that need no bundle: what to find out before one is made."""
+) -> Identity | None:
+    """What the board says that it is, None where it names neither itself nor its processor.
 
-    async def check() -> None:
+    Raises the UserErrors of `run_on_board` that need no bundle: what to find out before one is made.
+    """
+
+    async def check() -> Identity | None:
         connection, _ = await connect(board, known_hosts, key)
         async with connection:
             await _check_python(board, _path("python", python), connection)
+            said = await connection.run("cat /proc/device-tree/model /proc/cpuinfo", errors="replace")
+        return _identity(str(said.stdout or ""))
 
     board = parse_target(target)
-    asyncio.run(check())
+    return asyncio.run(check())
+
+
+def _identity(said: str) -> Identity | None:
+    """The identity from Linux's name of the board, which a NUL ends, and its list of processors."""
+    name, ended, rest = said[:MOST_SAID].partition("\0")
+    processor = processor_named(rest if ended else said[:MOST_SAID])
+    found = Identity(processor or "unknown", name.strip() if ended else None, "Linux", "unknown")
+    return found if found.known else None
 
 
 def run_on_board(

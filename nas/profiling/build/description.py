@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from nas.device.profile import About
 from nas.profiling.build.space_profile import SpaceProfile
+from nas.profiling.results.machine import identity_of
 from nas.profiling.results.results import CLOCKS, Results
 from nas.profiling.results.timings import pooled, speeds, steadiness
 
@@ -17,7 +18,7 @@ def describe(name: str, results: Results, found: SpaceProfile, command: str) -> 
     where = f" on processors {', '.join(map(str, machine.cpus))}" if machine.cpus else ""
     return About(
         name=name,
-        board=machine.board or f"{machine.system} {machine.machine}",
+        board=identity_of(results).name,
         soc=machine.processor,
         runtime=machine.runtime,
         threads=machine.threads,

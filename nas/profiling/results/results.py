@@ -27,10 +27,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)  # a later agent may say more
 
 
+LAST_SECOND = 253_402_300_800  # unix time of the year 10000
+
+
 class Visit(_Part):
     """One visit to an item: batch 1, ms; `relative` to the reference that was run in turn with it."""
 
-    at: Finite  # unix seconds
+    at: Annotated[float, Field(ge=0, lt=LAST_SECOND)]  # unix seconds
     runs: Annotated[int, Field(gt=0)]
     median_ms: Positive
     p90_ms: Positive
