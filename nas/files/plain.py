@@ -6,6 +6,7 @@ may rewrite what a terminal shows (escape sequences, marks that turn the directi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -50,6 +51,8 @@ def file_in(folder: Path, name: str) -> Path | None:
     if not os.path.lexists(path):
         return None
     try:
+        with contextlib.suppress(FileNotFoundError):
+            path.stat()  # since Python 3.13 `resolve` takes a link that leads to itself
         inside = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a link that leads to itself
         inside = False

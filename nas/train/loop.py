@@ -127,8 +127,8 @@ def mixed_precision(device: torch.device) -> torch.dtype | None:
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # older PyTorch cannot tell
-    if device.type == "cpu" and capabilities().get("amx_bf16"):
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
+    if device.type == "cpu" and capabilities.get("amx_bf16"):
         return torch.bfloat16
     return None
 

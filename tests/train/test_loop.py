@@ -10,7 +10,7 @@ from nas.models.builder import build
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.tasks.classification import Classification
-from nas.train.loop import Epoch, TrainingCurve, _optimizer, _schedule, evaluate, fit, normalize
+from nas.train.loop import Epoch, TrainingCurve, _optimizer, _schedule, evaluate, fit, mixed_precision, normalize
 from nas.train.recipe import Recipe
 
 TASK = Classification("0123456789")
@@ -163,3 +163,17 @@ def test_accuracy_counts_all_images_in_evaluation_mode(digits: Dataset) -> None:
 
     threes = int((digits.train.labels == 3).sum())
     assert evaluate(AlwaysThree().train(), TASK, digits.train, 8) == threes / len(digits.train)
+
+
+@pytest.mark.parametrize(("capabilities", "expected"), [({"amx_bf16": True}, torch.bfloat16), ({"avx2": True}, None)])
+def test_a_processor_with_amx_computes_in_bfloat16(
+    capabilities: dict[str, bool], expected: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert mixed_precision(torch.device("cpu")) is expected
+
+
+def test_a_pytorch_that_cannot_tell_what_the_processor_has_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch 2.7, the oldest allowed, has no torch.cpu.get_capabilities."""
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert mixed_precision(torch.device("cpu")) is None

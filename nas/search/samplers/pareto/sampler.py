@@ -150,7 +150,7 @@ class ParetoSampler(BaseSampler):
         if code is None and not tried.feasible.any():
             raise UserError("no candidate is feasible, or none was found; relax the constraints")
         if code is None:  # nothing new is left: measure one again
-            code = rng.choice(tried.codes[tried.feasible])
+            code = tried.codes[rng.choice(np.flatnonzero(tried.feasible))]
         return decisions.params(code[None])[0]
 
     def __getstate__(self) -> dict[str, Any]:
