@@ -9,7 +9,7 @@ from nas.errors import UserError
 from nas.run import Run, Trial, load_run
 
 if TYPE_CHECKING:
-    from nas.deploy.export import Exported
+    from nas.runtimes.onnx.export import Exported
 
 
 def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: bool = False) -> Exported:
@@ -21,7 +21,7 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     >>> nas.build("runs/tiny-raspberry-pi-4-1", pick=17, onnx="out.onnx").megabytes  # doctest: +SKIP
     0.34
     """
-    from nas.deploy.export import check_output, export_onnx
+    from nas.runtimes.onnx.export import check_output, export_onnx
 
     path, number = Path(onnx), pick if isinstance(pick, int) else pick.trial
     check_output(path, force=force)

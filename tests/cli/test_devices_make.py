@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from nas.device.profile import about_toml, read_profile
-from nas.profiling.plan.block_graph import block_graph
+from nas.runtimes.onnx.blocks import block_graph
 from tests.cli.command import Said, call
 from tests.device.formats.test_help import fbnet
 from tests.device.formats.test_key_table import PROXYLESS

@@ -18,11 +18,11 @@ from nas import __version__
 from nas.errors import UserError
 from nas.profiling import agent
 from nas.profiling.agent.plan import FORMAT
-from nas.profiling.plan.block_graph import block_graph
-from nas.profiling.plan.fp16 import halved
-from nas.profiling.plan.int8 import quantized, within_network
 from nas.profiling.plan.plan import Item, Plan, Runtime
-from nas.profiling.plan.tflite_graph import tflite_graph
+from nas.runtimes.onnx.blocks import block_graph
+from nas.runtimes.onnx.fp16 import halved
+from nas.runtimes.onnx.int8 import quantized, within_network
+from nas.runtimes.tflite.blocks import tflite_graph
 
 SETTINGS = {
     "runs": 6,  # of a visit, at least

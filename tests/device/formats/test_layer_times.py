@@ -19,7 +19,7 @@ from nas.device.formats.trace import Node, Trace
 from nas.device.profile import DeviceProfile
 from nas.device.tables.rates import Rate
 from nas.errors import UserError
-from nas.profiling.plan.block_graph import block_graph
+from nas.runtimes.onnx.blocks import block_graph
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.onnx_file import read_onnx

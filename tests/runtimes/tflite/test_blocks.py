@@ -12,8 +12,8 @@ import pytest
 
 from nas.catalog import shipped
 from nas.errors import UserError
-from nas.profiling.plan.block_graph import block_graph
-from nas.profiling.plan.tflite_graph import tflite_graph
+from nas.runtimes.onnx.blocks import block_graph
+from nas.runtimes.tflite.blocks import tflite_graph
 from nas.space.block import Block
 from nas.space.block_table import all_blocks
 from nas.space.layer import Layer

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UserError
-from nas.profiling.plan.block_graph import padding_of
-from nas.profiling.plan.random_weights import RandomWeights
-from nas.profiling.plan.tflite_file import GROUPED, Tensor, TfliteFile
+from nas.runtimes.onnx.blocks import padding_of
+from nas.runtimes.random_weights import RandomWeights
+from nas.runtimes.tflite.file import GROUPED, Tensor, TfliteFile
 from nas.space.block import Block
 from nas.space.layer import FUSED, Layer
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.errors import UserError
-from nas.profiling.plan.random_weights import RandomWeights
+from nas.runtimes.random_weights import RandomWeights
 from nas.space.block import Block
 from nas.space.layer import Layer, Shape
 

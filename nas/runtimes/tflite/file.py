@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas.errors import UserError
-from nas.profiling.plan.random_weights import RandomWeights, spread
+from nas.runtimes.random_weights import RandomWeights, spread
 from nas.space.layer import FUSED
 
 NEEDS = "models for LiteRT are written with its own package: pip install 'ai-edge-litert>=2.1'"

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 import nas
-from nas.deploy.export import check_output, export_onnx
 from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
+from nas.runtimes.onnx.export import check_output, export_onnx
 from nas.space.onnx_file import read_onnx
 from nas.space.search_space import load_space
 

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from nas.errors import UserError
-from nas.profiling.plan.block_graph import block_graph
-from nas.profiling.plan.int8 import quantized, within_network
+from nas.runtimes.onnx.blocks import block_graph
+from nas.runtimes.onnx.int8 import quantized, within_network
 from nas.space.block import Block
 from nas.space.layer import Layer
 from nas.space.network import Network, imported
