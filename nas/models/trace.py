@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.module_tracker import ModuleTracker
 
 from nas.errors import UserError, unknown
-from nas.space.graph import Node, NodeOp, Reading, read_graph
+from nas.space.graph import Reading, read_graph
+from nas.space.graph_node import Node, NodeOp
 
 _FUNCTIONS = {
     "relu": "relu", "hardswish": "hswish", "silu": "swish", "hardsigmoid": "hsigmoid", "sigmoid": "sigmoid",
@@ -67,7 +68,7 @@ def read_module(model: nn.Module, shape: tuple[int, int, int]) -> Reading:
 
     The model must be in evaluation mode and on the meta device.
     """
-    trace = _Trace()
+    trace = _Trace(model)
     image = torch.empty(1, *shape, device="meta")
     trace.name(image)
     with torch.no_grad(), trace.modules, trace:
@@ -80,8 +81,10 @@ def read_module(model: nn.Module, shape: tuple[int, int, int]) -> Reading:
 class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what happens to the tensors computed from the image; what is computed from weights alone is a constant."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # by id: the parameters behind a tensor that depends on no image, and their numbers of values
+        self.stored = {id(p): {name: p.numel()} for name, p in model.named_parameters()}
         self.nodes: list[Node] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.names: dict[int, str] = {}  # by id: a tensor changed in place gets a new name
@@ -102,18 +105,24 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         flat = [item for arg in args for item in (arg if isinstance(arg, (list, tuple)) else [arg])]
         tensors = [arg for arg in flat if isinstance(arg, Tensor)]
         inputs = tuple(self.names[id(tensor)] for tensor in tensors if id(tensor) in self.names)
+        constants = [tensor for tensor in tensors if id(tensor) not in self.names]
+        stored = {key: size for tensor in constants for key, size in self.stored.get(id(tensor), {}).items()}
         if not inputs:
+            for made in result if isinstance(result, (list, tuple)) else [result]:
+                if stored and isinstance(made, Tensor):
+                    self.stored[id(made)] = stored
+                    self._kept.append(made)
             return result
         op = func.overloadpacket.__name__
         several = op in ("split", "split_with_sizes", "chunk")
         outputs = result if several else result[:1] if isinstance(result, (list, tuple)) else [result]
         reader = _READERS.get(op) or _READERS.get(op.removesuffix("_"))
-        constants = [tensor for tensor in tensors if id(tensor) not in self.names]
         call = _Call(args, kwargs or {}, tensors, constants, outputs[0])
         fields = (reader(op.removesuffix("_"), call) if reader else None) or {"op": "unread"}
         label = f"{op} {max(self.modules.parents, key=len)}"
+        common = {"name": label, "inputs": inputs, "stored": tuple(stored.items())}
         for output in outputs:
-            self.nodes.append(Node(**{"name": label, "inputs": inputs, "output": self.name(output), **fields}))
+            self.nodes.append(Node(**{**common, "output": self.name(output), **fields}))
         return result
 
 

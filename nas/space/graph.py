@@ -10,60 +10,77 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isclose, prod
-from typing import Literal, cast
+from typing import cast
 
-from nas.space.layer import Layer, Op, Shape
+from nas.space.graph_activations import with_activations
+from nas.space.graph_layout import without_transposes
+from nas.space.graph_node import Node, Tensors
+from nas.space.layer import Layer, Op, Precision, Shape
 from nas.space.network import Network, imported
-
-NodeOp = Literal[
-    "conv", "linear", "activation", "pool", "global_pool", "add", "multiply", "shuffle", "concat", "resize",  # layers
-    "alias",  # costs nothing: the output is the first input under another shape
-    "pad",  # zeros around an image, done by the convolution or pooling that follows
-    "norm", "scale", "shift",  # batch norm; product and sum with a constant, one value a channel or one in all
-    "transpose",
-    "unread",
-]  # fmt: skip
-Tensors = Mapping[str, tuple[int, ...]]
 
 GATED = {"sigmoid": "swish", "hsigmoid": "hswish"}  # x times this function of x
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One operation on tensors, which are names. `inputs` leaves out weights and other constants."""
-
-    op: NodeOp
-    name: str  # as the user finds it in the file: "Conv /stem/Conv"
-    inputs: tuple[str, ...]
-    output: str
-    kernel: tuple[int, int] = (1, 1)
-    stride: int = 1
-    groups: int = 1
-    function: str = ""
-    norm: bool = False
-    bias: bool = False
-    value: float | None = None  # scale and shift: the constant, if it is a single number
-    order: tuple[int, ...] = ()  # transpose: the permutation
-    features: tuple[int, int] = (0, 0)  # linear: values in, values out
-    source: tuple[int, ...] = ()  # shape of the first input as the operation sees it; filled in by read_graph
-
-
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """A network that was read, and the operations in it that were not understood, each as "Op name"."""
+    """A network that was read, and the operations in it that were not understood, each as "Op name".
+
+    `precision` is that of most of the multiply-adds, as the file has them.
+    """
 
     network: Network
     unread: tuple[str, ...]
+    precision: Precision = "fp32"
 
 
 def read_graph(nodes: Sequence[Node], shapes: Tensors, outputs: Iterable[str]) -> Reading:
-    """The layers of `nodes`, given in order of execution; `shapes` holds every tensor's, batch 1 included."""
-    steps = [replace(node, source=shapes[node.inputs[0]]) for node in nodes]
-    for rewrite in (_transposes, _aliases, _hard_sigmoids, _gates, _folds, _pads):
-        steps = rewrite(steps, shapes)
-    layers = _with_held([(node, _layer(node, shapes)) for node in steps], shapes, set(outputs))
+    """The layers of `nodes`, given in order of execution; `shapes` holds every tensor's, batch 1 included.
+
+    Nodes that no output needs are left out, as every runtime leaves them out.
+    """
+    tensors, ends = dict(shapes), list(outputs)
+    steps = without_transposes(_needed(nodes, ends), tensors, ends)
+    ends = _aliased(steps, ends)
+    steps = _aliases([replace(node, source=tensors[node.inputs[0]]) for node in steps], tensors)
+    steps = with_activations(steps, set(ends))
+    for rewrite in (_hard_sigmoids, _gates, _folds, _pads):
+        steps = rewrite(steps, tensors)
+    layers = _with_held(_with_stored([(node, _layer(node, tensors)) for node in steps]), tensors, set(ends))
     unread = dict.fromkeys(node.name for node in steps if node.op == "unread")
-    return Reading(imported(layers), tuple(unread))
+    return Reading(imported(layers), tuple(unread), _precision(steps, tensors))
+
+
+def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+    wanted = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if node.output in wanted:
+            wanted.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _precision(steps: Iterable[Node], shapes: Tensors) -> Precision:
+    """That of most multiply-adds."""
+    macs: dict[Precision, int] = {"fp32": 0}
+    for node in steps:
+        if node.op in ("conv", "linear") and (layer := _layer(node, shapes)) is not None:
+            macs[node.precision] = macs.get(node.precision, 0) + layer.macs
+    return max(macs, key=lambda precision: macs[precision])
+
+
+def _with_stored(steps: Iterable[tuple[Node, Layer | None]]) -> list[tuple[Node, Layer | None]]:
+    """The layers with each parameter counted once, where the shapes alone would tell another number."""
+    counted: set[str] = set()
+    found: list[tuple[Node, Layer | None]] = []
+    for node, layer in steps:
+        if layer is not None and node.stored is not None:
+            own = {key: size for key, size in node.stored if key not in counted}
+            counted.update(own)
+            if (params := sum(own.values())) != layer.params:
+                layer = replace(layer, stored=params)
+        found.append((node, layer))
+    return found
 
 
 def _users(nodes: Iterable[Node]) -> dict[str, list[Node]]:
@@ -83,28 +100,20 @@ def _renamed(nodes: Iterable[Node], names: Mapping[str, str]) -> list[Node]:
     return [replace(node, inputs=tuple(map(last, node.inputs))) for node in nodes]
 
 
-def _transposes(nodes: list[Node], shapes: Tensors) -> list[Node]:
-    """A transposition is a channel shuffle, or moves nothing, or turns the image channels-first; else it is unread."""
-    made = {node.output for node in nodes}
-
-    def read(node: Node) -> Node:
-        if node.op != "transpose":
-            return node
-        shape = shapes[node.inputs[0]]
-        moved = [axis for axis in node.order if shape[axis] != 1]
-        image = node.inputs[0] not in made and node.order == (0, 3, 1, 2)
-        if image or moved == sorted(moved):
-            return replace(node, op="alias")
-        if node.order == (0, 2, 1, 3, 4):
-            return replace(node, op="shuffle", groups=shape[1])
-        return replace(node, op="unread")
-
-    return [read(node) for node in nodes]
-
-
 def _aliases(nodes: list[Node], shapes: Tensors) -> list[Node]:
     names = {node.output: node.inputs[0] for node in nodes if node.op == "alias"}
     return _renamed((node for node in nodes if node.op != "alias"), names)
+
+
+def _aliased(nodes: Iterable[Node], outputs: Iterable[str]) -> list[str]:
+    """The outputs by the names that stay when aliases are gone."""
+    names = {node.output: node.inputs[0] for node in nodes if node.op == "alias"}
+    ends = []
+    for name in outputs:
+        while name in names:
+            name = names[name]
+        ends.append(name)
+    return ends
 
 
 def _absorb(nodes: list[Node], pair: Callable[[Node, Node], Node | None]) -> list[Node]:
@@ -160,7 +169,13 @@ def _folds(nodes: list[Node], shapes: Tensors) -> list[Node]:
     def pair(before: Node, after: Node) -> Node | None:
         if before.op not in ("conv", "linear") or after.op not in ("norm", "scale", "shift"):
             return None
-        return replace(before, norm=before.norm or after.op == "norm", bias=before.bias or after.op == "shift")
+        stored = before.stored
+        if stored is not None:  # the same only with the same weights, as a bias is
+            own = "".join(key for key, _ in stored)
+            stored = (*stored, *((f"{own} {key}", size) for key, size in after.stored or ()))
+        return replace(
+            before, norm=before.norm or after.op == "norm", bias=before.bias or after.op == "shift", stored=stored
+        )
 
     return _absorb(nodes, pair)
 
@@ -192,8 +207,8 @@ def _layer(node: Node, shapes: Tensors) -> Layer | None:
         return None
     source, out = node.source, _feature(shapes[node.output])
     if node.op == "linear":
-        return _linear(node, shapes[node.output][:-1])
-    if node.op == "shuffle":
+        return _linear(node, shapes[node.output][:-1] if node.positions is None else node.positions)
+    if node.op == "shuffle" and node.groups > 1:
         shape = (source[1] * source[2], source[3], source[4])
         return Layer("shuffle", shape, shape, groups=node.groups)
     if node.op in ("norm", "scale", "shift"):  # not folded: a product and a sum for each channel
@@ -207,11 +222,12 @@ def _layer(node: Node, shapes: Tensors) -> Layer | None:
 def _linear(node: Node, positions: tuple[int, ...]) -> Layer:
     """A linear layer; applied at many positions (tokens, pixels) it is a pointwise convolution."""
     values, channels = node.features
-    if prod(positions) == 1:
+    if prod(positions) == 1 and node.groups == 1:
         return Layer("linear", (values, 1, 1), (channels, 1, 1), norm=node.norm, bias=node.bias)
-    height, *rest = (size for size in positions if size != 1)
-    area = (height, prod(rest))
-    return Layer("conv", (values, *area), (channels, *area), norm=node.norm, bias=node.bias)
+    height, *rest = [size for size in positions if size != 1] or [1]
+    area, groups = (height, prod(rest)), node.groups  # groups: one product for each head
+    source, out = (values * groups, *area), (channels * groups, *area)
+    return Layer("conv", source, out, groups=groups, norm=node.norm, bias=node.bias)
 
 
 def _with_held(steps: Sequence[tuple[Node, Layer | None]], shapes: Tensors, outputs: set[str]) -> list[Layer]:

@@ -28,6 +28,8 @@ class Layer:
     `function` names the activation ("relu", "relu6", "hswish", "swish", "hsigmoid", "sigmoid", ...) or the pooling
     ("avg", "max"). `norm` says that a batch norm follows, which inference folds into the weights. `held` counts the
     values that must stay in memory beside input and output while the layer runs (a residual's other branch).
+    `stored` is the number of parameters where it is not what the shapes tell: weights that an earlier layer counted,
+    the product of two images, the slopes of a PReLU.
     """
 
     op: Op
@@ -40,6 +42,7 @@ class Layer:
     norm: bool = False
     bias: bool = False
     held: int = 0
+    stored: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -73,6 +76,8 @@ class Layer:
     @property
     def params(self) -> int:
         """Trained parameters: weights, biases, and the scale and shift of a batch norm."""
+        if self.stored is not None:
+            return self.stored
         return self.weights + self.out_shape[0] * (int(self.bias) + 2 * int(self.norm))
 
     @property
@@ -82,9 +87,10 @@ class Layer:
 
     def weight_bytes(self, precision: Precision) -> int:
         """Bytes of the deployed weights: batch norm folded, one bias per output channel."""
-        if not self.weights:
+        weights = self.weights if self.stored is None else min(self.weights, self.stored)
+        if not weights:
             return 0
-        return self.weights * BYTES[precision] + self.out_shape[0] * BIAS_BYTES[precision]
+        return weights * BYTES[precision] + self.out_shape[0] * BIAS_BYTES[precision]
 
     @property
     def live(self) -> int:

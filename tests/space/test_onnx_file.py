@@ -268,7 +268,7 @@ def written(path: Path, content: bytes) -> Path:
         (lambda p: external(p, "gone.bin"), "not beside the file"),
         (lambda p: write(p, CONV, SIX, (1, 3, "height", "width")), "fixed image size"),
         (lambda p: write(p, CONV, SIX, (8, 3, 8, 8)), "batch of 8"),
-        (lambda p: write(p, CONV, {"w": zeros(6, 77, 3, 3)}, (1, 77, 8, 8)), "is no image"),
+        (lambda p: write(p, CONV, {"w": zeros(6, 77, 3, 3)}, (1, 77, 8, 8)), "is not an image"),
         (lambda p: write(p, [("Relu", ["x"], ["y"], {})], {}), "no convolution"),
         (lambda p: write(p, [("Gemm", ["x", "w"], ["y"], {})], {"w": zeros(3, 8)}, (1, 3)), "4 dimensions"),
         (lambda p: write(p, [("NoSuchOp", ["x"], ["n"], {}), ("Relu", ["n"], ["y"], {})], {}), "shape of 'n'"),
