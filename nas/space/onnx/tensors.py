@@ -20,6 +20,8 @@ MOST_SIZE = 2**40  # values of any tensor
 FLOAT, INT64, BOOL = 1, 7, 9  # onnx.TensorProto.DataType
 _HALF = (10, 16)  # float16, bfloat16
 
+_SIZES = f"dimensions of 0 or more and at most {MOST_SIZE:,} values"
+
 Shape = tuple[int, ...]
 
 
@@ -58,6 +60,7 @@ def label(node: onnx.NodeProto) -> str:
     """How a user finds the node in the file; many files do not name their nodes, but every output has a name."""
     name = node.name or next(iter(node.output), "")
     text = f"{node.op_type} {name}".strip()
+    text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= 100 else f"{text[:70]}...{text[-20:]}"
 
 
@@ -86,7 +89,7 @@ class TensorReader:
         title = shown(tensor.name or name)
         shape = tuple(tensor.dims)
         if any(dim < 0 for dim in shape) or prod(shape) > MOST_SIZE:
-            raise UserError(f"{self.path}: weight {title} must have dimensions of 0 or more; got {_dims(shape)}")
+            raise UserError(f"{self.path}: weight {title} must have {_SIZES}; got {_dims(shape)}")
         try:
             item = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         except (KeyError, ValueError, TypeError):
@@ -115,7 +118,7 @@ class TensorReader:
         """A tensor that is mostly zeros; all its values count as parameters."""
         shape = tuple(tensor.dims)
         if any(dim < 0 for dim in shape) or prod(shape) > MOST_SIZE:
-            raise UserError(f"{self.path}: weight {shown(name)} must have dimensions of 0 or more; got {_dims(shape)}")
+            raise UserError(f"{self.path}: weight {shown(name)} must have {_SIZES}; got {_dims(shape)}")
         return Value(name, shape, tensor.values.data_type, constant=True, stored={key: prod(shape)})
 
     def _external(self, tensor: onnx.TensorProto, title: str, size: int) -> bytes | None:

@@ -40,6 +40,8 @@ def evaluate(node: onnx.NodeProto, ins: Sequence[Value], opset: int) -> list[np.
     sizes = [value.data.size for value in ins if value.data is not None]
     if node.domain not in ("", "ai.onnx") or node.op_type not in _COMPUTED or sum(sizes) > 4 * MOST_VALUES:
         return None
+    if node.op_type == "Identity":
+        return [value.data for value in ins if value.data is not None]
     names = [name for name in node.input if name]
     feeds = {name: value.data for name, value in zip(names, ins, strict=True)}
     try:

@@ -44,6 +44,7 @@ MOST_STEPS = 20_000  # operations that are read, turns of loops included
 MOST_DEPTH = 40  # subgraphs and functions in each other
 MOST_BYTES = 32_000_000  # values of constants that are kept
 
+_RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 _NUMBERS = (
     ("value_int", np.int64),
     ("value_ints", np.int64),
@@ -81,9 +82,9 @@ class Walk:
     def fail(self, message: str) -> NoReturn:
         raise UserError(f"{self.path}: {message}")
 
-    def spend(self, what: str) -> None:
+    def spend(self, what: str, steps: int = 1) -> None:
         """Counts an operation or a turn of a loop."""
-        self._steps += 1
+        self._steps += steps
         if self._steps > MOST_STEPS:
             self.fail(f"runs more than {MOST_STEPS:,} operations (at {what}), too many to be counted one by one")
 
@@ -210,14 +211,20 @@ class Walk:
             return _of_shape(node, given[0].shape, outs)
         if constant:
             keep = self._bytes < MOST_BYTES
-            self._bytes += fold(node, given, outs, scope.opset.get("", 1), keep=keep)
+            size = fold(node, given, outs, scope.opset.get("", 1), keep=keep)
+            self._bytes += size
+            self.spend(title, min(size, 1))  # to compute a value takes as long as to read an operation
             return outs
         if node.op_type == "DynamicQuantizeLinear":  # the scale and the zero point are found while it runs
             for out in outs[1:]:
                 out.constant, out.trained, out.shape = True, False, ()
+        size = prod(self.shaped(outs[0], title))
+        if node.op_type in _RESHAPES and size != prod(given[0].shape or ()):
+            self.fail(f"{title} makes {size:,} values of {prod(given[0].shape or ()):,}")
         for out in outs:
             if out.shape is not None and (any(dim < 1 for dim in out.shape) or prod(out.shape) > MOST_SIZE):
-                self.fail(f"{title} makes a tensor of shape {out.shape[:8]}; dimensions must be 1 or more")
+                self.fail(f"{title} makes a tensor of shape {out.shape[:8]}; dimensions must be 1 or more, "
+                          f"and hold at most {MOST_SIZE:,} values")  # fmt: skip
             if out.name and not out.constant:
                 self.shapes[out.name] = out.shape or ()
         self.nodes.extend(read_call(Call(node, ins, outs, title, scope.int8, self._room)))

@@ -24,12 +24,15 @@ def node(op: str, inputs: str, outputs: str, domain: str = "", **attributes: Any
 
 
 def graph(
-    nodes: Sequence[onnx.NodeProto], inputs: Iterable[onnx.ValueInfoProto | str], outputs: str, weights: Weights = {}
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Iterable[onnx.ValueInfoProto | str],
+    outputs: str,
+    weights: Weights | None = None,
 ) -> onnx.GraphProto:
     """A graph or subgraph; an input given by its name has no type."""
     given = [helper.make_empty_tensor_value_info(i) if isinstance(i, str) else i for i in inputs]
     ends = [helper.make_empty_tensor_value_info(name) for name in outputs.split()]
-    initializers = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    initializers = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
     return helper.make_graph(nodes, "g", given, ends, initializers)
 
 

@@ -1,4 +1,4 @@
-"""Files that practitioners reported, as they were found: each has the counts of its truth, or is refused with reason."""
+"""Files that practitioners reported, as they were found: each has its true counts, or is refused with the reason."""
 
 from __future__ import annotations
 
