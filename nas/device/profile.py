@@ -24,6 +24,7 @@ from nas.device.tables.validation import (
     validation_csv,
 )
 from nas.errors import UserError
+from nas.files.atomic import parents_of
 from nas.files.csv import MOST_BYTES
 from nas.files.plain import file_in, read_bytes
 from nas.files.toml import Table, read_toml
@@ -291,8 +292,7 @@ def write_profile(
         "errors.csv": errors_csv(errors) if (errors := tuple(errors)) else None,
     }
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+        with parents_of(folder), TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
             for name, text in texts.items():
                 if text is not None:
                     (Path(place) / name).write_text(text, encoding="utf-8")

@@ -32,16 +32,17 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with parents_of(path):
+            try:
+                yield part
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
+                part.replace(path)
+            finally:
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -54,24 +55,25 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """
     part, old = _beside(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        yield part
-        for file in part.rglob("*"):
-            if file.is_file():
-                with file.open("rb+") as opened:
-                    os.fsync(opened.fileno())
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.replace(old)
-        part.replace(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with parents_of(folder):
+            try:
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                yield part
+                for file in part.rglob("*"):
+                    if file.is_file():
+                        with file.open("rb+") as opened:
+                            os.fsync(opened.fileno())
+                if folder.exists():
+                    shutil.rmtree(old, ignore_errors=True)
+                    folder.replace(old)
+                part.replace(folder)
+                shutil.rmtree(old, ignore_errors=True)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         recover_folder(folder)
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:
@@ -79,6 +81,20 @@ def recover_folder(folder: Path) -> None:
     _, old = _beside(folder)
     if old.is_dir() and not folder.exists():
         old.replace(folder)
+
+
+@contextmanager
+def parents_of(path: Path) -> Iterator[None]:
+    """The folders above `path`, for the block; after an error those that were not there before are removed again."""
+    made = [folder for folder in path.parents if not folder.exists()]  # the nearest first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # it was never made, or something else has come into it
+                folder.rmdir()
+        raise
 
 
 def make_folder(path: Path) -> None:

@@ -76,18 +76,19 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
     assert hand_made(tmp_path / "c", date="2024-02").fingerprint != first
 
 
-@pytest.mark.parametrize(
-    ("times", "changed", "message"),
+INVALID = pytest.mark.parametrize(
+    ("times", "message"),
     [
-        ((), {}, r"needs blocks\.csv or rates\.csv"),
-        ((TIMES[0], TIMES[0]), {}, "listed twice"),
-        ((replace(TIMES[0], median_ms=-1.0),), {}, "median_ms must be a finite number above 0"),
-        ((replace(TIMES[0], precision="int8"),), {}, "int8 is not among those of profile.toml"),
+        ((), r"needs blocks\.csv or rates\.csv"),
+        ((TIMES[0], TIMES[0]), "listed twice"),
+        ((replace(TIMES[0], median_ms=-1.0),), "median_ms must be a finite number above 0"),
+        ((replace(TIMES[0], precision="int8"),), "int8 is not among those of profile.toml"),
     ],
 )
-def test_an_invalid_profile_leaves_the_old_one(
-    times: tuple, changed: dict[str, object], message: str, tmp_path: Path
-) -> None:
+
+
+@INVALID
+def test_an_invalid_profile_leaves_the_old_one(times: tuple, message: str, tmp_path: Path) -> None:
     old = hand_made(tmp_path / "p").fingerprint
     with pytest.raises(UserError, match=message):
         write_profile(tmp_path / "p", about(name="new"), lookup_table=times)
@@ -95,10 +96,12 @@ def test_an_invalid_profile_leaves_the_old_one(
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
 
 
-def test_an_invalid_profile_leaves_no_new_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError):
-        write_profile(tmp_path / "p", about(), lookup_table=())
-    assert list(tmp_path.iterdir()) == []
+@INVALID
+def test_an_invalid_profile_leaves_no_new_folder(times: tuple, message: str, tmp_path: Path) -> None:
+    """Neither the profile's, nor those above it, nor the place in which it was tried."""
+    with pytest.raises(UserError, match=message):
+        write_profile(tmp_path / "home" / "device_profiles" / "p", about(), lookup_table=times)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_energy_and_precisions_that_are_lacking_are_refused(tmp_path: Path) -> None:

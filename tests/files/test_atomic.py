@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,25 @@ def test_an_error_in_the_middle_leaves_the_file_before_and_nothing_beside_it(tmp
     with pytest.raises(ZeroDivisionError), atomic_file(file) as part:
         part.write_bytes(bytes([1 // 0]))
     assert file.read_bytes() == b"before" and list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_an_error_leaves_none_of_the_folders_above_that_were_made_for_it(write: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ZeroDivisionError), write(tmp_path / "there" / "a" / "b" / "x") as part:
+        (part.parent / str(1 // 0)).touch()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+def test_a_folder_that_somebody_else_has_come_into_stays(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic_file(tmp_path / "a" / "b" / "x"):
+            (tmp_path / "a" / "other").write_text("")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write()
+    assert set(tmp_path.rglob("*")) == {tmp_path / "a", tmp_path / "a" / "other"}
 
 
 def test_a_file_of_the_users_own_is_left_alone(tmp_path: Path) -> None:

@@ -95,5 +95,12 @@ def test_anything_but_such_a_table_is_refused(text: str, message: str, tmp_path:
         import_table(written(tmp_path, text), "ofa")
 
 
-def test_a_csv_file_is_still_read_as_one(tmp_path: Path) -> None:
-    assert import_table(written(tmp_path, OFA, "ofa.csv"), "ofa")
+def test_a_csv_file_is_read_by_its_columns(tmp_path: Path) -> None:
+    """By its ending, in either case; the same text under the name of a YAML file is not a table of keys."""
+    for name in ("ofa.csv", "OFA.CSV"):
+        assert {(t.block, t.median_ms, t.runs) for t in import_table(written(tmp_path, OFA, name), "ofa")} == {
+            ("conv-3x160x160-24x80x80-k3-s2-hswish", 0.5, 498),
+            ("pool-1152x5x5-1152x1x1", 0.25, 491),
+        }
+    with pytest.raises(UserError, match=r"ofa\.yaml: "):
+        import_table(written(tmp_path, OFA, "ofa.yaml"), "ofa")

@@ -135,10 +135,26 @@ def test_what_was_not_measured_is_named() -> None:
         space_profile(Results.model_validate(few))
 
 
-def test_a_second_measurement_is_compared_with_the_first(tmp_path: Path) -> None:
-    for _ in range(2):
-        built = build_profile(exact(), tmp_path / "board", "test", noisy=True)
-    assert built.agreement and built.agreement.startswith("agrees within 3%") and "44 whole" in built.agreement
+def slowed(results: Results, factor: float) -> Results:
+    """The same measurement of a device so many times slower, beside a reference that is not."""
+    found = results.model_dump()
+    times = ("median_ms", "p90_ms", "p99_ms", "relative")
+    for visits in found["items"].values():
+        visits[:] = [visit | {key: factor * visit[key] for key in times} for visit in visits]
+    return Results.model_validate(found)
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.0, "agrees"), (1.02, "agrees"), (0.9, "does NOT agree"), (1.1, "does NOT agree")]
+)
+def test_a_second_measurement_is_compared_with_the_first(factor: float, verdict: str, tmp_path: Path) -> None:
+    assert build_profile(exact(), tmp_path / "board", "test", noisy=True).agreement is None
+    built = build_profile(slowed(exact(), factor), tmp_path / "board", "test", noisy=True)
+    off = f"{100 * abs(factor - 1):.1f}% on average over 44 whole networks"
+    assert built.agreement and built.agreement.startswith(f"{verdict} within 3%") and off in built.agreement
+
+
+def test_a_machine_that_was_slower_before_is_told_from_a_measurement_that_was_off() -> None:
     rows = space_profile(exact()).validation
     slower = tuple(type(r)(r.network, r.precision, r.split, 1.1 * r.measured_ms, r.predicted_ms) for r in rows)
     found = compared(slower, rows, {"fp32": 1.1, "int8": 1.1}) or ""  # the machine itself was slower the first time

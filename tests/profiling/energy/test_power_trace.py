@@ -81,10 +81,23 @@ def test_windows_outside_the_trace_are_refused(start, end):
 
 
 @pytest.mark.parametrize(
-    ("t", "watts"), [([0.0], [1.0]), ([0.0, 1.0, 1.0], [1.0] * 3), ([0.0, 1.0], [1.0, np.nan]), ([0.0, 1.0], [1.0])]
+    ("t", "watts", "message"),
+    [
+        ([], [], "needs two or more samples; it has 0"),
+        ([0.0], [1.0], "needs two or more samples; it has 1"),
+        ([0.0, 1.0], [1.0], "needs two or more samples"),
+        ([[0.0, 1.0]], [[1.0, 1.0]], "needs two or more samples"),
+        ([0.0, 1.0, 1.0], [1.0] * 3, "times must rise"),
+        ([0.0, 2.0, 1.0], [1.0] * 3, "times must rise"),
+        ([0.0, np.nan, 2.0], [1.0] * 3, "must be finite"),
+        ([0.0, 1.0, np.inf], [1.0] * 3, "must be finite"),
+        ([-np.inf, 1.0, 2.0], [1.0] * 3, "must be finite"),
+        ([0.0, 1.0], [1.0, np.nan], "must be finite"),
+        ([0.0, 1.0], [-np.inf, 1.0], "must be finite"),
+    ],
 )
-def test_a_trace_must_rise_and_be_finite(t, watts):
-    with pytest.raises(UserError, match="meter"):
+def test_a_trace_must_rise_and_be_finite(t, watts, message):
+    with pytest.raises(UserError, match=f"^meter: .*{message}"):
         Trace(np.array(t), np.array(watts), "meter")
 
 
