@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,12 @@ Rounds = Annotated[
     typer.Option(min=1, max=1000, help="Visits to a block at most, thrice as many to a network (default: 6)."),
 ]
 Noisy = Annotated[bool, typer.Option("--noisy", help="Accept a machine whose speed varied too much.")]
-Power = Annotated[Path | None, typer.Option(help="The trace of an outside meter: CSV, or PowerTOP's.")]
+Power = Annotated[
+    Path | None, typer.Option(help="The trace of an outside meter: CSV, PowerTOP's reports, tegrastats' lines.")
+]
+PowerUnit = Annotated[
+    str | None, typer.Option(metavar="UNIT", help="The unit in --power where nothing there says it: mW; or mV,mA.")
+]
 
 app = typer.Typer(
     help="Measure a device profile: of this machine, of a board over ssh, or with a bundle carried to it.\n\n"
@@ -66,6 +72,7 @@ def profile(
         Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
     ] = None,
     power: Power = None,
+    power_unit: PowerUnit = None,
     noisy: Noisy = False,
     rounds: Rounds = None,
     seed: Seed = 0,
@@ -74,8 +81,9 @@ def profile(
     if context.invoked_subcommand:
         return
     from nas.profiling.boards.local import RESULTS, Stopped, check_board, clean, prepare, run_here, run_there
+    from nas.profiling.energy.trace_columns import power_units
 
-    folder = _folder(name, out)
+    folder, units = _folder(name, out), power_units(power_unit)
     if ssh:
         check_board(ssh, python=python)  # before minutes of writing models
     plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
@@ -92,7 +100,7 @@ def profile(
         raise typer.Exit(stopped.status) from None
     if networks is None:
         chosen = "" if runtime == "onnxruntime" else f" --runtime {runtime}"
-        _build(results, folder, f"nas profile --space {space} --precision {precision}{chosen}", power, noisy)
+        _build(results, folder, f"nas profile --space {space} --precision {precision}{chosen}", power, units, noisy)
     else:
         print(f"{folder / RESULTS}: compare with nas devices validate NAME --against {folder / RESULTS}")
     clean(folder)
@@ -134,16 +142,22 @@ def build(
         Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
     ] = None,
     power: Power = None,
+    power_unit: PowerUnit = None,
     noisy: Noisy = False,
     quiet: Quiet = False,
 ) -> None:
     """Make a device profile from what the agent measured on a board.
 
     Example: nas profile build results.json --name my-board --power meter.csv
+
+    Example: nas profile build results.json --name my-laptop --power powertop.csv
     """
+    from nas.profiling.energy.trace_columns import power_units
     from nas.profiling.results.results import read_results
 
-    _build(read_results(results), _folder(name, out), f"nas profile build {results.name} --name {name}", power, noisy)
+    units = power_units(power_unit)
+    command = f"nas profile build {results.name} --name {name}"
+    _build(read_results(results), _folder(name, out), command, power, units, noisy)
 
 
 def _folder(name: str, out: Path | None) -> Path:
@@ -204,11 +218,13 @@ def packing(total: int) -> Progress:
     return show
 
 
-def _build(results: Results, folder: Path, command: str, power: Path | None, noisy: bool) -> None:
+def _build(
+    results: Results, folder: Path, command: str, power: Path | None, units: Mapping[str, float], noisy: bool
+) -> None:
     from nas.catalog import home
     from nas.profiling.build.profile import build_profile
 
-    built = build_profile(results, folder, command, power, noisy=noisy)
+    built = build_profile(results, folder, command, power, units=units, noisy=noisy)
     lacking = set(results.plan.precisions) - set(results.precisions)
     if lacking:
         note(f"{', '.join(sorted(lacking))}: this runtime does not have it")

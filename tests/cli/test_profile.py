@@ -20,6 +20,7 @@ from nas.profiling.results.timings import pooled
 from tests.cli.command import Said, call
 
 RECORDED = Path(__file__).parents[1] / "profiling/recorded/results.json"
+POWERTOP = Path(__file__).parents[1] / "profiling/energy/traces/powertop"
 LITTLE = {"runs": 3, "most_runs": 5, "visit_s": 0.001, "least_rounds": 1, "rounds": 1, "network_factor": 1}
 MACRO = ("--space", "nas-bench-macro", "--precision", "fp32")
 
@@ -173,3 +174,26 @@ def test_what_cannot_be_is_refused_in_one_line(
     said = profile(*arguments)
     assert said.status == 2 and message in said.err
     assert not list(tmp_path.glob("home/device_profiles/*/profile.toml"))
+
+
+def test_powertops_reports_give_a_laptops_energy(profile: Command, tmp_path: Path) -> None:
+    """Results that an external meter ran beside, in UTC, and the reports of its battery: 8 to 12 W, then 0.9 W idle."""
+    content = json.loads(RECORDED.read_text())
+    networks = [item["id"] for item in content["plan"]["items"] if item["kind"] in ("calibrate", "check")]
+    began, ms = 1772360100.0, {name: visits[0]["median_ms"] for name, visits in content["items"].items()}
+    content["energy"] = {
+        "meter": "external", "includes": "what the external meter feeds", "utc_offset_s": 0.0,
+        "idle": [{"start": began + s, "end": began + s + 1} for s in (67.0, 68.0, 69.0)],
+        "windows": [
+            {"id": name, "start": began + 12, "end": began + 48, "runs": int(36_000 / ms[name])} for name in networks
+        ],
+    }  # fmt: skip
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    said = profile("build", "results.json", "--power", str(POWERTOP), "--name", "laptop", "--noisy")
+    assert said.status == 0, said.err
+    about = load_device("laptop").about
+    assert about.energy is not None and "idle power of" in about.energy and "whole networks" in about.energy
+    row = next(row for row in load_device("laptop").validation if row.precision == "fp32")
+    # 12 to 30 s: 8.2 to 12 W, straight; 30 to 48 s: 12 W: (18 x 10.2 + 18 x 12) / 36 = 11.1 W for as long as it runs
+    item = next(i for i in content["plan"]["items"] if i["name"] == row.network and i["precision"] == "fp32")
+    assert row.measured_mj == pytest.approx(11.1 * ms[item["id"]], rel=0.01)

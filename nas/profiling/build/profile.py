@@ -14,7 +14,7 @@ from nas.errors import UserError
 from nas.profiling.build.description import describe
 from nas.profiling.build.quick import quick_profile
 from nas.profiling.build.space_profile import LEFT_OUT, require_steady, space_profile
-from nas.profiling.energy.power_trace_file import read_trace
+from nas.profiling.energy.trace_file import read_trace
 from nas.profiling.energy.windows import MeasuredEnergy, measured_energy
 from nas.profiling.results.results import Results
 from nas.space.layer import Precision
@@ -31,8 +31,13 @@ class Built:
     agreement: str | None
 
 
-def build_profile(results: Results, folder: Path, command: str, power: Path | None = None, *, noisy: bool) -> Built:
-    """Writes the profile that the results make, with energy where a meter or a trace of one tells it.
+def build_profile(
+    results: Results, folder: Path, command: str, power: Path | None = None, *,
+    units: Mapping[str, float] | None = None, noisy: bool,
+) -> Built:  # fmt: skip
+    """Writes the profile that the results make, with energy where a meter or the trace `power` of one tells it.
+
+    `units` are of the trace, where nothing in it says them, as `read_trace` takes them.
 
     Raises UserError when the folder is not a profile's, the machine was too uneven (unless `noisy`), or results or
     trace are not whole.
@@ -40,7 +45,7 @@ def build_profile(results: Results, folder: Path, command: str, power: Path | No
     require_ours(folder)
     if not noisy:
         require_steady(results)
-    energy = _energy(results, power)
+    energy = _energy(results, power, units)
     found = quick_profile(results, folder.name, energy) if results.plan.quick else space_profile(results, energy)
     about = describe(folder.name, results, found, command)
     agreement = None
@@ -58,12 +63,12 @@ def build_profile(results: Results, folder: Path, command: str, power: Path | No
     return Built(about, found.errors, agreement)
 
 
-def _energy(results: Results, power: Path | None) -> MeasuredEnergy | None:
+def _energy(results: Results, power: Path | None, units: Mapping[str, float] | None) -> MeasuredEnergy | None:
     if results.energy is None:
         if power:
             raise UserError(f"{power}: the agent must know that a meter runs beside it: measure with --meter external")
         return None
-    return measured_energy(results.energy, read_trace(power) if power else None)
+    return measured_energy(results.energy, read_trace(power, units) if power else None)
 
 
 def compared(

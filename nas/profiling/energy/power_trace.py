@@ -21,6 +21,8 @@ PAD_S = 2.0  # idle before and after a pattern; the agent keeps quiet for 3 s
 PAUSE_S = 10.0  # between busy intervals: they belong to two patterns
 LEAST_CORRELATION = 0.7  # where noise has the power of the pattern's own steps
 MOST_RUNNER_UP = 0.85  # of the best correlation, at any other place
+LONGEST_S = 7 * 86400.0
+MOST_WATTS = 1e6
 MOST_DRIFT = 5e-4  # of a clock; quartz is within 1e-4
 
 
@@ -29,7 +31,8 @@ class Trace:
     """Power samples of a meter: `t` (n,) seconds of its own clock, rising, and `watts` (n,).
 
     Between two samples the power is taken as a straight line. `local_time`: t is the board's own local time, in
-    seconds as if it were UTC. Raises UserError for fewer than two samples, times that do not rise, or no numbers.
+    seconds as if it were UTC. Raises UserError for fewer than two samples, times that do not rise, numbers that are
+    not finite, and a trace of more than a week.
     """
 
     t: np.ndarray
@@ -42,6 +45,10 @@ class Trace:
             raise UserError(f"{self.source}: a trace needs two or more samples; it has {len(self.t)}")
         if not (np.isfinite(self.t).all() and np.isfinite(self.watts).all() and (np.diff(self.t) > 0).all()):
             raise UserError(f"{self.source}: a trace's times must rise, and times and powers must be finite")
+        if (span := float(self.t[-1] - self.t[0])) > LONGEST_S:
+            raise UserError(f"{self.source}: a trace must last at most seven days; got {span:.6g} s; cut it to the run")
+        if (most := float(np.abs(self.watts).max())) > MOST_WATTS:
+            raise UserError(f"{self.source}: powers must be at most {MOST_WATTS:g} W; got {most:.3g} W")
 
     @cached_property
     def period_s(self) -> float:
@@ -73,6 +80,12 @@ class Trace:
         since = times - self.t[i]
         slope = (self.watts[i + 1] - self.watts[i]) / (self.t[i + 1] - self.t[i])
         return np.asarray(self._joules[i] + since * (self.watts[i] + slope * since / 2))
+
+
+def averaged(t: np.ndarray, watts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The times (m,) among `t` (n,), each once and rising, and the mean of `watts` (n,) at each of them."""
+    times, where, rows = np.unique(t, return_inverse=True, return_counts=True)
+    return times, np.bincount(where, weights=watts, minlength=len(times)) / rows
 
 
 @dataclass(frozen=True, slots=True)

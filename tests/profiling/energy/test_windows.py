@@ -8,7 +8,7 @@ import pytest
 from nas.device.compare.with_measured import Measured
 from nas.errors import UserError
 from nas.profiling.energy.power_trace import Trace
-from nas.profiling.energy.power_trace_file import read_trace
+from nas.profiling.energy.trace_file import read_trace
 from nas.profiling.energy.windows import fit_energy, measured_energy
 from nas.profiling.results.results import Energy
 from nas.space.reference import reference_network
