@@ -1,5 +1,6 @@
-"""The rules of the house: formatting, lint, types and who may import whom."""
+"""The rules of the house: formatting, lint, types, who may import whom, and what runs on a board."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+ON_BOARD = ("nas/profiling/agent", "nas/monitor/serve")  # packages that are copied to a board without the rest
+HAS = {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "tflite_runtime", "zeus"}  # what a board may have
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,27 @@ def test_the_rules_of_the_house(command: list[str]) -> None:
         run = [sys.executable, "-m", name, *arguments]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def imported(path: Path) -> set[str]:
+    """What a file imports: the first part of each module's name; a relative import is its dots and name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add("." * node.level + (node.module or "") if node.level else (node.module or "").partition(".")[0])
+    return found
+
+
+def test_what_runs_on_a_board_imports_nothing_else_of_nas() -> None:
+    """It would start on the developer's machine, where nas is installed, and fail on the board."""
+    files = [path for folder in ON_BOARD for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 5
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        for name in imported(path)
+        if name.startswith("..") or (name[0] != "." and name not in sys.stdlib_module_names | HAS)
+    }
+    assert wrong == set()
