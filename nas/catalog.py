@@ -8,6 +8,8 @@ from pathlib import Path
 
 from nas.errors import UserError, unknown
 
+SHOWN = 80  # characters of a path in an error
+
 
 def home() -> Path:
     """The user's own folder, for profiles made here and downloaded datasets: NAS_HOME, or ~/.nas."""
@@ -28,22 +30,30 @@ def names(folder: str, ending: str = "") -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for place in (shipped(folder), home() / folder):
-        if place.is_dir():
+        if _is(place, folder=True):
             entries = place.glob(f"*{ending}") if ending else (p.parent for p in place.glob("*/profile.toml"))
             found |= {entry.name.removesuffix(ending): entry for entry in entries}
     return dict(sorted(found.items()))
 
 
+def _is(path: Path, *, folder: bool) -> bool:
+    """Whether there is such a folder or file. Raises UserError where the system cannot say: a name that is too long."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except OSError as error:
+        raise UserError(f"{str(path)[:SHOWN]}: not a readable path: {error.strerror or error}") from None
+
+
 def find(what: str, folder: str, name: str, ending: str = "") -> Path:
     """The path of the entry called `name`; a name with a path separator or ending is taken as a path.
 
-    Raises UserError when there is none, with the nearest name.
+    Raises UserError when there is none, with the nearest name, and for a path that cannot be read.
     """
     path = Path(name)
     if os.sep in name or (ending and name.endswith(ending)):
-        if path.is_dir() if not ending else path.is_file():
+        if _is(path, folder=not ending):
             return path
-        raise UserError(f"{what} {name}: there is no such {'file' if ending else 'folder'}")
+        raise UserError(f"{what} {name[:SHOWN]}: there is no such {'file' if ending else 'folder'}")
     known = names(folder, ending)
     if name not in known:
         raise unknown(what, name, known)

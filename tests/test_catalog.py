@@ -76,3 +76,18 @@ def test_what_is_not_there_is_an_error_of_the_user(
 
 def test_an_unknown_name_among_none() -> None:
     assert str(unknown("platform", "x", [])) == "unknown platform 'x' (known: none)"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"./{'x' * 300}", f"{'x' * 300}/y", f"./{'x' * 300}.toml", "x/" * 5_000])
+@pytest.mark.parametrize("ending", ["", ".toml"])
+def test_a_name_that_no_file_system_takes_is_refused_in_a_short_line(name: str, ending: str, mine: Path) -> None:
+    with pytest.raises(UserError) as refusal:
+        find("device", "device_profiles" if not ending else "search_spaces", name, ending)
+    known = len(str(unknown("device", "x", names("device_profiles"))))
+    assert len(str(refusal.value)) < 200 + known
+
+
+def test_a_home_that_no_file_system_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_HOME", "/" + "x" * 300)
+    with pytest.raises(UserError, match="not a readable path: File name too long"):
+        find("search space", "search_spaces", "tiny", ".toml")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +25,7 @@ from nas.device.tables.validation import (
 from nas.errors import UserError
 from nas.files.atomic import parents_of
 from nas.files.csv import MOST_BYTES
+from nas.files.names import safe_name
 from nas.files.plain import file_in, read_bytes
 from nas.files.toml import Table, read_toml
 from nas.space.layer import Precision
@@ -34,16 +34,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nas.device.tables.rates import Rates
-
-
-def safe_name(name: str) -> str:
-    """The name, if a profile may have it: a folder is called by it. Raises ValueError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise ValueError(
-            "must have 1 to 64 letters, digits, '.', '_' or '-', and begin with a letter or a digit; "
-            f"came {name[:80]!r}"
-        )
-    return name
 
 
 class Line(Table):
