@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor
 
-Augmentation = Literal["none", "crop-flip", "randaugment"]
-AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+from nas.space.hyperparameters import Augmentation
+
 CROP_SHARE = 1 / 8  # padding on each side: the 4 pixels of CIFAR's 32
 GROUP = 16  # images that share one draw of RandAugment's operations
 

@@ -9,7 +9,7 @@ from nas.device.counts import total_counts
 from nas.device.profile import DeviceProfile
 from nas.device.tables.blocks import BlockTime
 from nas.device.tables.rates import QUANTITIES, Quantity, Rate
-from nas.space.block import Block
+from nas.space.block import KINDS, Block
 from nas.space.layer import Layer, Precision
 from nas.space.network import Network
 
@@ -67,7 +67,7 @@ def block_time(profile: DeviceProfile, block: Block, precision: Precision) -> tu
     """
     if found := profile.times.get((block.key, precision)):
         return found, False
-    if block.kind not in ("linear", "pool_linear"):
+    if not KINDS[block.kind].classifies:
         return None
     start = replace(block, out_shape=(1, 1, 1)).key.rpartition("-")[0] + "-"
     larger = [t for (key, p), t in profile.times.items() if p == precision and key.startswith(start)]

@@ -1,91 +1,83 @@
-"""A network as a torch module, with the attribute names of timm's models, so that weights move both ways."""
+"""A network as a torch module: its blocks one after the other, with the attribute names of timm's models."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import groupby
 
 import torch
-from timm.layers import BatchNormAct2d, SelectAdaptivePool2d, create_conv2d
 from timm.models._efficientnet_builder import efficientnet_init_weights
-from torch import Tensor, nn
+from torch import nn
 
 from nas.errors import UserError
-from nas.models.blocks import BlockBuilder, activation_layer, block_arguments
-from nas.space.block import Block
+from nas.models.blocks import module_of
+from nas.space.block import KINDS, Block
 from nas.space.network import Network
+
+STEM = {"conv": "conv_stem", "bn1": "bn1", "act1": "act1"}
+HEAD = {"conv": "conv_head", "bn1": "bn2", "act1": "act2"}
 
 
 def build(network: Network, *, seed: int = 0) -> nn.Module:
     """The module of a network, weights drawn with `seed`; torch's global generator is left alone.
 
-    Input (n, 3, h, w), output (n, classes). Raises UserError for a network read from a file, which has no blocks.
+    Input (n, 3, h, w), output (n, classes). Where the network is one of timm's, weights move both ways: the stem is
+    called conv_stem and bn1, the body blocks.<stage>.<block>, the head conv_head, bn2 or act2, and classifier.
+    Raises UserError for a network read from a file, which has no blocks, and for heads that read the body elsewhere
+    than at its end.
     """
-    if any(block.kind == "imported" for block in network.blocks):
-        raise UserError("only a network made of blocks can be built; this one was read from a file, layer by layer")
+    if len(network.heads) > 1 or any(tap + 1 != head for tap, head in zip(network.taps, network.heads, strict=True)):
+        raise UserError("only a network with one head, after its last block, can be built")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MobileNet(network)
+        model = nn.Sequential(OrderedDict(_parts(network)))
+        _draw_weights(model)
+    return model
 
 
-class MobileNet(nn.Module):
-    """Stem, stages of blocks, head. The head is EfficientNet's (convolution, pool) or MobileNetV3's (pool, then it).
-
-    Attributes are timm's: conv_stem, bn1, blocks.<stage>.<block>, conv_head, bn2 or act2, classifier.
-    """
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        stem, body, head, self.pool_first, classifier = _parts(network)
-        channels = stem.out_shape[0]
-        self.conv_stem = create_conv2d(stem.in_shape[0], channels, stem.kernel, stride=stem.stride, padding="")
-        self.bn1 = BatchNormAct2d(channels, act_layer=activation_layer(stem.activation))
-        self.blocks = nn.Sequential(*(BlockBuilder()(channels, body) if body else ()))
-        self.global_pool = SelectAdaptivePool2d(pool_type="avg")
-        self.conv_head: nn.Module = nn.Identity()
-        self.bn2: nn.Module = nn.Identity()
-        self.act2: nn.Module = nn.Identity()
-        if head:
-            width, activation = head.out_shape[0], activation_layer(head.activation)
-            self.conv_head = create_conv2d(head.in_shape[0], width, head.kernel, padding="", bias=not head.norm)
-            if head.norm:
-                self.bn2 = BatchNormAct2d(width, act_layer=activation)
-            else:
-                self.act2 = activation()
-        self.flatten = nn.Flatten(1)
-        self.classifier = nn.Linear(classifier.in_shape[0], classifier.out_shape[0])
-        for module in self.modules():
-            if isinstance(module, nn.ReLU | nn.Hardtanh | nn.Hardswish | nn.SiLU):
-                # all but ReLU would copy their input before they work in place: slower, and no smaller
-                module.inplace = False
-        efficientnet_init_weights(self)
-        # timm scales the classifier for 1,000 classes; with ten its first logits are so large that short trainings lose
-        # an epoch to them. MobileNetV2's own 0.01 does not.
-        nn.init.normal_(self.classifier.weight, 0, 0.01)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, 3, h, w) to logits (n, classes)."""
-        x = self.blocks(self.bn1(self.conv_stem(x)))
-        if self.pool_first:
-            x = self.global_pool(x)
-        x = self.act2(self.bn2(self.conv_head(x)))
-        if not self.pool_first:
-            x = self.global_pool(x)
-        out: Tensor = self.classifier(self.flatten(x))
-        return out
+def _draw_weights(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.ReLU | nn.Hardtanh | nn.Hardswish | nn.SiLU):
+            # all but ReLU would copy their input before they work in place: slower, and no smaller
+            module.inplace = False
+    efficientnet_init_weights(model)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            # timm scales the classifier for 1,000 classes; with ten its first logits are so large that short trainings
+            # lose an epoch to them. MobileNetV2's own 0.01 does not.
+            nn.init.normal_(module.weight, 0, 0.01)
 
 
-def _parts(network: Network) -> tuple[Block, list[list[dict[str, object]]], Block | None, bool, Block]:
-    """Stem, arguments of the body's blocks by stage, head convolution, whether the pool comes before it, classifier."""
+def _parts(network: Network) -> Iterator[tuple[str, nn.Module]]:
+    """The module's parts in order of execution, each under its own name."""
+    taken: dict[str, int] = {}
+    for name, module in _named(network):
+        taken[name] = taken.get(name, 0) + 1
+        yield name if taken[name] == 1 else f"{name}_{taken[name]}", module
+
+
+def _named(network: Network) -> Iterator[tuple[str, nn.Module]]:
+    """The parts with timm's names, which a second convolution of a head has once more."""
     blocks = network.blocks
     stages = network.stages or tuple(range(len(blocks)))
-    pool = next(i for i, block in enumerate(blocks) if block.kind in ("pool", "pool_linear"))
-    after = [block for block in blocks[pool + 1 :] if block.kind == "conv"]
-    end = pool - 1 if not after and pool > 1 and blocks[pool - 1].kind == "conv" else pool
-    body = []
-    for _, stage in groupby(range(1, end), key=lambda i: stages[i]):
-        rows = [blocks[i] for i in stage]
-        if any(row.stride > 1 for row in rows[1:]):
-            raise ValueError("only the first block of a stage can have a stride (timm's builder drops the others)")
-        body.append([block_arguments(row) for row in rows])
-    head = after[0] if after else blocks[end] if end < pool else None
-    return blocks[0], body, head, bool(after), blocks[-1]
+    head = len(network.backbone)
+    if not any(block.kind == "conv" for block in blocks[head:]) and head > 1 and blocks[head - 1].kind == "conv":
+        head -= 1  # EfficientNet's convolution before the pool is of its head; MobileNetV3's comes after it
+    start = 0
+    if blocks[0].kind == "conv" and head:
+        yield from _renamed(blocks[0], STEM)
+        start = 1
+    rows = [[module_of(blocks[i]) for i in stage] for _, stage in groupby(range(start, head), key=lambda i: stages[i])]
+    yield "blocks", nn.Sequential(*(nn.Sequential(*row) for row in rows))
+    for block in blocks[head:]:
+        if block.kind == "conv":
+            yield from _renamed(block, HEAD)
+        elif "channels" in KINDS[block.kind].uses:
+            yield "head", module_of(block)
+        else:
+            yield from module_of(block).named_children()
+
+
+def _renamed(block: Block, names: dict[str, str]) -> Iterator[tuple[str, nn.Module]]:
+    return ((names[name], part) for name, part in module_of(block).named_children())

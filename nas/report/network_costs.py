@@ -10,7 +10,7 @@ from nas.device.parts import by_block, parts_of
 from nas.device.profile import About, load_device
 from nas.errors import UserError
 from nas.run import Run
-from nas.space.block import Block
+from nas.space.block import KINDS, Block
 from nas.space.search_space import load_space
 
 
@@ -67,10 +67,11 @@ def network_costs(run: Run) -> NetworkCosts:
 
 
 def _shown(block: Block) -> dict[str, Any]:
-    convolves = block.kind in ("conv", "ds", "mbconv", "shuffle")
-    expand = block.mid / block.in_shape[0] if block.kind in ("mbconv", "shuffle") else 0
+    uses = KINDS[block.kind].uses
+    expand = block.mid / block.in_shape[0] if "expand" in uses else 0
     return {
-        "kind": block.kind.replace("_", " + "), "kernel": block.kernel if convolves else 0, "stride": block.stride,
+        "kind": block.kind.replace("pool_", "pool + "), "kernel": block.kernel if "kernel" in uses else 0,
+        "stride": block.stride,
         "expand": round(expand, 1), "se": block.se, "out": block.out_shape[0],
         "size": "x".join(map(str, block.in_shape[1:])), "label": block.key,
     }  # fmt: skip

@@ -1,0 +1,1 @@
+from nas.space import blocks as blocks  # the kinds of block make themselves known

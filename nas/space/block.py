@@ -1,16 +1,17 @@
-"""Blocks, the rows of a lookup table: a stem, an inverted residual, a head; each a tuple of layers."""
+"""Blocks, the rows of a lookup table: a stem, an inverted residual, a head; each a tuple of layers.
+
+What a block of one kind is made of stands in that kind's file in `nas.space.blocks`.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import prod
-from typing import Literal
+from typing import ClassVar
 
 from nas.space.layer import Layer, Shape
-
-BlockKind = Literal["conv", "ds", "mbconv", "shuffle", "pool", "linear", "pool_linear", "imported"]
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
@@ -21,22 +22,14 @@ def make_divisible(value: float, divisor: int = 8) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One row of a network's stage table, with the shapes filled in.
+    """One row of a network's stage table, with the shapes filled in. Its kind says which of the fields it reads."""
 
-    - conv: convolution, batch norm unless `norm` is false (then a bias), activation
-    - ds: depthwise convolution, squeeze-excite, pointwise convolution without activation (MobileNetV1; V2's first)
-    - mbconv: pointwise expansion to `mid` channels, depthwise, squeeze-excite, pointwise (MobileNetV2, V3)
-    - shuffle: mbconv whose pointwise convolutions have `groups` groups, channels shuffled after the first (FBNet)
-    - pool, linear, pool_linear: global average pool, classifier, both
-    - imported: the layers of a network read from a file, as they stand
-    """
-
-    kind: BlockKind
+    kind: str
     in_shape: Shape
     out_shape: Shape
     kernel: int = 1
     stride: int = 1
-    mid: int = 0  # channels of the depthwise convolution
+    mid: int = 0  # channels between expansion and projection
     se: int = 0  # channels that squeeze-excite reduces to; 0: none
     activation: str = ""
     gate: str = ""  # squeeze-excite's last activation: "sigmoid" or "hsigmoid"
@@ -48,92 +41,79 @@ class Block:
     @property
     def residual(self) -> bool:
         """Whether the block's input is added to its output."""
-        keeps = self.kind in ("ds", "mbconv", "shuffle") and not self.project_activation
-        return keeps and self.stride == 1 and self.in_shape == self.out_shape
+        return KINDS[self.kind].residual(self)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        return self.imported if self.kind == "imported" else _layers(self)
+        return _layers(self)
 
     @property
     def key(self) -> str:
         """The block's name in a lookup table: equal for blocks that cost the same, without spaces or commas."""
-
-        def shape(s: Shape) -> str:
-            return "x".join(map(str, s))
-
-        parts: list[str] = [self.kind, shape(self.in_shape), shape(self.out_shape)]
-        if self.kind not in ("pool", "linear", "pool_linear"):
-            parts += [f"k{self.kernel}", f"s{self.stride}"]
-        if self.kind in ("mbconv", "shuffle"):
-            parts.append(f"m{self.mid}")
-        if self.groups > 1:
-            parts.append(f"g{self.groups}")
-        if self.se:
-            parts.append(f"se{self.se}")
-        return "-".join(parts + [a for a in (self.activation, self.project_activation) if a])
+        shapes = ("x".join(map(str, shape)) for shape in (self.in_shape, self.out_shape))
+        shared = (f"g{self.groups}" * (self.groups > 1), f"se{self.se}" * (self.se > 0))
+        parts = (self.kind, *shapes, *KINDS[self.kind].figures(self), *shared, self.activation, self.project_activation)
+        return "-".join(filter(None, parts))
 
 
-def conv_layers(
-    shape: Shape, channels: int, kernel: int, stride: int, activation: str, *, groups: int = 1, norm: bool = True,
-    held: int = 0, bias: bool = False,
-) -> Iterator[Layer]:  # fmt: skip
-    """A convolution with "same" padding, its batch norm or bias, and its activation."""
-    out = (channels, -(-shape[1] // stride), -(-shape[2] // stride))
-    yield Layer("conv", shape, out, (kernel, kernel), stride, groups, norm=norm, bias=bias or not norm, held=held)
-    if activation:
-        yield Layer("activation", out, out, function=activation, held=held)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a stage table with every choice made: what a kind makes a block of. The keys are the table's."""
+
+    channels: int = 0
+    classes: int = 0
+    kernel: int = 1
+    stride: int = 1
+    expand: float = 1.0
+    se: float = 0.0
+    se_of: str = "expanded"
+    gate: str = "sigmoid"
+    groups: int = 1
+    activation: str = ""
+    norm: bool = True
+
+    def mid(self, channels: int) -> int:
+        """The expanded channels, of so many input channels."""
+        return make_divisible(channels * self.expand)
+
+    def squeezed(self, channels: int, expanded: int) -> int:
+        """The channels that squeeze-excite reduces to; 0 without it. MobileNetV3 rounds them to multiples of 8."""
+        if not self.se:
+            return 0
+        return make_divisible(expanded * self.se) if self.se_of == "expanded" else max(1, round(channels * self.se))
 
 
-def _squeeze_excite(shape: Shape, reduced: int, gate: str, activation: str, held: int) -> Iterator[Layer]:
-    """Squeeze-excite (Hu et al., CVPR 2018): the tensor it scales is held while the scales are computed."""
-    channels = shape[0]
-    held_inside = held + prod(shape)
-    yield Layer("global_pool", shape, (channels, 1, 1), function="avg", held=held)
-    yield from conv_layers((channels, 1, 1), reduced, 1, 1, activation, norm=False, held=held_inside)
-    yield from conv_layers((reduced, 1, 1), channels, 1, 1, gate, norm=False, held=held_inside)
-    yield Layer("multiply", shape, shape, held=held)
+class Kind(ABC):
+    """One kind of block: the keys of a stage table that it reads, the block they make, its layers and its key.
+
+    A subclass in a file of `nas.space.blocks` is known by the file's name. Its module stands in the file of the same
+    name in `nas.models.blocks`.
+    """
+
+    uses: ClassVar[frozenset[str]]  # the table's keys, but for name and block; without "channels": a kind of the head
+    pools: ClassVar[bool] = False  # whether it averages over the whole image, so that what follows is 1x1
+    classifies: ClassVar[bool] = False  # whether it ends a network, with one output a class
+    in_tables: ClassVar[bool] = True  # whether a stage table can hold it
+
+    @abstractmethod
+    def block(self, shape: Shape, row: Row) -> Block:
+        """The block that reads `shape`."""
+
+    @abstractmethod
+    def layers(self, block: Block) -> Iterator[Layer]: ...
+
+    def figures(self, block: Block) -> tuple[str, ...]:
+        """What the block's key says between the shapes and the groups."""
+        return (f"k{block.kernel}", f"s{block.stride}")
+
+    def residual(self, block: Block) -> bool:
+        """Whether the block's input is added to its output."""
+        return False
+
+
+KINDS: dict[str, Kind] = {}  # filled when nas.space is imported
 
 
 @lru_cache(maxsize=65536)
 def _layers(block: Block) -> tuple[Layer, ...]:
-    return tuple(_expand(block))
-
-
-def _expand(b: Block) -> Iterator[Layer]:
-    if b.kind in ("pool", "pool_linear"):
-        yield Layer("global_pool", b.in_shape, (b.in_shape[0], 1, 1), function="avg")
-    if b.kind in ("linear", "pool_linear"):
-        yield Layer("linear", (b.in_shape[0], 1, 1), b.out_shape, bias=True)
-    if b.kind == "conv":
-        yield from conv_layers(
-            b.in_shape, b.out_shape[0], b.kernel, b.stride, b.activation, groups=b.groups, norm=b.norm
-        )
-    if b.kind not in ("ds", "mbconv", "shuffle"):
-        return
-    held = prod(b.in_shape) if b.residual else 0
-    shape = b.in_shape
-    if b.kind != "ds":  # the first layer reads the block's input, which is then not held a second time
-        expanded = (b.mid, shape[1], shape[2])
-        yield Layer("conv", shape, expanded, groups=b.groups, norm=True)
-        shape = expanded
-        if b.activation:
-            yield Layer("activation", shape, shape, function=b.activation, held=held)
-        if b.groups > 1:
-            yield Layer("shuffle", shape, shape, groups=b.groups, held=held)
-    depthwise_held = 0 if b.kind == "ds" else held
-    for layer in conv_layers(shape, shape[0], b.kernel, b.stride, "", groups=shape[0], held=depthwise_held):
-        shape = layer.out_shape
-        yield layer
-    if b.activation:
-        yield Layer("activation", shape, shape, function=b.activation, held=held)
-    if b.se:
-        yield from _squeeze_excite(shape, b.se, b.gate or "sigmoid", _se_activation(b), held)
-    yield from conv_layers(shape, b.out_shape[0], 1, 1, b.project_activation, groups=b.groups, held=held)
-    if b.residual:
-        yield Layer("add", b.out_shape, b.out_shape)
-
-
-def _se_activation(block: Block) -> str:
-    """MobileNetV3 squeezes through ReLU; EfficientNet through its own activation."""
-    return "relu" if block.gate == "hsigmoid" else block.activation
+    return tuple(KINDS[block.kind].layers(block))

@@ -31,7 +31,7 @@ class Candidate:
         except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
             raise UserError(f"a candidate must be a JSON object of choices; {error}: {text[:60]!r}") from None
         if not isinstance(mapping, dict) or not all(isinstance(v, str | int | float) for v in mapping.values()):
-            raise UserError(f"a candidate must be a JSON object of choices and plain values; came {text[:60]!r}")
+            raise UserError(f"a candidate must be a JSON object of choices and plain values; got {text[:60]!r}")
         return cls.of(mapping)
 
     def json(self) -> str:

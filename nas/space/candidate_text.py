@@ -24,7 +24,7 @@ def read_candidate(space: SearchSpace, text: str) -> Candidate:
     training = {*space.table.hyperparameters, "precision"}
     for name in choices:
         if name not in values and name not in training and not _beyond_depth(space, name, values):
-            raise UserError(f"a candidate of {space.name} must name {name}; came {text[:80]!r}")
+            raise UserError(f"a candidate of {space.name} must name {name}; got {text[:80]!r}")
     return Candidate.of({name: values[name] for name in choices if name in values})
 
 
@@ -34,7 +34,7 @@ def _pairs(text: str) -> dict[str, Value]:
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name in found:
             raise UserError(
-                f"a candidate must be a JSON object, or choice=value with ';' between, each once; came {part[:80]!r}"
+                f"a candidate must be a JSON object, or choice=value with ';' between, each once; got {part[:80]!r}"
             )
         found[name] = value
     return found

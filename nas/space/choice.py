@@ -43,8 +43,8 @@ class Choice:
         """Raises UserError when the value is not one of this choice."""
         if self.options:
             if value not in self.options:
-                raise UserError(f"choice {self.name} must be one of {list(self.options)}; came {value!r}")
+                raise UserError(f"choice {self.name} must be one of {list(self.options)}; got {value!r}")
             return float(self.options.index(value))
         if isinstance(value, str) or not self.low <= value <= self.high:
-            raise UserError(f"choice {self.name} must be from {self.low} to {self.high}; came {value!r}")
+            raise UserError(f"choice {self.name} must be from {self.low} to {self.high}; got {value!r}")
         return float(value)

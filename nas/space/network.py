@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 
-from nas.space.block import Block
+from nas.space.block import KINDS, Block
 from nas.space.layer import BYTES, Layer, Precision, Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Blocks in order of execution. `stages` gives, for each block, the stage of the table that it belongs to."""
+    """Blocks in order of execution: the backbone's, then each head's.
+
+    `stages` gives, for each block, the stage of the table that it belongs to. `heads` are the numbers of the blocks
+    that heads begin with, `taps` those of the blocks whose outputs they read. Where they are not given, there is one
+    head, a classifier: from the first block that pools over the whole image, after the block before it. A network
+    that was read from a file has none.
+    Raises ValueError where a head does not read what its tap gives.
+    """
 
     blocks: tuple[Block, ...]
-    stages: tuple[int, ...] = ()
+    stages: tuple[int, ...] = field(default=(), compare=False)
+    taps: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.heads:
+            first = next((i for i, block in enumerate(self.blocks) if KINDS[block.kind].pools), 0)
+            object.__setattr__(self, "heads", (first,) if first else ())
+            object.__setattr__(self, "taps", (first - 1,) if first else ())
+        if len(self.taps) != len(self.heads):
+            raise ValueError(f"each head reads one tap; got {len(self.taps)} taps and {len(self.heads)} heads")
+        for tap, head in zip(self.taps, self.heads, strict=True):
+            if not 0 <= tap < self.heads[0] <= head or self.blocks[tap].out_shape != self.blocks[head].in_shape:
+                raise ValueError(f"head {head} must read a block of the backbone that gives its input; got {tap}")
+
+    @property
+    def backbone(self) -> tuple[Block, ...]:
+        """The blocks before the heads; all of them where there is no head."""
+        return self.blocks[: self.heads[0]] if self.heads else self.blocks
 
     @property
     def layers(self) -> Iterator[Layer]:
@@ -44,8 +70,26 @@ class Network:
         return sum(layer.weight_bytes(precision) for layer in self.layers) / 1e6
 
     def peak_memory_mb(self, precision: Precision) -> float:
-        """Megabytes (10^6 bytes) of the most activations alive at once, weights not counted."""
-        return max(layer.live for layer in self.layers) * BYTES[precision] / 1e6
+        """Megabytes (10^6 bytes) of the most activations alive at once, weights not counted.
+
+        What a head reads is held from its tap on.
+        """
+        live = (
+            layer.live + held
+            for number, block in enumerate(self.blocks)
+            for layer, held in zip(block.layers, self._held(number, block), strict=True)
+        )
+        return max(live) * BYTES[precision] / 1e6
+
+    def _held(self, number: int, block: Block) -> Iterator[int]:
+        """For each layer of block `number`: the values that wait for a head and that the layer does not count."""
+        heads = dict(zip(self.heads, self.taps, strict=True))
+        source = heads.get(number, number - 1)
+        sizes = {tap: prod(self.blocks[tap].out_shape) for head, tap in heads.items() if tap < number < head}
+        own = sizes.pop(source, 0)  # the block's first layer counts it, and a residual's every layer
+        others = sum(sizes.values())
+        for place in range(len(block.layers)):
+            yield others + (own if place and not block.residual else 0)
 
 
 def imported(layers: Sequence[Layer]) -> Network:

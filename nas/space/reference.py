@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from nas.errors import UserError, unknown
-from nas.space.block import Block, BlockKind, make_divisible
+from nas.space.block import Block, make_divisible
 from nas.space.layer import Shape
 from nas.space.network import Network
 
@@ -20,7 +20,7 @@ from nas.space.network import Network
 class Row:
     """One row of a stage table: `depth` blocks, of which only the first has the stride."""
 
-    kind: BlockKind
+    kind: str
     expand: float
     channels: int
     depth: int

@@ -6,21 +6,22 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.catalog import find
 from nas.errors import UserError
 from nas.files.toml import read_toml
-from nas.space.block import Block, make_divisible
+from nas.space.block import KINDS, Block, Row
 from nas.space.candidate import Candidate, Value
+from nas.space.canonical import CanonicalForm
 from nas.space.choice import Choice
+from nas.space.language import count_networks
 from nas.space.layer import Precision, Shape
 from nas.space.network import Network
-from nas.space.stage_table import Proxy, Span, Stage, StageTable
+from nas.space.parts import strided
+from nas.space.stage_table import PER_BLOCK, Proxy, Span, Stage, StageTable, as_options, scaled
 
-PER_BLOCK = ("kernel", "expand", "se", "op")
 Get = Callable[[str], Value]
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SearchSpace:
         kept = [p for p in self.table.precision if p in precisions]
         if not kept:
             has = ", ".join(self.table.precision)
-            raise UserError(f"space {self.name} needs one of its precisions ({has}); came {', '.join(precisions)}")
+            raise UserError(f"space {self.name} needs one of its precisions ({has}); got {', '.join(precisions)}")
         return SearchSpace(self.table.model_copy(update={"precision": kept}), self.fingerprint)
 
     @cached_property
@@ -70,11 +71,11 @@ class SearchSpace:
 
     def _choices(self) -> Iterator[Choice]:
         for name, options in (("resolution", self.table.resolution), ("width", self.table.width)):
-            if len(listed(options)) > 1:
-                yield Choice(name, listed(options))
+            if len(as_options(options)) > 1:
+                yield Choice(name, as_options(options))
         for stage in self.stages:
             for field in ("depth", "channels", *PER_BLOCK):
-                options = listed(getattr(stage, field))
+                options = as_options(getattr(stage, field))
                 blocks = range(1, stage.deepest + 1)
                 if len(options) > 1 and field in PER_BLOCK and stage.per == "block":
                     yield from (Choice(f"{stage.name}.block{j}.{field}", options) for j in blocks)
@@ -87,31 +88,10 @@ class SearchSpace:
                 yield Choice(name, tuple(given))
         yield Choice("precision", tuple(self.table.precision))
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """How many distinct networks: inactive blocks and identities that change nothing are counted once."""
-        return prod(len(listed(v)) for v in (self.table.resolution, self.table.width)) * prod(
-            map(self._stage_size, self.stages)
-        )
-
-    def _stage_size(self, stage: Stage) -> int:
-        per_block = prod(max(1, len(listed(getattr(stage, field)))) for field in PER_BLOCK)
-        once = max(1, len(listed(stage.channels)))
-        if stage.per == "stage":
-            return once * per_block * len(listed(stage.depth))
-        if not self._skips(stage):
-            return once * sum(int(per_block ** int(depth)) for depth in listed(stage.depth))
-        depth = stage.deepest
-        if self._keeps_shape(stage):  # any number of blocks may be the identity
-            return int(sum((per_block - 1) ** n for n in range(depth + 1)))
-        return int(per_block * sum((per_block - 1) ** n for n in range(depth)))
-
-    def _skips(self, stage: Stage) -> bool:
-        return any(self.table.ops[op].block == "skip" for op in stage.op or [])
-
-    def _keeps_shape(self, stage: Stage) -> bool:
-        before = self.stages[self.stages.index(stage) - 1]
-        return stage.stride == 1 and stage.channels == before.channels
+        """How many distinct networks the space has."""
+        return count_networks(self)
 
     # --- candidates and codes -------------------------------------------------------------------------------------
 
@@ -153,32 +133,18 @@ class SearchSpace:
     def canonical(self, candidate: Candidate) -> Candidate:
         """The one candidate that stands for all that build the same network with the same hyperparameters.
 
-        Choices of blocks beyond the depth take their first option; identities move behind the other blocks.
+        Choices of blocks beyond the depth take their first option; identities move behind the other blocks; of options
+        that make the same blocks (a ratio rounded to the same channels) the first is taken.
         """
-        values = candidate.as_dict()
-        for stage, defaults in self._per_block:
-            depth = int(self.getter(values)(f"{stage.name}.depth"))
-            for block in defaults[depth:]:
-                values |= block
-            if self._skips(stage):
-                names = [f"{stage.name}.block{j}.op" for j in range(1, depth + 1)]
-                movable = names if self._keeps_shape(stage) else names[1:]
-                ops = sorted((values[n] for n in movable), key=lambda op: self.table.ops[str(op)].block == "skip")
-                values |= dict(zip(movable, ops, strict=True))
-        return Candidate.of(values)
+        return self.canonical_form.of(candidate)
+
+    def canonical_codes(self, codes: np.ndarray) -> np.ndarray:
+        """The codes (n, d) of the canonical candidates of `codes` (n, d), row by row."""
+        return self.canonical_form.of_codes(codes)
 
     @cached_property
-    def _per_block(self) -> list[tuple[Stage, list[dict[str, Value]]]]:
-        """The stages whose blocks choose for themselves, and the first option of each block's choices."""
-        chosen = {choice.name for choice in self.choices}
-        return [
-            (stage, [
-                {name: listed(getattr(stage, field))[0]
-                 for field in PER_BLOCK if (name := f"{stage.name}.block{j}.{field}") in chosen}
-                for j in range(1, stage.deepest + 1)
-            ])
-            for stage in self.stages if stage.per == "block"
-        ]  # fmt: skip
+    def canonical_form(self) -> CanonicalForm:
+        return CanonicalForm(self)
 
     # --- networks -------------------------------------------------------------------------------------------------
 
@@ -203,10 +169,13 @@ class SearchSpace:
 
     @cached_property
     def _fixed(self) -> dict[str, Value]:
-        fixed: dict[str, Value] = {"resolution": listed(self.table.resolution)[0], "width": listed(self.table.width)[0]}
+        fixed: dict[str, Value] = {
+            "resolution": as_options(self.table.resolution)[0],
+            "width": as_options(self.table.width)[0],
+        }
         for stage in self.stages:
             for field in ("depth", "channels", *PER_BLOCK):
-                for value in listed(getattr(stage, field))[:1]:
+                for value in as_options(getattr(stage, field))[:1]:
                     fixed[f"{stage.name}.{field}"] = value
                     fixed |= {f"{stage.name}.block{j}.{field}": value for j in range(1, stage.deepest + 1)}
         return fixed
@@ -235,34 +204,35 @@ class SearchSpace:
     def block(self, i: int, j: int, get: Get, classes: int) -> Block | None:
         """Block j (from 0) of stage i, or None where it is an identity."""
         stage = self.stages[i]
-        shape = self._shape(i, j, get)
-        if stage.block in ("pool", "linear", "pool_linear"):
-            return Block(stage.block, shape, (shape[0] if stage.block == "pool" else classes, 1, 1))
-        stride = stage.stride if j == 0 else 1
-        out = (self._channels(i, get), -(-shape[1] // stride), -(-shape[2] // stride))
         place = f"{stage.name}.block{j + 1}" if stage.per == "block" else stage.name
-        activation: str = stage.activation
-        if stage.block == "ops":
-            op = self.table.ops[str(get(f"{place}.op"))]
-            activation = activation if op.activation is None else op.activation
-            if op.block == "skip":
-                return None if shape == out else Block("conv", shape, out, 1, stride, activation=activation)
-            mid = make_divisible(shape[0] * op.expand)
-            return Block(op.block, shape, out, op.kernel, stride, mid, activation=activation, groups=op.groups)
-        kernel = int(get(f"{place}.kernel"))
-        if stage.block == "conv":
-            return Block("conv", shape, out, kernel, stride, activation=activation, norm=stage.norm)
-        mid = shape[0] if stage.block == "ds" else make_divisible(shape[0] * float(get(f"{place}.expand")))
-        ratio = float(get(f"{place}.se"))
-        se = make_divisible(mid * ratio) if stage.se_of == "expanded" else round(shape[0] * ratio)
-        gate = stage.gate if ratio else ""
-        return Block(stage.block, shape, out, kernel, stride, mid, se if ratio else 0, activation, gate)
+        own = {field: get(f"{place}.{field}") for field in PER_BLOCK if (field == "op") == (stage.block == "ops")}
+        return self.made(i, j, self._shape(i, j, get), self._channels(i, get), own, classes)
+
+    def made(self, i: int, j: int, shape: Shape, channels: int, own: Mapping[str, Value], classes: int) -> Block | None:
+        """Block j (from 0) of stage i that reads `shape`, of what it chose for itself; None where it is an identity."""
+        stage = self.stages[i]
+        stride = stage.stride if j == 0 else 1
+        if stage.block != "ops":
+            kernel, expand, se = int(own["kernel"]), float(own["expand"]), float(own["se"])
+            row = Row(
+                channels, classes, kernel, stride, expand, se, stage.se_of, stage.gate, stage.groups, stage.activation,
+                stage.norm,
+            )  # fmt: skip
+            return KINDS[stage.block].block(shape, row)
+        op = self.table.ops[str(own["op"])]
+        activation = stage.activation if op.activation is None else op.activation
+        if op.block != "skip":
+            row = Row(channels, classes, op.kernel, stride, op.expand, groups=op.groups, activation=activation)
+            return KINDS[op.block].block(shape, row)
+        if strided(shape, channels, stride) == shape:
+            return None
+        return KINDS["conv"].block(shape, Row(channels, stride=stride, activation=activation))
 
     def _shape(self, i: int, j: int, get: Get) -> Shape:
         """The shape that block j of stage i reads."""
         size = int(get("resolution"))
         for stage in self.stages[:i] if j == 0 else self.stages[: i + 1]:
-            size = 1 if stage.block in ("pool", "pool_linear") else -(-size // stage.stride)
+            size = 1 if stage.pools else -(-size // stage.stride)
         before = self._channels_stage(i - 1 if j == 0 else i)
         return (self._channels(before, get) if before >= 0 else 3, size, size)
 
@@ -271,18 +241,11 @@ class SearchSpace:
         return next((k for k in range(i, -1, -1) if self.stages[k].channels is not None), -1)
 
     def _channels(self, i: int, get: Get) -> int:
+        """The channels that stage i gives; 0 where it takes those that it is given."""
         stage = self.stages[i]
-        width = float(get("width"))
-        channels = int(get(f"{stage.name}.channels"))
-        scaled = stage.scale == "always" or (stage.scale == "up" and width > 1)
-        return make_divisible(channels * width) if scaled and width != 1 else channels
-
-
-def listed(value: object) -> tuple[Value, ...]:
-    """A choice's options: a list as it is, one value as the only option, None as none."""
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (value,)  # type: ignore[return-value]
+        if not stage.body:
+            return 0
+        return scaled(stage, int(get(f"{stage.name}.channels")), float(get("width")))
 
 
 def load_space(name: str) -> SearchSpace:

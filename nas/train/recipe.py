@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from nas.data.augmentation import AUGMENTATIONS, Augmentation
-from nas.errors import UserError, unknown
+from nas.errors import UserError
 from nas.space.candidate import Value
+from nas.space.hyperparameters import HYPERPARAMETERS, Augmentation, Optimizer, check_hyperparameter
 
-Optimizer = Literal["sgd", "adamw"]
-OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
-HYPERPARAMETERS = ("learning_rate", "weight_decay", "label_smoothing", "optimizer", "augmentation")
 DEFAULT_LEARNING_RATE: dict[str, float] = {"sgd": 0.1, "adamw": 0.004}
 
 
@@ -32,27 +28,17 @@ class Recipe:
     clip_norm: float = 5.0  # of all gradients together: a candidate's odd learning rate should not end in NaN
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        if self.augmentation not in AUGMENTATIONS:
-            raise unknown("augmentation", self.augmentation, AUGMENTATIONS)
-        for name in ("epochs", "resolution", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} must be above 0; got {getattr(self, name)}")
+        for name in HYPERPARAMETERS:
+            check_hyperparameter(name, getattr(self, name))
+        for field in ("epochs", "resolution"):
+            if not getattr(self, field) > 0:
+                raise UserError(f"{field} must be above 0; got {getattr(self, field)}")
         if self.batch_size < 2:
             raise UserError(f"batch_size must be at least 2, for batch norm; got {self.batch_size}")
-        if self.weight_decay < 0 or not 0 <= self.label_smoothing < 1:
-            raise UserError(
-                f"weight_decay must not be negative and label_smoothing lie from 0 to below 1; "
-                f"got {self.weight_decay} and {self.label_smoothing}"
-            )
 
 
 def recipe(hyperparameters: Mapping[str, Value], *, epochs: int, batch_size: int, resolution: int) -> Recipe:
     """The recipe of a candidate's hyperparameters; other names in the mapping are its architecture and are left out."""
     given = {name: hyperparameters[name] for name in HYPERPARAMETERS if name in hyperparameters}
     given.setdefault("learning_rate", DEFAULT_LEARNING_RATE.get(str(given.get("optimizer", "sgd")), 0.1))
-    for name in ("learning_rate", "weight_decay", "label_smoothing"):
-        if not isinstance(given.get(name, 0.0), int | float):
-            raise UserError(f"{name} must be a number; got {given[name]!r}")
     return Recipe(epochs, batch_size, resolution, **given)  # type: ignore[arg-type]  # checked here and at birth

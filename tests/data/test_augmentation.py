@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nas.data.augmentation import AUGMENTATIONS, augment
+from nas.data.augmentation import augment
+from nas.space.hyperparameters import AUGMENTATIONS
 
 
 def picture() -> torch.Tensor:

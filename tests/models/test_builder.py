@@ -127,14 +127,23 @@ def test_equal_seeds_draw_equal_weights_and_leave_the_global_generator_alone() -
     assert not torch.equal(first.conv_stem.weight, other.conv_stem.weight)
 
 
-def test_a_stride_that_timm_would_drop_is_refused() -> None:
-    with pytest.raises(ValueError, match="only the first block of a stage"):
-        build(Network(fbnet_like().blocks, (0, 1, 1, 1, 1, 1, 1, 2, 2)))
+def test_a_stride_in_the_middle_of_a_stage_is_built() -> None:
+    """timm's own builder drops it without a word."""
+    network = Network(fbnet_like().blocks, (0, 1, 1, 1, 1, 1, 1, 2, 2))
+    model = build(network)
+    assert counted_macs(model, network) == network.macs
+    assert model.blocks[0][1].conv_dw[1].stride == (2, 2)
 
 
 def test_a_network_read_from_a_file_cannot_be_built() -> None:
     with pytest.raises(UserError, match="read from a file"):
         build(imported([Layer("conv", (3, 8, 8), (8, 8, 8))]))
+
+
+def test_only_one_head_at_the_end_can_be_built() -> None:
+    blocks = (*fbnet_like().blocks[:3], Block("conv", (16, 16, 16), (4, 16, 16)))
+    with pytest.raises(UserError, match="one head, after its last block"):
+        build(Network(blocks, taps=(1,), heads=(3,)))
 
 
 SPACES = ("tiny", "mobilenet-v2", "mobilenet-v3", "efficientnet-lite", "efficientnet", "fbnet-cifar", "nas-bench-macro")

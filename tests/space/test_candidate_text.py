@@ -48,9 +48,9 @@ def test_blocks_beyond_the_depth_need_no_word() -> None:
     [
         (TEXT.replace("width", "wide"), r"unknown choice of tiny 'wide'; did you mean 'width'"),
         (TEXT.replace("width=0.5; ", ""), "a candidate of tiny must name width"),
-        (TEXT.replace("0.5", "0.6"), r"choice width must be one of .*came 0\.6"),
-        (TEXT.replace("=32", "=big"), r"choice resolution must be one of .*came 'big'"),
-        (f"{TEXT};width=0.5", "each once; came 'width=0.5'"),
+        (TEXT.replace("0.5", "0.6"), r"choice width must be one of .*got 0\.6"),
+        (TEXT.replace("=32", "=big"), r"choice resolution must be one of .*got 'big'"),
+        (f"{TEXT};width=0.5", "each once; got 'width=0.5'"),
         ("deep", "or choice=value with ';' between"),
         ('{"resolution": [32]}', "a JSON object of choices and plain values"),
         ("{" + "[" * 9_000, "must be a JSON object"),

@@ -168,6 +168,96 @@ def test_a_bad_file_is_refused_in_one_line_that_names_the_key(tmp_path: Path, ol
     assert "\n" not in str(refusal.value)
 
 
+LAST = '  { block = "pool_linear" },'
+MANY = (
+    f"expand = {[1 + n / 100 for n in range(100)]}, se = {[n / 100 for n in range(100)]}, kernel = {[*range(1, 40, 2)]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('name = "s"', 'name = "../../evil"', "name: must have 1 to 64 letters"),
+        ('name = "s"', 'name = "a/b"', "name: must have 1 to 64 letters"),
+        ("depth = [1, 2]", "depth = 1_000_000", "stage.1.depth: .* less than or equal to 1000"),
+        ("depth = [1, 2]", "depth = [1, 1_000_000_000]", r"stage.1.depth.1: .* less than or equal to 1000"),
+        ("depth = [1, 2]", "depth = [999, 1000]", "at most 1,000 blocks together; got 1,002"),
+        ("kernel = [3, 5]", "kernel = 1_000_001", "stage.1.kernel: .* less than or equal to 63"),
+        ("kernel = [3, 5]", "kernel = 4", "stage.1.kernel: a kernel must be odd"),
+        ("resolution = [32, 64]", "resolution = 1_000_000", "resolution: .* less than or equal to 4096"),
+        ("resolution = [32, 64]", f"resolution = {list(range(1, 200))}", "at most 100 options; got 199"),
+        ("resolution = [32, 64]", "resolution = 32\nwidth = 1e308", "width: .* less than or equal to 64"),
+        ("resolution = [32, 64]", "resolution = 32\nwidth = [1, 1e308]", "width.1: .* less than or equal to 64"),
+        ("resolution = [32, 64]", "resolution = 32\nclasses = 10_000_000_000", "classes: .* less than"),
+        ("channels = 24", "channels = 1_000_000_000", "stage.1.channels: .* less than or equal to 16384"),
+        (
+            "expand = [2, 4], channels = 24",
+            "expand = 64, channels = 16_384",
+            "expand to at most 131,072 channels; got 1,048,576",
+        ),
+        ("expand = [2, 4]", "expand = 1e300", "stage.1.expand: .* less than or equal to 64"),
+        (
+            "kernel = [3, 5], expand = [2, 4], channels = 24",
+            f"{MANY}, channels = [24, 32]",
+            "at most 1,000,000 different blocks",
+        ),
+        (LAST, LAST * 2_000, "stage: .* at most 100 items"),
+        (LAST, LAST * 2, "only the last stage can be pool_linear"),
+        (LAST, '  { block = "linear" },', "must come after a stage that pools"),
+        (LAST, '  { block = "pool" }, { block = "pool_linear" },', "only one stage can pool"),
+        (LAST, '  { block = "pool_linear", kernel = [3, 5] },', "kernel means nothing"),
+        ("kernel = [3, 5]", "norm = false", "stage.1: norm means nothing to a block of kind 'mbconv'"),
+        ("kernel = [3, 5]", "groups = 5", "has 5 groups, into which 24 channels do not split"),
+        ("kernel = [3, 5]", 'name = "a.b"', "stage.1.name: must have no dot"),
+        ("kernel = [3, 5]", 'name = "stage0"', "two are called 'stage0'"),
+        ("kernel = [3, 5]", "kernel = [3, 5, 3]", "kernel must not name a value twice"),
+        ('block = "mbconv"', 'block = "mbcov"', "stage.1.block: must be one of conv, ds, .*; got 'mbcov'"),
+    ],
+)
+def test_a_table_that_makes_no_sense_or_too_much_is_refused_at_once(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    path = tmp_path / "s.toml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(UserError, match=says) as refusal:
+        load_space(str(path))
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("learning_rate = { low = -1.0, high = 0.1 }", "learning_rate must be above 0 and at most 100; got -1"),
+        ("learning_rate = { low = 0.1, high = 1e308 }", r"learning_rate must be above 0 and at most 100; got 1e\+308"),
+        ("learning_rate = [0.1, 0.0]", "learning_rate must be above 0"),
+        ('learning_rate = ["fast"]', "learning_rate must be a number; got 'fast'"),
+        ("learning_rate = { low = 0.5, high = 2.0, integer = true }", "low and high must be whole"),
+        ("weight_decay = [-0.1]", "weight_decay must be from 0 to 100; got -0.1"),
+        ("label_smoothing = { low = 0.0, high = 1.0 }", "label_smoothing must be from 0 to below 1; got 1"),
+        ('optimizer = ["adam"]', "unknown optimizer 'adam'; did you mean 'adamw'"),
+        ("optimizer = { low = 0.0, high = 1.0 }", "unknown optimizer '0.0'"),
+        ('augmentation = ["none", "cutmix"]', "unknown augmentation 'cutmix'"),
+        ("label_smoothing = [0.1, 0.1]", "none of them twice"),
+    ],
+)
+def test_hyperparameters_that_no_training_takes_are_refused_with_the_space(
+    tmp_path: Path, given: str, says: str
+) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"{GOOD}\n[hyperparameters]\n{given}\n")
+    with pytest.raises(UserError, match=says):
+        load_space(str(path))
+
+
+@pytest.mark.parametrize("given", ["batch_size = 1", "epochs = 0", "epochs = 1_000_000_000", "data_share = 0.0"])
+def test_a_proxy_budget_that_no_training_takes_is_refused_with_the_space(tmp_path: Path, given: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"{GOOD}\n[proxy]\n{given}\n")
+    with pytest.raises(UserError, match=rf"proxy\.{given.split()[0]}"):
+        load_space(str(path))
+
+
 def test_an_unknown_space_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="did you mean 'mobilenet-v3'"):
         load_space("mobilnet-v3")

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.errors import UserError
 from nas.runtimes.random_weights import RandomWeights
-from nas.space.block import Block
+from nas.space.block import KINDS, Block
 from nas.space.layer import Layer, Shape
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def block_graph(blocks: Sequence[Block], seed: int = 0) -> onnx.ModelProto:
         current = _write_block(graph, block, current)
     graph.nodes[-1].output[0] = OUTPUT
     shape, out = blocks[0].in_shape, blocks[-1].out_shape
-    output = (1, out[0]) if blocks[-1].kind in ("linear", "pool_linear") else (1, *out)
+    output = (1, out[0]) if KINDS[blocks[-1].kind].classifies else (1, *out)
     proto = onnx.helper.make_graph(
         graph.nodes,
         "blocks",

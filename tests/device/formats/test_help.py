@@ -91,7 +91,7 @@ def test_rows_that_are_no_networks_are_refused(
 
 @pytest.mark.parametrize(
     ("kernel", "depth", "resolution", "message"),
-    [(4, 2, 160, "must be one of .3, 5, 7.; came 4"), (3, 5, 160, "came 5"), (3, 2, 161, "came 161")],
+    [(4, 2, 160, "must be one of .3, 5, 7.; got 4"), (3, 5, 160, "got 5"), (3, 2, 161, "got 161")],
 )
 def test_a_choice_that_the_space_has_not_is_refused(
     kernel: int, depth: int, resolution: int, message: str, tmp_path: Path

@@ -1,0 +1,14 @@
+"""The classifier, (n, c, 1, 1) to (n, classes)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from nas.space.block import Block
+
+
+def module(block: Block) -> nn.Module:
+    classifier = nn.Linear(block.in_shape[0], block.out_shape[0])
+    return nn.Sequential(OrderedDict(flatten=nn.Flatten(1), classifier=classifier))

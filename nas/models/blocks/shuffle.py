@@ -1,0 +1,3 @@
+"""FBNet's grouped inverted residual."""
+
+from nas.models.blocks.mbconv import module as module

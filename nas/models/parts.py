@@ -1,0 +1,40 @@
+"""The parts that kinds of block have in common as modules: activations, a norm with its activation, squeeze-excite."""
+
+from __future__ import annotations
+
+from timm.layers import BatchNormAct2d, get_act_layer
+from timm.models._efficientnet_blocks import SqueezeExcite
+from torch import nn
+
+from nas.space.block import Block
+from nas.space.parts import squeeze_activation
+
+TIMM_ACTIVATIONS = {"hswish": "hard_swish", "hsigmoid": "hard_sigmoid", "swish": "silu"}
+
+
+def activation_layer(name: str) -> type[nn.Module]:
+    """The module class of an activation by our name; "" is none."""
+    layer: type[nn.Module] = get_act_layer(TIMM_ACTIVATIONS.get(name, name)) if name else nn.Identity
+    return layer
+
+
+def convolution(
+    channels: int, out: int, kernel: int = 1, stride: int = 1, *, groups: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """A convolution with half the kernel as padding on each side, (n, channels, h, w) to (n, out, h', w')."""
+    return nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=bias)
+
+
+def norm(channels: int, activation: str = "") -> nn.Module:
+    """A batch norm and its activation."""
+    module: nn.Module = BatchNormAct2d(channels, act_layer=activation_layer(activation))
+    return module
+
+
+def squeeze_excite(block: Block, channels: int) -> nn.Module:
+    """The block's squeeze-excite of so many channels; the identity where it has none."""
+    if not block.se:
+        return nn.Identity()
+    squeeze, gate = activation_layer(squeeze_activation(block)), activation_layer(block.gate or "sigmoid")
+    module: nn.Module = SqueezeExcite(channels, rd_channels=block.se, act_layer=squeeze, gate_layer=gate)
+    return module

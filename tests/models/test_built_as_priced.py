@@ -1,0 +1,109 @@
+"""What is priced is what is built, for every legal stage table: drawn at random, built, run and read back."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from timm.layers import SelectAdaptivePool2d
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.models.builder import build
+from nas.models.trace import read_module
+from nas.space.layer import Layer
+from nas.space.network import Network
+from nas.space.search_space import SearchSpace
+from nas.space.stage_table import BODY, HEADS, Op, Stage, StageTable
+from tests.space.random_tables import spaces
+
+
+def seen(model: nn.Module, image: Tensor) -> tuple[list[tuple[object, ...]], Tensor]:
+    """Every convolution, linear layer, norm and pool in order of execution, and what the module gives."""
+    layers: list[tuple[object, ...]] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        into, out = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+        if isinstance(module, nn.Conv2d):
+            assert module.dilation == (1, 1)
+            kernel, stride = tuple(module.kernel_size), module.stride
+            layers.append(("conv", into, out, kernel, stride, module.groups, module.bias is not None))
+        elif isinstance(module, nn.Linear):
+            layers.append(("linear", into, out, module.bias is not None))
+        elif isinstance(module, nn.BatchNorm2d):
+            layers.append(("norm", into))
+        elif isinstance(module, SelectAdaptivePool2d):
+            layers.append(("pool", into, out))
+        elif isinstance(module, nn.ChannelShuffle):
+            layers.append(("shuffle", into, module.groups))
+
+    handles = [module.register_forward_hook(note) for module in model.modules()]
+    output = model(image)
+    for handle in handles:
+        handle.remove()
+    return layers, output
+
+
+def wanted(network: Network) -> list[tuple[object, ...]]:
+    """The same of a network's layers."""
+    layers: list[tuple[object, ...]] = []
+    for block in network.blocks:
+        for layer in block.layers:
+            stride = (layer.stride, layer.stride)
+            if layer.op == "conv":
+                layers.append(("conv", layer.in_shape, layer.out_shape, layer.kernel, stride, layer.groups, layer.bias))
+            elif layer.op == "linear":
+                layers.append(("linear", layer.in_shape[:1], layer.out_shape[:1], layer.bias))
+            elif layer.op == "shuffle":
+                layers.append(("shuffle", layer.in_shape, layer.groups))
+            elif layer.op == "global_pool" and block.kind in ("pool", "pool_linear"):  # squeeze-excite's is no module
+                layers.append(("pool", layer.in_shape, layer.out_shape))
+            if layer.norm:
+                layers.append(("norm", layer.out_shape))
+    return layers
+
+
+def comparable(layer: Layer) -> tuple[object, ...]:
+    return (layer.op, layer.in_shape, layer.out_shape, layer.kernel, layer.stride, layer.groups, layer.function,
+            layer.norm, layer.bias)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(space=spaces(), seed=st.integers(0, 2**32 - 1))
+def test_every_legal_table_is_built_as_it_is_priced(space: SearchSpace, seed: int) -> None:
+    for code in space.sample_codes(2, np.random.default_rng(seed)):
+        network = space.network(space.decode(code))
+        with torch.device("meta"):
+            model, image = build(network).eval(), torch.empty(1, *network.input_shape)
+        assert sum(p.numel() for p in model.parameters()) == network.params
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            layers, output = seen(model, image)
+        assert counter.get_total_flops() == 2 * network.macs
+        assert layers == wanted(network)
+        assert output.shape == (1, network.classes)
+        read = read_module(model, network.input_shape)
+        assert all(name.startswith("channel_shuffle") for name in read.unread)  # which the hooks have seen
+        priced = [comparable(layer) for layer in network.layers if layer.op != "shuffle"]
+        assert [comparable(layer) for layer in read.network.layers] == priced
+
+
+def test_the_drawn_tables_reach_every_key() -> None:
+    """Each key of the three tables has at least two values among 400 drawn spaces."""
+    values: dict[str, set[str]] = {}
+
+    @settings(max_examples=400, deadline=None, derandomize=True, database=None)
+    @given(space=spaces())
+    def draw(space: SearchSpace) -> None:
+        for table in (space.table, *space.table.stage, *space.table.ops.values()):
+            for name in type(table).model_fields:
+                values.setdefault(f"{type(table).__name__}.{name}", set()).add(str(getattr(table, name)))
+
+    draw()
+    every = {f"{t.__name__}.{name}" for t in (Stage, Op, StageTable) for name in t.model_fields}
+    assert {key for key in every if len(values[key]) < 2} == {
+        "StageTable.name",
+        "StageTable.title",
+        "StageTable.source",
+    }
+    assert values["Stage.block"] >= {*BODY, *HEADS, "ops"} and values["Op.block"] == {*BODY, "skip"}
