@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nas.data.dataset import Dataset, Split, split_dataset
+from nas.data.dataset import Dataset, Found, Split, split_dataset
 from nas.data.folder import read_folder
 from nas.data.images import ImagesInMemory
 from nas.data.npz import read_npz
@@ -24,32 +24,43 @@ def load_dataset(
     Raises UserError for an unknown name and for data that cannot be read or split.
     """
     kind, _, path = spec.partition(":")
-    classes: tuple[str, ...]
     if kind in ("folder", "npz"):
         if not path:
             raise UserError(f"dataset {spec!r} needs a path: {kind}:PATH")
-        classes, known, test = (read_folder if kind == "folder" else read_npz)(Path(path).expanduser())
+        found = (read_folder if kind == "folder" else read_npz)(_path(path))
     elif spec == "digits":
-        classes, known, test = _digits()
+        found = _digits()
     elif spec == "cifar10":
-        classes, known, test = _cifar10(cache_dir.expanduser())
+        found = _cifar10(cache_dir.expanduser())
     else:
         raise unknown("dataset", spec, KNOWN)
-    flip = spec != "digits"
-    return split_dataset(spec, classes, known, test, validation_share=validation_share, seed=seed, flip=flip)
+    return split_dataset(spec, found, validation_share=validation_share, seed=seed, flip=spec != "digits")
 
 
-def _digits() -> tuple[tuple[str, ...], Split, None]:
+def _path(text: str) -> Path:
+    """The path, `~` expanded. Raises UserError for a user that is not there, and for what cannot be a path."""
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except FileNotFoundError:
+        pass  # said by the reader
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{text[:200]}: cannot be read: {reason}") from None
+    return path
+
+
+def _digits() -> Found:
     """1,797 handwritten digits of 8x8 pixels, bundled with scikit-learn (Alpaydin and Kaynak, UCI, 1998)."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     pixels = torch.from_numpy(grey).unsqueeze(-1).repeat(1, 1, 1, 3)
-    return tuple("0123456789"), Split(ImagesInMemory(pixels), torch.from_numpy(digits.target).long()), None
+    return Found(tuple("0123456789"), Split(ImagesInMemory(pixels), torch.from_numpy(digits.target).long()))
 
 
-def _cifar10(cache_dir: Path) -> tuple[tuple[str, ...], Split, Split]:
+def _cifar10(cache_dir: Path) -> Found:
     """60,000 photographs of 32x32 pixels (Krizhevsky, 2009), downloaded by torchvision on first use."""
     from torchvision.datasets import CIFAR10
 
@@ -59,4 +70,4 @@ def _cifar10(cache_dir: Path) -> tuple[tuple[str, ...], Split, Split]:
         reason = f"cifar10 could not be downloaded to {cache_dir} ({error})"
         raise UserError(f"{reason}; without a network use npz:PATH or folder:PATH") from None
     train, test = (Split(ImagesInMemory(torch.from_numpy(p.data)), torch.tensor(p.targets)) for p in parts)
-    return tuple(parts[0].classes), train, test
+    return Found(tuple(parts[0].classes), train, test=test)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,14 @@ from torch import Tensor
 
 from nas.data.images import Images
 from nas.errors import UserError
+from nas.files.plain import has_tricks
 
+SplitName = Literal["train", "validation", "test"]
+SPLIT_NAMES: dict[str, SplitName] = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+LONGEST_CLASS = 200  # characters of a class's name
 TEST_SHARE = 0.2  # of a dataset that comes without a test split
 TEST_SEED = 0  # the same test images whatever the user's seed: what one run trains on, no other run tests on
 
@@ -38,6 +45,17 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a folder or a file holds, before splits that it lacks are held out."""
+
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+    left_out: tuple[str, ...] = ()  # what was found and is not used, in words
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """Training and validation images, which a search may see, and test images, which it may not."""
 
@@ -47,6 +65,7 @@ class Dataset:
     validation: Split
     flip: bool  # whether a mirrored image keeps its meaning
     fingerprint: str  # SHA-256 of images, labels and splits
+    description: str  # how many images each split has, where they are from, and what was left out: one line
     _test: Split = field(repr=False)
 
     def test_split(self) -> Split:
@@ -54,29 +73,49 @@ class Dataset:
         return self._test
 
 
-def split_dataset(
-    name: str, classes: Sequence[str], known: Split, test: Split | None, *,
-    validation_share: float, seed: int, flip: bool,
-) -> Dataset:  # fmt: skip
-    """Hold a validation split out of the `known` images with `seed`, and before it a test split if there is none.
+def split_dataset(name: str, found: Found, *, validation_share: float, seed: int, flip: bool) -> Dataset:
+    """Holds the splits that are missing out of the training images: the test split first, then one to validate.
 
-    Raises UserError when a class has too few images to be in each split, or there are fewer than two classes.
+    `seed` draws the validation split, never the test split. Raises UserError when a class has too few images to be in
+    each split, there are fewer than two classes, or a class's name cannot be printed.
     """
     if not 0 < validation_share < 1:
         raise UserError(f"{name}: the validation share must lie between 0 and 1; got {validation_share}")
-    if len(classes) < 2:
-        raise UserError(f"{name}: a classifier needs at least two classes; found only {', '.join(classes) or 'none'}")
-    needed = 2 if test else 3
-    for label, count in enumerate(torch.bincount(known.labels, minlength=len(classes)).tolist()):
+    classes, train, validation, test = found.classes, found.train, found.validation, found.test
+    _check_classes(name, classes)
+    needed = 1 + (test is None) + (validation is None)
+    for label, count in enumerate(torch.bincount(train.labels, minlength=len(classes)).tolist()):
         if count < needed:
             raise UserError(f"{name}: class {classes[label]!r} has {count} images; a split needs at least {needed}")
     if test is None:
-        known, test = _hold_out(known, TEST_SHARE, TEST_SEED)
-    train, validation = _hold_out(known, validation_share, seed)
-    parts = [repr((tuple(classes), flip))]
+        train, test = _hold_out(train, TEST_SHARE, TEST_SEED)
+    if validation is None:
+        train, validation = _hold_out(train, validation_share, seed)
+    parts = [repr((classes, flip))]
     parts += [split.images.digest() + str(split.labels.tolist()) for split in (train, validation, test)]
     fingerprint = sha256("\n".join(parts).encode()).hexdigest()
-    return Dataset(name, tuple(classes), train, validation, flip, fingerprint, test)
+    held = " (held out of the training images)"
+    description = (
+        f"{name}: {len(train):,} images for training, {len(validation):,} for validation"
+        f"{'' if found.validation else held}, {len(test):,} for test{'' if found.test else held}"
+    )
+    description += f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
+    return Dataset(name, classes, train, validation, flip, fingerprint, description, test)
+
+
+def _check_classes(name: str, classes: tuple[str, ...]) -> None:
+    if len(classes) < 2:
+        raise UserError(f"{name}: a classifier needs at least two classes; found only {', '.join(classes) or 'none'}")
+    for label in classes:
+        # tabs, line ends and, as Python reads them, bytes that are not UTF-8
+        unprintable = has_tricks(label) or any(c in "\t\r\n" or "\ud800" <= c <= "\udfff" for c in label)
+        if unprintable or not 0 < len(label) <= LONGEST_CLASS:
+            raise UserError(
+                f"{name}: the name of a class must be 1 to {LONGEST_CLASS} printable characters; got {label[:80]!r}"
+            )
+    if len(set(classes)) < len(classes):
+        twice = next(label for label in classes if classes.count(label) > 1)
+        raise UserError(f"{name}: two classes are called {twice!r}")
 
 
 def _hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:

@@ -11,15 +11,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from nas.errors import UserError
+from nas.data.picture import quiet, read_square
 
 MEMORY_BYTES = 2**30  # of decoded images; more stay in their files
 CACHE_BYTES = 2**28  # of one resized copy; larger ones are resized batch by batch
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises on a broken file
 
 
 class Images(Protocol):
@@ -31,7 +29,7 @@ class Images(Protocol):
         """The images at `indices` (n,) as uint8 (n, resolution, resolution, 3)."""
 
     def subset(self, indices: Tensor) -> Images:
-        """The images at `indices` (n,) alone."""
+        """Only the images at `indices` (n,)."""
 
     def digest(self) -> str:
         """A SHA-256 of the images, or of what names them."""
@@ -92,36 +90,18 @@ def resize(pixels: Tensor, resolution: int) -> Tensor:
     return out.permute(0, 2, 3, 1).contiguous()
 
 
+def center_square(pixels: Tensor) -> Tensor:
+    """The middle square of images (n, h, w, 3)."""
+    height, width = pixels.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[:, top : top + side, left : left + side].contiguous()
+
+
 def decode(paths: Sequence[Path], side: int) -> Tensor:
-    """Files as uint8 (n, side, side, 3): the short side scaled to `side`, the middle square kept.
+    """Files as uint8 (n, side, side, 3), each as `read_square` reads it.
 
-    Raises UserError that names the first file which is no readable image.
+    Raises UserError that names the first file which is not a readable picture.
     """
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(lambda path: _decode_one(path, side), paths))))
-
-
-def short_side(path: Path) -> int:
-    """Pixels of an image's shorter side, from its header. Raises UserError for a file that is no image."""
-    try:
-        with Image.open(path) as image:
-            return min(image.size)
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from None
-
-
-def _decode_one(path: Path, side: int) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (side, side))  # lets the JPEG decoder skip detail that the scaling would drop
-            width, height = image.size
-            short = min(width, height)
-            left, top = (width - short) // 2, (height - short) // 2
-            box = (left, top, left + short, top + short)
-            return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box))
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a readable image ({error or type(error).__name__}); repair or remove the file")
+    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return torch.from_numpy(np.stack(list(pool.map(lambda path: read_square(path, side), paths))))
