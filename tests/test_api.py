@@ -13,6 +13,7 @@ import nas
 from nas.errors import UserError
 from nas.run import Run
 from tests.cli.bench import small_onnx
+from tests.data.pictures import write_folder
 
 COLUMNS = (
     "trial", "accuracy", "latency_ms", "energy_mj", "params", "macs", "size_mb", "peak_memory_mb", "precision",
@@ -62,6 +63,19 @@ def test_a_search_returns_a_run_whose_front_is_a_data_frame(tmp_path: Path) -> N
     again = nas.load_run(tmp_path / "run")
     assert again.trials == run.trials
     assert again.front.equals(run.front)
+
+
+def test_a_search_on_ones_own_images_says_once_what_it_uses_and_leaves_out(tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", 5)
+    (tmp_path / "set/red/.ipynb_checkpoints").mkdir()
+    said: list[str] = []
+    nas.search(
+        "raspberry-pi-4", "tiny", f"folder:{tmp_path / 'set'}", trials=1, proxy=QUICK, budgets=SMALL, sampler="random",
+        out=tmp_path / "run", on_note=said.append,
+    )  # fmt: skip
+    about = [line for line in said if line.startswith("folder:")]
+    assert len(about) == 1 and "9 images for training" in about[0]
+    assert about[0].endswith("; left out: 1 hidden files and folders")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import typer
 
 from nas.cli import completion
 from nas.cli.amounts import amount, listed, precisions
-from nas.cli.output import Quiet, clock, note, print_json, stderr_console
+from nas.cli.output import Quiet, clock, note, print_json, printable, stderr_console
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
 
@@ -177,4 +177,4 @@ def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
             elif not console.is_terminal and p.trial is not None:
                 console.print(f"trial {p.done} of {p.total}: {text}")
 
-        yield show, lambda line: console.print(line, markup=False)
+        yield show, lambda line: console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

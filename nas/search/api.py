@@ -108,6 +108,7 @@ def _run(
     from nas.estimate.by_name import make_estimator
 
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
+    on_note(dataset.description)
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
