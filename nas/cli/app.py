@@ -57,15 +57,15 @@ def _root(
     set_quiet(quiet)
 
 
-app.command("search")(search.search)
-app.command("report")(report.report)
-app.command("pick")(pick.pick)
-app.command("build")(build.build)
-app.command("predict")(predict.predict)
-app.command("spaces")(spaces.spaces)
-app.add_typer(profile.app, name="profile")
-app.add_typer(bench.app, name="bench")
-app.add_typer(devices.app, name="devices")
+app.command("search", short_help="Search a space for the best networks on a device.")(search.search)
+app.command("report", short_help="Write the report of a run, or compare several runs.")(report.report)
+app.command("pick", short_help="Pick one network of a run, under budgets or at the knee.")(pick.pick)
+app.command("build", short_help="Write a picked network as an ONNX file.")(build.build)
+app.command("predict", short_help="Predict what any network costs on a device.")(predict.predict)
+app.command("spaces", short_help="List the search spaces, or show one.")(spaces.spaces)
+app.add_typer(profile.app, name="profile", short_help="Measure a profile of this machine or of a board.")
+app.add_typer(bench.app, name="bench", short_help="Compare samplers on a table of networks.")
+app.add_typer(devices.app, name="devices", short_help="List, show, check, compare or make device profiles.")
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def _group() -> None:
     pass
 
 
-@app.command("search")
+@app.command("search", short_help="Compare how fast samplers find the true front.")
 def search(
     table: Annotated[Path, typer.Option(help="A CSV of networks: choices, accuracy, costs. See below.")],
     samplers: Annotated[

@@ -58,7 +58,7 @@ def devices(context: typer.Context, as_json: Json = False) -> int:
     return int(bool(broken))
 
 
-@app.command()
+@app.command(short_help="Show a profile's source, errors and limits.")
 def show(
     name: Annotated[str, typer.Argument(help="A profile's name or folder.", autocompletion=completion.devices)],
     picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
@@ -90,10 +90,10 @@ def show(
         print(f"picture: {picture}")
 
 
-app.command("validate")(devices_check.validate)
-app.command("diff")(devices_check.diff)
-app.command("import")(devices_make.import_)
-app.command("fit")(devices_make.fit)
+app.command("validate", short_help="Compare predictions with measured networks.")(devices_check.validate)
+app.command("diff", short_help="Compare two profiles.")(devices_check.diff)
+app.command("import", short_help="Make a profile from a published table.")(devices_make.import_)
+app.command("fit", short_help="Fit a profile to measured whole networks.")(devices_make.fit)
 
 
 def _listed(name: str, folder: Path) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def profile(
     clean(folder)
 
 
-@app.command()
+@app.command(short_help="Make a bundle to take to a board.")
 def pack(
     out: Annotated[Path, typer.Option(help="The bundle: a new folder, or a file that ends in .zip.")],
     space: Space = "tiny",
@@ -134,7 +134,7 @@ def pack(
     note("On the board: unzip it, then python3 agent.pyz; here: nas profile build results.json --name my-board")
 
 
-@app.command()
+@app.command(short_help="Make a profile from a board's results.json.")
 def build(
     results: Annotated[Path, typer.Argument(help="The results.json that the agent wrote.")],
     name: Annotated[str, typer.Option(help="The profile's name.")] = "my-board",

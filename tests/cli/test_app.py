@@ -57,6 +57,14 @@ def test_the_version_is_there_without_loading_anything() -> None:
     assert not any(name.startswith("nas.") for name in loaded) and not SLOW & set(loaded)
 
 
+@pytest.mark.parametrize("group", ["", "devices", "profile", "bench"])
+def test_the_list_of_commands_says_in_whole_sentences_what_each_one_does(
+    group: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = call(capsys, monkeypatch, *group.split(), "--help").out.split("Commands:\n")[1].splitlines()
+    assert lines and all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
