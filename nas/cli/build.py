@@ -34,8 +34,8 @@ def build(
     """
     from nas import report
     from nas.deploy.build import build as build_onnx
+    from nas.deploy.build import check_output
     from nas.run import load_run
-    from nas.runtimes.onnx.export import check_output
 
     if which not in (None, "knee") and not (which or "").isdecimal():
         raise UserError(f"--pick must be a trial's number or knee; got {which!r}")

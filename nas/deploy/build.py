@@ -9,11 +9,11 @@ from nas.errors import UserError
 from nas.run import Run, Trial, load_run
 
 if TYPE_CHECKING:
-    from nas.runtimes.onnx.export import Exported
+    from nas.runtimes.runtime import Exported
 
 
 def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: bool = False) -> Exported:
-    """Writes a trained network of a run, with its proxy weights, as an fp32 ONNX file; see `export_onnx`.
+    """Writes a trained network of a run, with its proxy weights, as an fp32 ONNX file; see `Runtime.export`.
 
     `pick` is a trial's number, or what `nas.pick` returned. An existing file is replaced only with `force`. Raises
     UserError when the run keeps no model of the trial (only trials on the front have one), or nothing can be written.
@@ -21,7 +21,7 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     >>> nas.build("runs/tiny-raspberry-pi-4-1", pick=17, onnx="out.onnx").megabytes  # doctest: +SKIP
     0.34
     """
-    from nas.runtimes.onnx.export import check_output, export_onnx
+    from nas.runtimes.onnxruntime import OnnxRuntime
 
     path, number = Path(onnx), pick if isinstance(pick, int) else pick.trial
     check_output(path, force=force)
@@ -31,4 +31,14 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
 
     from nas.models.trained import load_trained
 
-    return export_onnx(load_trained(found.model(number)), path)
+    return OnnxRuntime().export(load_trained(found.model(number)), path)
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Raises UserError unless a file can be written at `path`; an existing one only with `force`."""
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot write {path}: it is a folder, a pipe or a device")
+    if path.exists() and not force:
+        raise UserError(f"{path} already exists; replace it with --force, or choose another name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnx
 import pytest
 
 import nas
+from nas.deploy.build import check_output
 from nas.errors import UserError
 from nas.run import Run
 from nas.search.models import save_model
@@ -51,3 +53,19 @@ def test_a_file_is_replaced_only_when_asked(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out.onnx").read_text() == "mine"
     nas.build(run, pick=1, onnx=tmp_path / "out.onnx", force=True)
     assert onnx.load(str(tmp_path / "out.onnx")).graph.node
+
+
+def test_where_no_file_can_be_written_is_said_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "there.onnx").write_text("mine")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, force, message in (
+        ("nowhere/net.onnx", True, "there is no folder"),
+        ("pipe", True, "a folder, a pipe or a device"),
+        ("folder", True, "a folder, a pipe or a device"),
+        ("there.onnx", False, "already exists; replace it with --force"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_output(tmp_path / name, force=force)
+    check_output(tmp_path / "there.onnx", force=True)
+    check_output(tmp_path / "new.onnx", force=False)

@@ -18,11 +18,8 @@ from nas import __version__
 from nas.errors import UserError
 from nas.profiling import agent
 from nas.profiling.agent.plan import FORMAT
-from nas.profiling.plan.plan import Item, Plan, Runtime
-from nas.runtimes.onnx.blocks import block_graph
-from nas.runtimes.onnx.fp16 import halved
-from nas.runtimes.onnx.int8 import quantized, within_network
-from nas.runtimes.tflite.blocks import tflite_graph
+from nas.profiling.plan.plan import Item, Plan
+from nas.runtimes.runtime import RuntimeName, runtime_of
 
 SETTINGS = {
     "runs": 6,  # of a visit, at least
@@ -39,12 +36,7 @@ README = """Measures this board for a device profile. Nothing is installed, noth
 3. Take results.json home: nas profile build results.json --name my-board
 Stop it at any time; the same command goes on. Leave the board alone meanwhile.
 """
-PACKAGES: dict[Runtime, str] = {
-    "onnxruntime": "onnxruntime        (Python 3.8 or later)",
-    "litert": "ai-edge-litert        (Python 3.8: 'numpy<2' tflite-runtime)",
-}
 MOST_WORKERS = 8  # processes that write models; each holds a runtime
-SUFFIXES: dict[Runtime, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
 
 AGENT = "agent.pyz"
 AGENT_MAIN = "import sys\nfrom agent.command import main\nsys.exit(main())\n"
@@ -78,7 +70,7 @@ def write_bundle(plan: Plan, target: Path, progress: Progress | None = None) -> 
 def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS)) as pool:
-        paths = [folder / "models" / f"{item.id}{SUFFIXES[plan.runtime]}" for item in plan.items]
+        paths = [folder / "models" / f"{item.id}{runtime_of(plan.runtime).suffix}" for item in plan.items]
         digests = pool.map(_write_model, plan.items, paths, repeat(plan.runtime))
         for item, path, digest in zip(plan.items, paths, digests, strict=True):
             row: dict[str, Any] = {"id": item.id, "name": item.name, "precision": item.precision, "kind": item.kind}
@@ -90,7 +82,7 @@ def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
                 progress(len(rows), len(plan.items))
     (folder / "plan.json").write_text(json.dumps(described(plan) | {"items": rows}, indent=1), encoding="utf-8")
     (folder / AGENT).write_bytes(packed_agent())
-    (folder / "README.txt").write_text(README.format(packages=PACKAGES[plan.runtime]), encoding="utf-8")
+    (folder / "README.txt").write_text(README.format(packages=runtime_of(plan.runtime).packages), encoding="utf-8")
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -103,26 +95,16 @@ def described(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_model(item: Item, path: Path, runtime: Runtime) -> str:
+def _write_model(item: Item, path: Path, runtime: RuntimeName) -> str:
     """Writes one model and gives its sha256."""
     content = model(item, runtime)
     path.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
-def model(item: Item, runtime: Runtime = "onnxruntime") -> bytes:
-    """The item as a serialised model. Blocks read and write what flows inside a network of that precision; whole
-    networks take float32 images and give float32 scores, as they are deployed.
-    """
-    whole = item.kind != "block"
-    if runtime == "litert":
-        return tflite_graph(item.blocks, int8=item.precision == "int8", float_io=whole)
-    built = block_graph(item.blocks)
-    if item.precision == "int8":
-        built = quantized(built) if whole else within_network(quantized(built))
-    elif item.precision == "fp16":
-        built = halved(built, keep_io=whole)
-    return bytes(built.SerializeToString())
+def model(item: Item, runtime: RuntimeName = "onnxruntime") -> bytes:
+    """The item as a serialised model. Raises UserError for a block that the runtime cannot be given."""
+    return runtime_of(runtime).write_blocks(item.blocks, item.precision, whole=item.kind != "block")
 
 
 def packed_agent() -> bytes:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from nas.errors import UserError
+from nas.runtimes.runtime import RuntimeName, runtime_of
 from nas.space.block import Block
 from nas.space.block_table import all_blocks
 from nas.space.candidate import Candidate
-from nas.space.layer import Precision
+from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace
 
-MEASURABLE: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 NETWORKS = 22  # whole networks that calibrate the sum of blocks
 NETWORKS_QUICK = 10  # that a profile is adapted from
 
 Kind = Literal["reference", "block", "calibrate", "check"]
-Runtime = Literal["onnxruntime", "litert"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Item:
 class Plan:
     """All that is measured, the references first. `quick`: networks alone, to adapt a profile from other devices'.
 
-    Raises UserError for fp16 with LiteRT, whose CPU kernels compute it in fp32 on most boards.
+    Raises UserError for a precision that the runtime is not timed in.
     """
 
     space: SearchSpace
@@ -48,12 +47,15 @@ class Plan:
     seed: int
     items: tuple[Item, ...]
     quick: bool = False
-    runtime: Runtime = "onnxruntime"
+    runtime: RuntimeName = "onnxruntime"
     rounds: int | None = None  # visits to a block at most; None: as the bundle's settings say
 
     def __post_init__(self) -> None:
-        if self.runtime == "litert" and "fp16" in self.precisions:
-            raise UserError("with LiteRT, fp32 and int8 are measured; fp16 is not: leave it out of --precision")
+        timed = runtime_of(self.runtime).timed
+        if odd := [p for p in self.precisions if p not in timed]:
+            raise UserError(
+                f"with {self.runtime}, {' and '.join(timed)} are measured; {odd[0]} is not: leave it out of --precision"
+            )
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -106,17 +108,14 @@ def plan_of(
 
 def with_runtime(plan: Plan, runtime: str) -> Plan:
     """The plan for the runtime of that name. Raises UserError where there is none, or it lacks a precision."""
-    for known in get_args(Runtime):
-        if known == runtime:
-            return replace(plan, runtime=known)
-    raise UserError(f"a runtime is one of {', '.join(get_args(Runtime))}; got {runtime}")
+    return replace(plan, runtime=runtime_of(runtime).name)
 
 
 def check_precisions(precisions: Sequence[Precision]) -> None:
-    if odd := [p for p in precisions if p not in MEASURABLE]:
-        raise UserError(f"precisions that are measured are {', '.join(MEASURABLE)}; {odd[0]} is not among them")
+    if odd := [p for p in precisions if p not in PRECISIONS]:
+        raise UserError(f"precisions that are measured are {', '.join(PRECISIONS)}; {odd[0]} is not among them")
     if not precisions:
-        raise UserError(f"name at least one precision to measure: {', '.join(MEASURABLE)}")
+        raise UserError(f"name at least one precision to measure: {', '.join(PRECISIONS)}")
 
 
 def check_resolution(space: SearchSpace, resolution: int | None) -> int | None:

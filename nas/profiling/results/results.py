@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nas.errors import UserError
 from nas.profiling.agent.plan import FORMAT
-from nas.profiling.plan.plan import Runtime
+from nas.runtimes.runtime import RuntimeName
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace, load_space
@@ -62,7 +62,7 @@ class ReadPlan(_Part):
     space: PlannedSpace
     seed: int
     quick: bool = False
-    runtime: Runtime = "onnxruntime"
+    runtime: RuntimeName = "onnxruntime"
     precisions: list[Precision]
     settings: dict[str, float]
     items: Annotated[list[PlannedItem], Field(min_length=1, max_length=1_000_000)]

@@ -7,13 +7,14 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
+from nas.runtimes.runtime import Exported, Session
 
 if TYPE_CHECKING:
     import onnx
@@ -25,35 +26,14 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3  # of the largest logit: ONNX Runtime fuses and reorders sums
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The file that was written."""
-
-    path: Path
-    input_shape: tuple[int, int, int]  # channels, height, width
-    megabytes: float  # 10^6 bytes
-    difference: float  # the largest from the module's logits, as a fraction of the largest logit
-
-
-def check_output(path: Path, *, force: bool) -> None:
-    """Raises UserError unless a file can be written at `path`; an existing one only with `force`."""
-    if not path.parent.is_dir():
-        raise UserError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise UserError(f"cannot write {path}: it is a folder, a pipe or a device")
-    if path.exists() and not force:
-        raise UserError(f"{path} already exists; replace it with --force, or choose another name")
-
-
-def export_onnx(model: TrainedModel, path: Path) -> Exported:
-    """Writes an fp32 ONNX file of batch 1 (input "image", output "logits") and runs it once in ONNX Runtime.
+def export_onnx(model: TrainedModel, path: Path, session: Callable[[bytes], Session]) -> Exported:
+    """Writes an fp32 ONNX file of batch 1 (input "image", output "logits"), after running it once in a `session`.
 
     The file's metadata_props hold task, classes, preprocessing, precision and lineage, the last four as JSON. It holds
     nothing of the machine that wrote it, and appears only when it agrees with the module on a random image. Raises
     UserError when it cannot be written, when weights or outputs are not finite, and when the file disagrees.
     """
     import numpy as np
-    import onnxruntime
     import torch
 
     from nas.models.trained import check_finite
@@ -67,11 +47,11 @@ def export_onnx(model: TrainedModel, path: Path) -> Exported:
         raise UserError(f"{path} is not written: the network's outputs are not finite")
     proto = _traced(module, image)
     _strip(proto)
+    _pool_globally(proto.graph)
     for key, value in _facts(model).items():
         proto.metadata_props.add(key=key, value=value)
     data = proto.SerializeToString()
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    got = session.run(None, {"image": image.numpy()})[0]
+    got = session(data)(image.numpy())
     difference = float(np.abs(got - wanted).max() / max(np.abs(wanted).max(), 1e-6))
     if not difference <= TOLERANCE:
         raise UserError(
@@ -116,6 +96,33 @@ def _strip(part: Message) -> None:
         elif descriptor.message_type is not None:
             for inner in [value] if hasattr(value, "ListFields") else value:
                 _strip(inner)
+
+
+def _pool_globally(graph: onnx.GraphProto) -> None:
+    """Writes the mean over height and width as GlobalAveragePool, in place, and a reshape to a vector as Flatten.
+
+    The exporter writes ReduceMean and Reshape. ONNX Runtime runs these in another memory layout, with copies before
+    and after; and blocks are timed with the pool.
+    """
+    import onnx
+
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        numbers = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        second = constants.get(node.input[1]) if len(node.input) > 1 else None
+        values = [] if second is None else onnx.numpy_helper.to_array(second).flatten().tolist()
+        if node.op_type == "ReduceMean" and sorted(v % 4 for v in values) == [2, 3] and numbers.get("keepdims", 1):
+            _become(node, "GlobalAveragePool")
+        elif node.op_type == "Reshape" and len(values) == 2 and values[0] == 1:  # the batch is 1
+            _become(node, "Flatten")
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [t for t in graph.initializer if t.name not in used]:
+        graph.initializer.remove(tensor)
+
+
+def _become(node: onnx.NodeProto, op: str) -> None:
+    node.op_type = op
+    del node.input[1:], node.attribute[:]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import nas
 from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
-from nas.runtimes.onnx.export import check_output, export_onnx
+from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.space.onnx_file import read_onnx
 from nas.space.search_space import load_space
 
@@ -35,7 +34,7 @@ def model() -> TrainedModel:
 
 @pytest.fixture(scope="module")
 def exported(model: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(model, tmp_path_factory.mktemp("out") / "net.onnx").path
+    return OnnxRuntime().export(model, tmp_path_factory.mktemp("out") / "net.onnx").path
 
 
 def test_the_exported_file_computes_what_the_module_computes_and_counts_the_same(
@@ -78,35 +77,19 @@ def test_weights_with_nan_are_never_exported(model: TrainedModel, tmp_path: Path
     weights = {name: tensor.clone() for name, tensor in model.weights.items()}
     weights["classifier.bias"][0] = float("nan")
     with pytest.raises(UserError, match=r"weights must be finite; classifier\.bias"):
-        export_onnx(replace(model, weights=weights), tmp_path / "net.onnx")
+        OnnxRuntime().export(replace(model, weights=weights), tmp_path / "net.onnx")
     weights = {name: tensor.clone() for name, tensor in model.weights.items()}
     weights["classifier.weight"].fill_(3e38)  # finite, and its sums are not
     with pytest.raises(UserError, match="outputs are not finite"):
-        export_onnx(replace(model, weights=weights), tmp_path / "net.onnx")
+        OnnxRuntime().export(replace(model, weights=weights), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_users_own_files_beside_the_output_stay(model: TrainedModel, tmp_path: Path) -> None:
     for name in ("net.onnx.partial", "net.onnx.part", ".net.onnx.part"):
         (tmp_path / name).write_text("mine")
-    export_onnx(model, tmp_path / "net.onnx")
+    OnnxRuntime().export(model, tmp_path / "net.onnx")
     assert sorted(p.name for p in tmp_path.iterdir() if p.read_bytes() == b"mine") == sorted(
         ["net.onnx.partial", "net.onnx.part", ".net.onnx.part"]
     )
     assert len(list(tmp_path.iterdir())) == 4
-
-
-def test_where_no_file_can_be_written_is_said_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / "there.onnx").write_text("mine")
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    for name, force, message in (
-        ("nowhere/net.onnx", True, "there is no folder"),
-        ("pipe", True, "a folder, a pipe or a device"),
-        ("folder", True, "a folder, a pipe or a device"),
-        ("there.onnx", False, "already exists; replace it with --force"),
-    ):
-        with pytest.raises(UserError, match=message):
-            check_output(tmp_path / name, force=force)
-    check_output(tmp_path / "there.onnx", force=True)
-    check_output(tmp_path / "new.onnx", force=False)

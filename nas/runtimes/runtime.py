@@ -1,0 +1,76 @@
+"""A runtime: what runs networks on a board, and all that differs between one and another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from nas.device.formats.trace import Trace
+from nas.errors import unknown
+from nas.space.block import Block
+from nas.space.layer import Precision
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nas.models.trained import TrainedModel
+
+RuntimeName = Literal["onnxruntime", "litert"]
+Session = Callable[["np.ndarray"], "np.ndarray"]  # float32 images (1, c, h, w) to float32 scores (1, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The file that was written."""
+
+    path: Path
+    input_shape: tuple[int, int, int]  # channels, height, width
+    megabytes: float  # 10^6 bytes
+    difference: float  # the largest from the module's logits, as a fraction of the largest logit
+
+
+class Runtime(Protocol):
+    """What a runtime can do. Its library is imported in its own file alone, when it is first needed."""
+
+    name: RuntimeName  # in plans and results
+    suffix: str  # of its model files
+    packages: str  # what pip installs on the board, beside NumPy
+    timed: tuple[Precision, ...]  # precisions of `write_blocks`
+    exported: tuple[Precision, ...]  # precisions of `export`
+
+    def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
+        """Consecutive blocks with random weights as a model to time, batch 1.
+
+        Part of a network reads and writes what flows inside a network of that precision; a `whole` one takes float32
+        images and gives float32 scores, as it is deployed. Raises UserError for a block that it cannot write.
+        """
+        ...
+
+    def export(self, model: TrainedModel, path: Path, precision: Precision = "fp32") -> Exported:
+        """Writes a trained model as a file to deploy, once it was found to agree with the module.
+
+        A test holds its operators to those of `write_blocks`. Raises UserError for a precision that is not among
+        `exported`, when the file cannot be written, and when it disagrees.
+        """
+        ...
+
+    def session(self, model: bytes, threads: int = 1) -> Session:
+        """The model, ready to run on this machine's CPU. Raises UserError where the runtime's package is missing."""
+        ...
+
+    def read_profile(self, path: Path) -> Trace:
+        """What the runtime's own profiler wrote of one network. Raises UserError."""
+        ...
+
+
+def runtime_of(name: str) -> Runtime:
+    """The runtime of that name. Raises UserError where there is none."""
+    from nas.runtimes.litert import LiteRT
+    from nas.runtimes.onnxruntime import OnnxRuntime
+
+    known: dict[str, Runtime] = {runtime.name: runtime for runtime in (OnnxRuntime(), LiteRT())}
+    if name not in known:
+        raise unknown("runtime", name, known)
+    return known[name]

@@ -1,0 +1,71 @@
+"""What is timed is what is deployed: both graphs have the same operators once the runtime has optimized them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from nas.errors import UserError
+from nas.models.builder import build
+from nas.models.trained import Preprocessing, TrainedModel
+from nas.runtimes.runtime import runtime_of
+from nas.space.network import Network
+from nas.space.search_space import load_space
+
+SPACES = ("tiny", "mobilenet-v3", "efficientnet", "fbnet-cifar")  # ReLU6; h-swish, squeeze-excite; swish; shuffles
+
+
+def trained(network: Network) -> TrainedModel:
+    """With statistics as training leaves them: of an untrained batch norm the exporter drops the bias, which is 0."""
+    weights, generator = build(network).state_dict(), torch.Generator().manual_seed(0)
+    for name, tensor in weights.items():
+        if name.endswith(("running_mean", "bias")):
+            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
+    classes = tuple(map(str, range(network.classes)))
+    return TrainedModel(network, weights, "classification", classes, Preprocessing(network.input_shape[1]))
+
+
+def operators(model: bytes, folder: Path) -> Counter[str]:
+    """How often each operator, with the activation fused into it, is in the graph that ONNX Runtime makes and runs."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(folder / "optimized.onnx"), 3
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(str(folder / "optimized.onnx")).graph.node
+    fused = [next((a.s.decode() for a in node.attribute if a.name == "activation"), "") for node in nodes]
+    return Counter(f"{node.op_type} {function}".strip() for node, function in zip(nodes, fused, strict=True))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_timed_and_the_exported_graph_have_the_same_operators(name: str, tmp_path: Path) -> None:
+    runtime, space = runtime_of("onnxruntime"), load_space(name)
+    network = space.network(space.sample(np.random.default_rng(0)), 10)
+    timed = operators(runtime.write_blocks(network.blocks, "fp32", whole=True), tmp_path)
+    runtime.export(trained(network), tmp_path / "net.onnx")
+    assert timed == operators((tmp_path / "net.onnx").read_bytes(), tmp_path)
+    assert sum(count for op, count in timed.items() if "Conv" in op) >= 5
+
+
+def test_a_runtime_is_found_by_its_name_and_says_what_it_cannot() -> None:
+    with pytest.raises(UserError, match="unknown runtime 'onnx'; did you mean 'onnxruntime'"):
+        runtime_of("onnx")
+    space = load_space("tiny")
+    model = trained(space.network(space.sample(np.random.default_rng(0)), 10))
+    with pytest.raises(UserError, match="not exported for LiteRT yet"):
+        runtime_of("litert").export(model, Path("net.tflite"))
+    with pytest.raises(UserError, match="ONNX files are exported in fp32; got int8"):
+        runtime_of("onnxruntime").export(model, Path("net.onnx"), "int8")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "litert"])
+def test_a_session_gives_scores_for_an_image(name: str) -> None:
+    runtime, space = runtime_of(name), load_space("tiny")
+    network = space.network(space.sample(np.random.default_rng(0)), 10)
+    image = np.random.default_rng(1).standard_normal((1, *network.input_shape), dtype=np.float32)
+    scores = runtime.session(runtime.write_blocks(network.blocks, "fp32", whole=True))(image)
+    assert scores.shape == (1, 10) and scores.dtype == np.float32 and np.ptp(scores) > 0
