@@ -26,13 +26,17 @@ def shipped(folder: str) -> Path:
 def names(folder: str, ending: str = "") -> dict[str, Path]:
     """Every entry of `folder` by name, the user's own before the shipped one of the same name.
 
-    `ending` is ".toml" for files; "" lists the folders that hold a profile.toml.
+    `ending` is ".toml" for files; "" lists the folders that hold a profile.toml. A hidden entry is what a process that
+    was killed left: ignored, but for a folder that was moved aside (`.NAME.old`) and whose new one is not there yet.
     """
     found: dict[str, Path] = {}
     for place in (shipped(folder), home() / folder):
-        if _is(place, folder=True):
-            entries = place.glob(f"*{ending}") if ending else (p.parent for p in place.glob("*/profile.toml"))
-            found |= {entry.name.removesuffix(ending): entry for entry in entries}
+        if not _is(place, folder=True):
+            continue
+        entries = place.glob(f"*{ending}") if ending else (p.parent for p in place.glob("*/profile.toml"))
+        there = {entry.name.removesuffix(ending): entry for entry in entries}
+        moved = {name[1:-4]: path for name, path in there.items() if name.startswith(".") and name.endswith(".old")}
+        found |= moved | {name: path for name, path in there.items() if not name.startswith(".")}
     return dict(sorted(found.items()))
 
 
@@ -51,8 +55,10 @@ def find(what: str, folder: str, name: str, ending: str = "") -> Path:
     """
     path = Path(name)
     if os.sep in name or (ending and name.endswith(ending)):
-        if _is(path, folder=not ending):
-            return path
+        moved = path.with_name(f".{path.name}.old") if path.name and not ending else path
+        for place in (path, moved):
+            if _is(place, folder=not ending):
+                return place
         raise UserError(f"{what} {name[:SHOWN]}: there is no such {'file' if ending else 'folder'}")
     known = names(folder, ending)
     if name not in known:

@@ -66,7 +66,7 @@ def import_(
     if traces:
         from nas.models.price import read_model
 
-        rates = read_trace(files[0], form, read_model(str(model)).network, precision)
+        rates = read_trace(files[0], form, read_model(str(model)), precision)
         _write(out, description, {"rates": rates})
         print(f"{out}: rates of one network's layers; what another network costs is an extrapolation")
         return

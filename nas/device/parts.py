@@ -71,7 +71,7 @@ def block_time(profile: DeviceProfile, block: Block, precision: Precision) -> tu
         return None
     start = replace(block, out_shape=(1, 1, 1)).key.rpartition("-")[0] + "-"
     larger = [t for (key, p), t in profile.times.items() if p == precision and key.startswith(start)]
-    enough = [t for t in larger if int(t.block.rpartition("-")[2].partition("x")[0]) > block.out_shape[0]]
+    enough = [t for t in larger if int(t.block.split("-")[2].partition("x")[0]) > block.out_shape[0]]
     return (min(enough, key=lambda t: t.median_ms), True) if enough else None
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from nas.catalog import find
 from nas.device.tables.blocks import BlockTime, lookup_table_csv, read_lookup_table
+from nas.device.tables.columns import MOST_BYTES
 from nas.device.tables.validation import (
     HeldOutError,
     Validation,
@@ -23,8 +26,7 @@ from nas.device.tables.validation import (
     validation_csv,
 )
 from nas.errors import UserError
-from nas.files.atomic import parents_of
-from nas.files.csv import MOST_BYTES
+from nas.files.atomic import atomic_folder, recover_folder
 from nas.files.names import safe_name
 from nas.files.plain import file_in, read_bytes
 from nas.files.toml import Table, read_toml
@@ -245,14 +247,17 @@ def require_ours(folder: Path) -> None:
     It must be absent, empty, a profile's, or hold nothing but what measuring one leaves. So a mistyped --out spoils
     nothing; call it before measuring.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"cannot write {folder}: it is no folder")
-    if not folder.exists() or (folder / "profile.toml").exists():
-        return
-    names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(LEFT_BEHIND)}
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"cannot write {folder}: it is not a folder")
+        if not folder.exists() or (folder / "profile.toml").exists():
+            return
+        names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(LEFT_BEHIND)}
+    except OSError as error:
+        raise UserError(f"cannot write {str(folder)[:200]}: {error.strerror}") from None
     if foreign := sorted(names - WORKING_FILES):
         raise UserError(
-            f"{folder} is no device profile and holds other files ({foreign[0]!r}); "
+            f"{folder} is not a device profile and holds other files ({foreign[0][:80]!r}); "
             "give a new or empty folder, or one with a profile.toml"
         )
 
@@ -266,10 +271,11 @@ def write_profile(
     validation: Iterable[Validation] = (),
     errors: Iterable[HeldOutError] = (),
 ) -> None:
-    """Writes a profile's folder; files that the new profile has not are removed.
+    """Writes a profile's folder, the whole of it at once; files that the new profile has not are removed.
 
-    Raises UserError when the folder is not ours, cannot be written, or would not be a valid profile; the old one then
-    stays.
+    A kill at any moment leaves the old profile or the new one (`catalog.find` knows where). What measuring left in the
+    folder stays. Raises UserError when the folder is not ours, cannot be written, or would not be a valid profile; the
+    old one then stays.
     """
     from nas.device.tables.rates import rates_csv
 
@@ -281,17 +287,29 @@ def write_profile(
         "validation.csv": validation_csv(validation) if (validation := tuple(validation)) else None,
         "errors.csv": errors_csv(errors) if (errors := tuple(errors)) else None,
     }
+    folder = folder.resolve()  # of a link: the folder that it leads to is replaced, not the link
+    with suppress(OSError):
+        recover_folder(folder)
+    with atomic_folder(folder) as part:
+        for name, text in texts.items():
+            if text is not None:
+                (part / name).write_text(text, encoding="utf-8")
+        read_profile(part)
+        for entry in os.scandir(folder) if folder.is_dir() else ():
+            if entry.name not in FILES:
+                _keep(Path(entry), part / entry.name)
+
+
+def _keep(entry: Path, place: Path) -> None:
+    """Puts an entry of the old folder into the new one: files as links to the same bytes, where the disk has such."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.copytree(entry, place, symlinks=True, copy_function=_link)
+    else:
+        _link(entry, place)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
     try:
-        with parents_of(folder), TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
-            for name, text in texts.items():
-                if text is not None:
-                    (Path(place) / name).write_text(text, encoding="utf-8")
-            read_profile(Path(place))
-            folder.mkdir(exist_ok=True)
-            for name, text in texts.items():
-                if text is None:
-                    (folder / name).unlink(missing_ok=True)
-                else:
-                    (Path(place) / name).replace(folder / name)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -16,6 +16,7 @@ Row = dict[str, str]
 
 MOST_BYTES = 64 * MB
 MOST_ROWS = 1_000_000
+MOST_COLUMNS = 1_000
 LONGEST = 10_000  # characters of a cell: a candidate of a large space, written as JSON, has two thousand
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)  # Python's float() takes 1_000 and nan too
 
@@ -34,6 +35,8 @@ def parse_rows(text: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = next(reader, [])
+        if len(names) > MOST_COLUMNS:
+            raise UserError(f"{path}: must have at most {MOST_COLUMNS:,} columns; got {len(names):,}")
         if missing := [c for c in columns if c not in names]:
             raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
         if twice := [c for c in names if names.count(c) > 1]:
@@ -52,22 +55,30 @@ def parse_rows(text: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[
         raise UserError(f"{path}: not a readable CSV file: {error}") from None
 
 
-def number(text: str, path: Path, line: int, column: str, *, least: float | None = None) -> float:
-    """A finite number: above 0, or `least` or more where that is given.
+def number(
+    text: str, path: Path, line: int, column: str, *, least: float | None = None, most: float | None = None
+) -> float:
+    """A finite number: above 0, or `least` or more where that is given, and at most `most`.
 
     Raises UserError that names the file, the line and the column.
     """
     value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
-    if not ((value > 0 if least is None else least <= value) and value < math.inf):
+    must = ""
+    if not (value > 0 if least is None else value >= least) or value == math.inf:
         must = "above 0" if least is None else f"of {least:g} or more"
+    elif most is not None and value > most:
+        must = f"of at most {most:g}"
+    if must:
         raise UserError(f"{path}: {column} must be a finite number {must}; line {line} has {text[:80]!r}")
     return value
 
 
-def whole_number(text: str, path: Path, line: int, column: str, *, least: int = 0) -> int:
-    """A whole number of at most 15 digits, `least` or more. Raises UserError as `number` does."""
-    if not re.fullmatch(r"\d{1,15}", text.strip(), re.ASCII) or int(text) < least:
-        raise UserError(f"{path}: {column} must be a whole number of {least} or more; line {line} has {text[:80]!r}")
+def whole_number(text: str, path: Path, line: int, column: str, *, least: int = 0, most: int | None = None) -> int:
+    """A whole number of at most 15 digits, from `least` to `most`. Raises UserError as `number` does."""
+    sound = re.fullmatch(r"\d{1,15}", text.strip(), re.ASCII)
+    if not sound or int(text) < least or (most is not None and int(text) > most):
+        must = f"of {least} or more" if not sound or int(text) < least or most is None else f"of at most {most:,}"
+        raise UserError(f"{path}: {column} must be a whole number {must}; line {line} has {text[:80]!r}")
     return int(text)
 
 

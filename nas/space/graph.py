@@ -15,6 +15,7 @@ from typing import cast
 from nas.space.graph_activations import with_activations
 from nas.space.graph_layout import without_transposes
 from nas.space.graph_node import Node, Tensors
+from nas.space.graph_origins import Origin, origins
 from nas.space.layer import Layer, Op, Precision, Shape
 from nas.space.network import Network, imported
 
@@ -25,12 +26,14 @@ GATED = {"sigmoid": "swish", "hsigmoid": "hswish"}  # x times this function of x
 class Reading:
     """A network that was read, and the operations in it that were not understood, each as "Op name".
 
-    `precision` is that of most of the multiply-adds, as the file has them.
+    `precision` is that of most of the multiply-adds, as the file has them; `origins` says where each of the network's
+    layers stands in the graph.
     """
 
     network: Network
     unread: tuple[str, ...]
     precision: Precision = "fp32"
+    origins: tuple[Origin, ...] = ()
 
 
 def read_graph(nodes: Sequence[Node], shapes: Tensors, outputs: Iterable[str]) -> Reading:
@@ -45,9 +48,10 @@ def read_graph(nodes: Sequence[Node], shapes: Tensors, outputs: Iterable[str]) -
     steps = with_activations(steps, set(ends))
     for rewrite in (_hard_sigmoids, _gates, _folds, _pads):
         steps = rewrite(steps, tensors)
-    layers = _with_held(_with_stored([(node, _layer(node, tensors)) for node in steps]), tensors, set(ends))
+    layered = _with_stored([(node, _layer(node, tensors)) for node in steps])
+    layers = _with_held(layered, tensors, set(ends))
     unread = dict.fromkeys(node.name for node in steps if node.op == "unread")
-    return Reading(imported(layers), tuple(unread), _precision(steps, tensors))
+    return Reading(imported(layers), tuple(unread), _precision(steps, tensors), origins(layered))
 
 
 def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

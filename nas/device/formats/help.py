@@ -7,13 +7,15 @@ Two CSV forms, each with one column of milliseconds a device and batch (`lat_ms_
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from nas.device.formats.network_table import NetworkTable
+from nas.device.tables.columns import MOST_BYTES, cost, size
 from nas.errors import UserError, unknown
-from nas.files.csv import Row, number, read_rows
+from nas.files.csv import Row, read_rows
 from nas.space.block_table import block_table
 from nas.space.candidate import Value
 from nas.space.search_space import SearchSpace, load_space
@@ -22,6 +24,7 @@ PREFIX = "lat_ms_"
 SUMS = ("raspi4", "pixel3", "fpga", "eyeriss")  # no measurements: HELP added up the tables of HW-NAS-Bench
 BATCHES = ("1", "32", "64")
 
+Whole = Callable[[str], int]  # the whole number in a column of the row
 Choices = dict[str, Value]  # an option for each choice that the file gives
 
 
@@ -32,10 +35,10 @@ def read_fbnet(path: Path, platform: str) -> NetworkTable:
     space = load_space("fbnet-cifar")
     layers = {f"op{i:02}": c for i, c in enumerate((c for c in space.choices if c.name.endswith(".op")), start=1)}
 
-    def read(row: Row) -> tuple[str, Choices]:
-        ops = {column: int(row[column]) for column in layers}
-        if bad := [op for op in ops.values() if not 0 <= op < 9]:
-            raise ValueError(f"operations must be 0 to 8, came {bad[0]}")
+    def read(row: Row, whole: Whole) -> tuple[str, Choices]:
+        ops = {column: whole(column) for column in layers}
+        if bad := [op for op in ops.values() if op > 8]:
+            raise UserError(f"operations must be 0 to 8; got {bad[0]}")
         return "fbnet-" + "".join(map(str, ops.values())), {c.name: c.options[ops[o]] for o, c in layers.items()}
 
     return _read(path, platform, space, tuple(layers), read)
@@ -52,14 +55,14 @@ def read_ofa(path: Path, platform: str) -> NetworkTable:
     columns = [f"{name}{i}" for name in ("ks", "e") for i in range(len(stages) * deepest)]
     columns += ["arch_idx", "resolution", *(f"d{s}" for s in range(len(stages)))]
 
-    def read(row: Row) -> tuple[str, Choices]:
-        chosen: Choices = {"resolution": int(row["resolution"])}
+    def read(row: Row, whole: Whole) -> tuple[str, Choices]:
+        chosen: Choices = {"resolution": whole("resolution")}
         for s, stage in enumerate(stages):
-            chosen[f"{stage.name}.depth"] = depth = int(row[f"d{s}"])
+            chosen[f"{stage.name}.depth"] = depth = whole(f"d{s}")
             for j in range(min(depth, deepest)):
-                chosen[f"{stage.name}.block{j + 1}.kernel"] = int(row[f"ks{s * deepest + j}"])
-                chosen[f"{stage.name}.block{j + 1}.expand"] = int(row[f"e{s * deepest + j}"])
-        return f"ofa-{row['arch_idx']}@{row['resolution']}", chosen
+                chosen[f"{stage.name}.block{j + 1}.kernel"] = whole(f"ks{s * deepest + j}")
+                chosen[f"{stage.name}.block{j + 1}.expand"] = whole(f"e{s * deepest + j}")
+        return f"ofa-{whole('arch_idx')}@{chosen['resolution']}", chosen
 
     return _read(path, platform, space, columns, read)
 
@@ -67,9 +70,13 @@ def read_ofa(path: Path, platform: str) -> NetworkTable:
 NETWORK_FORMATS: dict[str, Callable[[Path, str], NetworkTable]] = {"help-fbnet": read_fbnet, "help-ofa": read_ofa}
 
 
+def _whole(row: Row, path: Path, line: int, column: str) -> int:
+    return size(row, column, path, line, least=0)
+
+
 def _read(
     path: Path, platform: str, space: SearchSpace, columns: tuple[str, ...] | list[str],
-    read: Callable[[Row], tuple[str, Choices]],
+    read: Callable[[Row, Whole], tuple[str, Choices]],
 ) -> NetworkTable:  # fmt: skip
     """The networks of a file whose rows `read` understands. Choices that it does not give change no cost."""
     at = {choice.name: (column, choice) for column, choice in enumerate(space.choices)}
@@ -77,20 +84,20 @@ def _read(
     names: list[str] = []
     codes: list[np.ndarray] = []
     latency: list[float] = []
-    for line, row in read_rows(path, columns):
+    for line, row in read_rows(path, columns, MOST_BYTES):
         if PREFIX + platform not in row:
             raise unknown("platform", platform, (c.removeprefix(PREFIX) for c in row if c.startswith(PREFIX)))
         try:
-            name, chosen = read(row)
+            name, chosen = read(row, partial(_whole, row, path, line))
             code = first.copy()
             for choice_name, value in chosen.items():
                 column, choice = at[choice_name]
                 code[column] = choice.code(value)
-        except (ValueError, UserError) as error:
-            raise UserError(f"{path}: line {line} is no network of {space.name}: {error}") from None
+        except UserError as error:
+            raise UserError(f"{path}: line {line} is not a network of {space.name}: {str(error)[:300]}") from None
         names.append(name)
         codes.append(code)
-        latency.append(number(row[PREFIX + platform], path, line, PREFIX + platform))
+        latency.append(cost(row, PREFIX + platform, path, line))
     if not names:
         raise UserError(f"{path}: holds no network")
     batch = platform.rpartition("_")[2]

@@ -1,10 +1,11 @@
-"""The YAML tables as Once-for-All and ProxylessNAS publish them: one block a key, its mean and count below it.
+"""The tables of blocks as Once-for-All, ProxylessNAS and DynamicOFA publish them, in YAML or JSON: one block a key, its
+mean and count below it.
 
     expanded_conv-input:56x56x24-output:56x56x24-expand:6-kernel:3-stride:1-idskip:1:
       count: 421
       mean: 11.09
 
-Read event by event and never built as objects: no aliases, no tags, nothing deeper than that.
+YAML is read event by event and never built as objects: no aliases, no tags, nothing deeper than that.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nas.errors import UserError
-from nas.files.csv import MOST_BYTES, MOST_ROWS, Row
-from nas.files.plain import read_text
+from nas.files.csv import Row
+from nas.files.json import parse_json
+from nas.files.plain import MB, read_text
+
+SUFFIXES = (".yaml", ".yml", ".json")
+MOST_BYTES = 4 * MB
 
 
 def read_key_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Each block with its line, as the rows of the CSV forms. Raises UserError for anything but such a table."""
-    for n, (line, key, figures) in enumerate(_entries(path)):
-        if n == MOST_ROWS:
-            raise UserError(f"{path}: must have at most {MOST_ROWS:,} blocks")
+    for line, key, figures in (_json_entries if path.suffix.lower() == ".json" else _entries)(path):
         if missing := {"count", "mean"} - figures.keys():
             raise UserError(f"{path}: line {line}: {key[:80]!r} needs count and mean; missing {min(missing)}")
         yield line, _row(key, path, line) | {"count": figures["count"], "mean_ms": figures["mean"]}
@@ -40,6 +43,21 @@ def _row(key: str, path: Path, line: int) -> Row:
     return row | named
 
 
+def _json_entries(path: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
+    text = read_text(path, MOST_BYTES, "JSON")
+    table = parse_json(text, str(path))
+    if not isinstance(table, dict):
+        raise UserError(f"{path}: must be an object of blocks, each with count and mean; got {str(table)[:80]}")
+    at = 0
+    line = 1
+    for key, figures in table.items():
+        if (found := text.find(f'"{key}"', at)) >= 0:
+            line, at = line + text.count("\n", at, found), found
+        if not isinstance(figures, dict):
+            raise UserError(f"{path}: line {line}: {key[:80]!r} must have count and mean; got {str(figures)[:80]}")
+        yield line, key, {name: str(figure) for name, figure in figures.items() if name in ("count", "mean")}
+
+
 def _entries(path: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
     """Each key of the outer mapping with its line and the plain values below it."""
     import yaml  # late: listing the devices needs none
@@ -47,7 +65,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
     def refuse(event: yaml.Event) -> UserError:
         kind = type(event).__name__.removesuffix("Event").lower()
         line = event.start_mark.line + 1
-        return UserError(f"{path}: line {line} must be a block's key with count and mean below it; came a {kind}")
+        return UserError(f"{path}: line {line} must be a block's key with count and mean below it; got a {kind}")
 
     depth, key, at = 0, "", 0
     inner: list[str] = []

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.tables.columns import row_precision
+from nas.device.tables.columns import MOST_BYTES, cost, maybe_cost, row_precision
 from nas.errors import UserError, unknown
 from nas.files.csv import Row, number, read_rows
 from nas.space.layer import Precision
@@ -20,6 +20,7 @@ from nas.space.reference import REFERENCES, reference_network
 COLUMNS = (
     "platform", "model", "family", "width_mult", "resolution", "precision", "latency_ms", "energy_mj_per_inference",
 )  # fmt: skip
+MOST_WIDTH, MOST_RESOLUTION = 16.0, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def read_mlperf(path: Path, platform: str) -> tuple[Run, ...]:
     """
     runs: dict[tuple[str, str], Run] = {}
     platforms: set[str] = set()
-    for line, row in read_rows(path, COLUMNS):
+    for line, row in read_rows(path, COLUMNS, MOST_BYTES):
         platforms.add(row["platform"])
         if row["platform"] != platform:
             continue
@@ -70,17 +71,16 @@ def read_run(row: Row, path: Path, line: int, *, background: bool = True) -> Run
     family = row["family"]
     if family not in REFERENCES:
         error = unknown("network family", family, REFERENCES)
-        raise UserError(f"{path}: line {line}: model {row['model']!r}: {error}")
-    width = number(row["width_mult"], path, line, "width_mult") if row["width_mult"] else 1.0
-    resolution = number(row["resolution"], path, line, "resolution")
-    if resolution != int(resolution):
-        raise UserError(f"{path}: resolution must be a whole number; line {line} has {row['resolution']!r}")
+        raise UserError(f"{path}: line {line}: model {row['model'][:80]!r}: {error}")
+    width = number(row["width_mult"], path, line, "width_mult", most=MOST_WIDTH) if row["width_mult"] else 1.0
+    pixels = number(row["resolution"], path, line, "resolution", most=MOST_RESOLUTION)
+    if pixels != (resolution := int(pixels)):
+        raise UserError(f"{path}: resolution must be a whole number; line {line} has {row['resolution'][:80]!r}")
     classes = 1001 if background and family.startswith("mobilenet") else 1000
     try:
-        network = reference_network(family, int(resolution), classes, width)
+        network = reference_network(family, resolution, classes, width)
     except UserError as error:
         raise UserError(f"{path}: line {line}: {error}") from None
-    column = "energy_mj_per_inference"
-    energy = number(row[column], path, line, column) if row.get(column) else None
-    latency = number(row["latency_ms"], path, line, "latency_ms")
-    return Run(f"{family}-{width:g}@{int(resolution)}", architecture(family), network, precision, latency, energy)
+    energy = maybe_cost(row, "energy_mj_per_inference", path, line)
+    latency = cost(row, "latency_ms", path, line)
+    return Run(f"{family}-{width:g}@{resolution}", architecture(family), network, precision, latency, energy)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from nas.device.formats.trace import Node, NodeKind, Trace
+from nas.device.formats.trace import MOST_MS, MOST_NODES, Node, NodeKind, Trace
 from nas.errors import UserError
-from nas.files.plain import MB, read_text
+from nas.files.json import read_json
+from nas.files.plain import MB
 
-MOST_BYTES = 200 * MB
+MOST_BYTES = 20 * MB  # a hundred runs of a network of 200 nodes
 SUFFIX = "_kernel_time"
+LONGEST = 1_000  # characters of a node's name
 
 _OPERATIONS: dict[NodeKind, tuple[str, ...]] = {
     "weighted": (
@@ -30,12 +30,9 @@ _KINDS: dict[str, NodeKind] = {op: kind for kind, ops in _OPERATIONS.items() for
 def read_onnxruntime(path: Path) -> Trace:
     """The trace, medians over its runs; the first run, which warms up, is left out where there are several.
 
-    Raises UserError for a file that is no such profile, or has no run of a network in it.
+    Raises UserError for a file that is not such a profile, or has no run of a network in it.
     """
-    try:
-        events = json.loads(read_text(path, MOST_BYTES, "JSON"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not a readable JSON file: {str(error)[:200]}") from None
+    events = read_json(path, MOST_BYTES)
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
         raise UserError(f"{path}: must be a profile of ONNX Runtime: a list of events")
     runs: list[float] = []
@@ -46,13 +43,15 @@ def read_onnxruntime(path: Path) -> Trace:
         if event.get("cat") == "Session" and name == "model_run":
             runs.append(_ms(event, path))
         elif event.get("cat") == "Node" and name.endswith(SUFFIX) and isinstance(args, dict):
-            key = (str(args.get("node_index", "")), name.removesuffix(SUFFIX))
+            key = (str(args.get("node_index", ""))[:LONGEST], name.removesuffix(SUFFIX)[:LONGEST])
             times.setdefault(key, []).append(_ms(event, path))
             described[key] = args
     if not runs or not times:
         raise UserError(
             f"{path}: must be a profile of ONNX Runtime with runs; it has {len(runs)} of {len(times)} nodes"
         )
+    if len(times) > MOST_NODES:
+        raise UserError(f"{path}: must have at most {MOST_NODES:,} operators")
     nodes = tuple(_node(key[1], described[key], _usual(times[key])) for key in times)
     return Trace(nodes, _usual(runs))
 
@@ -63,9 +62,10 @@ def _usual(times: list[float]) -> float:
 
 def _ms(event: dict[str, Any], path: Path) -> float:
     duration = event.get("dur")
-    if not isinstance(duration, int | float) or not 0 <= duration < math.inf:
+    if not isinstance(duration, int | float) or isinstance(duration, bool) or not 0 <= duration <= 1000 * MOST_MS:
         raise UserError(
-            f"{path}: event {str(event.get('name'))[:80]!r} must have a duration of 0 or more; came {duration!r}"
+            f"{path}: event {str(event.get('name'))[:80]!r} must have a duration from 0 to {1000 * MOST_MS:g} us; "
+            f"got {str(duration)[:80]}"
         )
     return duration / 1000
 
@@ -82,8 +82,11 @@ def _node(name: str, args: dict[str, Any], ms: float) -> Node:
     weights = next((shape for shape in inputs[1:] if len(shape) == 4), None)
     out = outputs[0] if outputs else []
     size = (out[2], out[3]) if len(out) == 4 else (1, 1) if len(out) == 2 else None
-    depthwise = weights[1] == 1 and inputs[0][1] > 1 if weights and len(inputs[0]) == 4 else None
-    return Node("weighted", name, ms, depthwise, size)
+    channels = out[1] if len(out) in (2, 4) and not name.endswith("_nchwc") else None  # there they are padded
+    if weights is None or "Conv" not in op:
+        return Node("weighted", name, ms, None, size, channels)
+    depthwise = weights[1] == 1 and inputs[0][1] > 1 if len(inputs[0]) == 4 else None
+    return Node("weighted", name, ms, depthwise, size, channels, (weights[2], weights[3]))
 
 
 def _shapes(given: object) -> list[list[int]]:

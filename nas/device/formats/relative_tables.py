@@ -8,12 +8,12 @@ division gives the same sums.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 
 from nas.device.tables.blocks import BlockTime
+from nas.device.tables.columns import LEAST_COST, MOST_BYTES, MOST_COST, cost, size
 from nas.errors import UserError, unknown
 from nas.files.csv import Row, number, read_rows
 from nas.space.block import Block
@@ -47,11 +47,10 @@ def import_hwnasbench(path: Path, platform: str, rest_ms: float) -> tuple[BlockT
         if op == SKIP:
             continue
         if (place, op) not in blocks or (place, op) in seen:
-            raise UserError(f"{path}: line {line} must be a block of fbnet-cifar, listed once; came {place} {op}")
+            raise UserError(f"{path}: line {line} must be a block of fbnet-cifar, listed once; got {place} {op[:80]}")
         seen.add((place, op))
         skip = blocks.get((place, SKIP))
-        ms = number(str(_signed(row, path, line, column) + (rest[skip.key] if skip else 0)), path, line, column)
-        times[blocks[place, op].key] = ms
+        times[blocks[place, op].key] = _above(rest[skip.key] if skip else 0.0, row, column, path, line)
     if lacking := {key for key in blocks if key[1] != SKIP} - seen:
         raise UserError(f"{path}: lacks {len(lacking)} blocks of fbnet-cifar, such as {min(lacking)}")
     return tuple(BlockTime(key, "fp32", ms, None, 1, None) for key, ms in times.items())
@@ -74,8 +73,8 @@ def import_singlepath(path: Path, platform: str, rest_ms: float) -> tuple[BlockT
         at = _whole(row, path, line, "in_hw", "in_c", "out_c", "stride", "kernel", "expand")
         block = blocks.get(((at[0], at[1], at[2], at[3]), at[4], at[5]))
         if block is None:
-            raise UserError(f"{path}: line {line} must be a block of single-path; came {at}")
-        found.setdefault(block.key, []).append(number(row["mean_ms"], path, line, "mean_ms"))
+            raise UserError(f"{path}: line {line} must be a block of single-path; got {at}")
+        found.setdefault(block.key, []).append(cost(row, "mean_ms", path, line))
     rest = [BlockTime(key, "fp32", ms, None, 1, None) for key, ms in _shares(rest_ms, fixed).items()]
     return tuple([BlockTime(key, "fp32", mean(ms), None, len(ms), None) for key, ms in found.items()] + rest)
 
@@ -97,8 +96,8 @@ def _uniform(space: SearchSpace, fields: dict[str, Value]) -> list[tuple[Block, 
 
 
 def _shares(rest_ms: float, blocks: Sequence[Block]) -> dict[str, float]:
-    if not 0 < rest_ms < math.inf:
-        raise UserError(f"the rest must be above 0 ms; came {rest_ms:g}")
+    if not LEAST_COST <= rest_ms <= MOST_COST:
+        raise UserError(f"the rest must be above 0 ms and at most {MOST_COST:g}; got {rest_ms:g}")
     macs = {block.key: sum(layer.macs for layer in block.layers) for block in blocks}
     return {key: rest_ms * n / sum(macs.values()) for key, n in macs.items()}
 
@@ -108,7 +107,7 @@ def _place(block: Block) -> Place:
 
 
 def _rows(path: Path, columns: Sequence[str], column: str) -> Iterator[tuple[int, Row]]:
-    for line, row in read_rows(path, columns):
+    for line, row in read_rows(path, columns, MOST_BYTES):
         if column not in row:
             known = [c.removesuffix("_ms_rel_to_skip") for c in row if c.endswith("_ms_rel_to_skip")]
             raise unknown("platform", column.removesuffix("_ms_rel_to_skip"), known)
@@ -116,14 +115,12 @@ def _rows(path: Path, columns: Sequence[str], column: str) -> Iterator[tuple[int
 
 
 def _whole(row: Row, path: Path, line: int, *columns: str) -> list[int]:
-    try:
-        return [int(row[column]) for column in columns]
-    except ValueError as error:
-        raise UserError(f"{path}: line {line}: {', '.join(columns)} must be whole numbers ({error})") from None
+    return [size(row, column, path, line) for column in columns]
 
 
-def _signed(row: Row, path: Path, line: int, column: str) -> float:
-    try:
-        return float(row[column])
-    except ValueError:
-        raise UserError(f"{path}: {column} must be a number; line {line} has {row[column]!r}") from None
+def _above(base: float, row: Row, column: str, path: Path, line: int) -> float:
+    """The cell's milliseconds over those of the base, above 0 in all. Raises UserError."""
+    ms = base + number(row[column], path, line, column, least=-MOST_COST, most=MOST_COST)
+    if ms < LEAST_COST:
+        raise UserError(f"{path}: with the rest, {column} must be above 0 ms; line {line} has {row[column][:80]!r}")
+    return ms

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_MS = 1e9  # of an operation or a run: eleven days
+MOST_NODES = 100_000
 NodeKind = Literal["weighted", "add", "multiply", "product", "activation", "pool", "other"]
 
 
@@ -19,6 +21,8 @@ class Node:
     ms: float  # median or mean over the runs
     depthwise: bool | None = None  # None: the trace does not say
     size: tuple[int, int] | None = None  # output height and width
+    channels: int | None = None  # of the output
+    kernel: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

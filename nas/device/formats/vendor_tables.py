@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.device.formats.mlperf import Run, read_run
+from nas.device.tables.columns import MOST_BYTES
 from nas.errors import UserError, unknown
 from nas.files.csv import read_rows
 from nas.space.reference import REFERENCES
@@ -32,7 +33,7 @@ def read_published(path: Path, platform: str) -> Published:
     runs: dict[tuple[str, str], Run] = {}
     left_out: dict[str, None] = {}
     platforms: set[str] = set()
-    for line, row in read_rows(path, COLUMNS):
+    for line, row in read_rows(path, COLUMNS, MOST_BYTES):
         platforms.add(found := "/".join((row["device"], row["accelerator"], row["threads"])))
         if found != platform:
             continue

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.tables.columns import row_precision
+from nas.device.tables.columns import MOST_BYTES, cost, maybe_cost, row_precision, size
 from nas.errors import UserError
-from nas.files.csv import csv_text, number, read_rows
+from nas.files.csv import csv_text, read_rows
 from nas.space.layer import Precision
 
 COLUMNS = ("block", "precision", "median_ms", "p90_ms", "runs", "energy_mj", "p99_ms")
+
+
+# kind, shapes in and out, sizes by their letters, activations. A kind that this version does not know is kept: the
+# profile of a newer one stays readable, and no network of this version asks for it.
+_SHAPE = r"-[1-9]\d{0,5}x[1-9]\d{0,5}x[1-9]\d{0,5}"
+KEY = re.compile(
+    rf"[a-z][a-z_]*{_SHAPE}{_SHAPE}(?:-[a-z]{{1,4}}[1-9]\d{{0,5}})*(?:-[a-z_]{{3,30}}\d?){{0,2}}", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +37,21 @@ class BlockTime:
 
 
 def read_lookup_table(path: Path) -> tuple[BlockTime, ...]:
-    """Reads blocks.csv. Raises UserError for a missing column, a bad number, or a block listed twice."""
+    """Reads blocks.csv. Raises UserError for a missing column, a bad key or number, or a block listed twice."""
     times: list[BlockTime] = []
     seen: dict[tuple[str, str], int] = {}
-    for line, row in read_rows(path, COLUMNS[:-1]):
+    for line, row in read_rows(path, COLUMNS[:-1], MOST_BYTES):
         precision = row_precision(row, path, line)
-        if not row["block"]:
-            raise UserError(f"{path}: line {line} names no block")
+        if not KEY.fullmatch(row["block"]):
+            raise UserError(
+                f"{path}: block must be a block's key, as mbconv-8x16x16-8x16x16-k3-s1-m16-relu; "
+                f"line {line} has {row['block'][:80]!r}"
+            )
         if (previous := seen.setdefault((row["block"], precision), line)) != line:
             raise UserError(f"{path}: {row['block']} {precision} is listed twice, lines {previous} and {line}")
-        median = number(row["median_ms"], path, line, "median_ms")
-        p90 = number(row["p90_ms"], path, line, "p90_ms") if row["p90_ms"] else None
-        energy = number(row["energy_mj"], path, line, "energy_mj") if row["energy_mj"] else None
-        runs = int(number(row["runs"], path, line, "runs"))
-        p99 = number(row["p99_ms"], path, line, "p99_ms") if row.get("p99_ms") else None
-        times.append(BlockTime(row["block"], precision, median, p90, runs, energy, p99))
+        p90, energy, p99 = (maybe_cost(row, column, path, line) for column in ("p90_ms", "energy_mj", "p99_ms"))
+        runs = size(row, "runs", path, line, most=10**15 - 1)
+        times.append(BlockTime(row["block"], precision, cost(row, "median_ms", path, line), p90, runs, energy, p99))
     return tuple(times)
 
 

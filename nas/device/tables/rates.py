@@ -5,7 +5,6 @@ A network's cost is `counts @ rate`: summed over its layers, plus what is paid o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from nas.device.counts import ACTIVATIONS, COUNTS, INDEX, KIN, Counts, missing, network_counts
+from nas.device.tables.columns import MOST_BYTES, row_precision
 from nas.errors import UserError
-from nas.files.csv import csv_text, read_rows
+from nas.files.csv import Row, csv_text, number, read_rows
 from nas.space.layer import PRECISIONS, Layer, Precision
 from nas.space.network import Network
 
@@ -24,6 +24,7 @@ Quantity = Literal["latency", "energy"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 COST_UNIT: dict[Quantity, str] = {"latency": "ms", "energy": "mJ"}
 COLUMNS = ("precision", "quantity", "primitive", "unit", "rate", "low", "high")
+MOST_RATE = 1e12  # also of a count
 TOTAL = "total"  # the row with the range of the whole networks' costs
 
 
@@ -120,39 +121,32 @@ def rates_csv(rates: Rates) -> str:
 
 
 def read_rates(path: Path) -> Rates:
-    """Reads rates.csv. Raises UserError on a missing column or row, an unknown name, or a number that is none."""
-    groups: dict[tuple[str, str], dict[str, Mapping[str, str]]] = {}
+    """Reads rates.csv. Raises UserError on a missing column or row, an unknown name, or a cell that is not a number."""
+    groups: dict[tuple[str, str], dict[str, tuple[int, Row]]] = {}
+    for line, row in read_rows(path, COLUMNS, MOST_BYTES):
+        if row["quantity"] not in QUANTITIES:
+            raise UserError(f"{path}: quantity must be latency or energy; line {line} has {row['quantity'][:80]!r}")
+        group = groups.setdefault((row_precision(row, path, line), row["quantity"]), {})
+        if row["primitive"] in group:
+            raise UserError(f"{path}: line {line} repeats {row['primitive'][:80]!r}")
+        group[row["primitive"]] = line, row
     try:
-        for line, row in read_rows(path, COLUMNS):
-            group = groups.setdefault((row["precision"], row["quantity"]), {})
-            if row["primitive"] in group:
-                raise UserError(f"{path}: line {line} repeats {row['primitive']!r}")
-            group[row["primitive"]] = row
-        return Rates(tuple(_rate(*key, rows) for key, rows in groups.items()))
+        return Rates(tuple(_rate(path, precision, quantity, rows) for (precision, quantity), rows in groups.items()))
     except UserError as error:
         raise error if str(error).startswith(str(path)) else UserError(f"{path}: {error}") from None
 
 
-def _rate(precision_name: str, quantity_name: str, rows: Mapping[str, Mapping[str, str]]) -> Rate:
-    precision = next((p for p in PRECISIONS if p == precision_name), None)
-    quantity = next((q for q in QUANTITIES if q == quantity_name), None)
-    if precision is None or quantity is None:
-        raise UserError(f"unknown precision or quantity: {precision_name!r}, {quantity_name!r}")
+def _rate(path: Path, precision_name: str, quantity_name: str, rows: Mapping[str, tuple[int, Row]]) -> Rate:
+    precision = next(p for p in PRECISIONS if p == precision_name)
+    quantity = next(q for q in QUANTITIES if q == quantity_name)
     if odd := {*COUNTS, TOTAL} ^ set(rows):
-        raise UserError(
-            f"{precision} {quantity} needs one row per primitive; missing or unknown: {', '.join(sorted(odd))}"
-        )
+        named = ", ".join(repr(name[:40]) for name in sorted(odd)[:5])
+        raise UserError(f"{precision} {quantity} needs one row per primitive; missing or unknown: {named}")
 
-    def number(name: str, column: str) -> float:
-        try:
-            value = float(rows[name][column])
-        except (TypeError, ValueError):
-            value = math.nan
-        if not 0 <= value < math.inf:
-            raise UserError(
-                f"{precision} {quantity} {name}: {column} must be a number, 0 or more; got {rows[name][column]!r}"
-            )
-        return value
+    def figures(column: str, *names: str) -> Counts:
+        cells = [(rows[name][1][column], rows[name][0]) for name in names]
+        return np.array([number(text, path, line, column, least=0, most=MOST_RATE) for text, line in cells])
 
-    rate, low, high = (np.array([number(name, column) for name in COUNTS]) for column in ("rate", "low", "high"))
-    return Rate(precision, quantity, rate, low, high, number(TOTAL, "low"), number(TOTAL, "high"))
+    rate, low, high = (figures(column, *COUNTS) for column in ("rate", "low", "high"))
+    least, most = (float(figures(column, TOTAL)[0]) for column in ("low", "high"))
+    return Rate(precision, quantity, rate, low, high, least, most)

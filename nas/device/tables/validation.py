@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.tables.columns import row_precision
+from nas.device.tables.columns import MOST_BYTES, MOST_COST, cost, maybe_cost, row_precision, size
 from nas.errors import UserError
 from nas.files.csv import csv_text, number, read_rows
 from nas.space.layer import Precision
 
 COLUMNS = ("network", "precision", "split", "measured_ms", "predicted_ms", "measured_mj", "predicted_mj")
 ERROR_COLUMNS = ("precision", "quantity", "split", "networks", "mean", "spread", "spearman", "constant", "macs")
-COVERAGE = 0.9  # share of networks whose measured cost an interval is to hold
+COVERAGE = 0.9  # share of networks whose measured cost is to fall within an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +87,18 @@ def error(rows: Sequence[Validation], precision: Precision, split: str, energy: 
 
 
 def read_errors(path: Path) -> tuple[HeldOutError, ...]:
-    """Reads errors.csv. Raises UserError for a missing column or a figure that is no number."""
+    """Reads errors.csv. Raises UserError for a missing column or a figure that is not a number."""
     found: list[HeldOutError] = []
-    for line, row in read_rows(path, ERROR_COLUMNS):
+    for line, row in read_rows(path, ERROR_COLUMNS, MOST_BYTES):
         if row["quantity"] not in ("latency", "energy"):
             raise UserError(f"{path}: quantity must be latency or energy; line {line} has {row['quantity'][:80]!r}")
-        try:
-            mean, spread, spearman, constant, macs = (float(row[c]) for c in ERROR_COLUMNS[4:])
-            networks = int(row["networks"])
-        except ValueError as problem:
-            raise UserError(f"{path}: line {line}: {problem}") from None
-        sound = all(0 <= x < math.inf for x in (mean, spread, constant, macs))
-        if not sound or networks < 1 or abs(spearman) > 1.000001:  # a Spearman may be nan: that of networks all alike
-            raise UserError(f"{path}: errors must be finite, 0 or more, and over 1 or more networks; line {line}")
+        mean, spread, constant, macs = (
+            number(row[c], path, line, c, least=0, most=MOST_COST) for c in ("mean", "spread", "constant", "macs")
+        )
+        # a Spearman may be nan: that of networks all alike
+        alike = row["spearman"] in ("nan", "")
+        spearman = math.nan if alike else number(row["spearman"], path, line, "spearman", least=-1, most=1.000001)
+        networks = size(row, "networks", path, line, most=10**9)
         precision = row_precision(row, path, line)
         found.append(
             HeldOutError(precision, row["quantity"], row["split"], networks, mean, spread, spearman, constant, macs)
@@ -115,9 +114,9 @@ def errors_csv(errors: Iterable[HeldOutError]) -> str:
 def read_validation(path: Path) -> tuple[Validation, ...]:
     """Reads validation.csv. Raises UserError for a missing column or a number that is not above 0."""
     rows: list[Validation] = []
-    for line, row in read_rows(path, COLUMNS):
-        ms = [number(row[c], path, line, c) for c in COLUMNS[3:5]]
-        mj = [number(row[c], path, line, c) if row[c] else None for c in COLUMNS[5:]]
+    for line, row in read_rows(path, COLUMNS, MOST_BYTES):
+        ms = [cost(row, c, path, line) for c in COLUMNS[3:5]]
+        mj = [maybe_cost(row, c, path, line) for c in COLUMNS[5:]]
         rows.append(
             Validation(row["network"], row_precision(row, path, line), row["split"], ms[0], ms[1], mj[0], mj[1])
         )

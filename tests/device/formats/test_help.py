@@ -75,8 +75,8 @@ def test_every_published_row_is_a_network_of_its_space() -> None:
 @pytest.mark.parametrize(
     ("ops", "ms", "platform", "message"),
     [
-        ([9] + [0] * 21, 1.0, "titanx_1", "line 2 is no network of fbnet-cifar: operations must be 0 to 8, came 9"),
-        ([-1] + [0] * 21, 1.0, "titanx_1", "operations must be 0 to 8, came -1"),
+        ([9] + [0] * 21, 1.0, "titanx_1", "line 2 is not a network of fbnet-cifar: operations must be 0 to 8; got 9"),
+        ([-1] + [0] * 21, 1.0, "titanx_1", "op01 must be a whole number of 0 or more; line 2"),
         ([0] * 22, 0, "titanx_1", "lat_ms_titanx_1 must be a finite number above 0; line 2"),
         ([0] * 22, 1.0, "titan", "unknown platform 'titan'; did you mean 'titanx_1'"),
         ([0] * 22, 1.0, "raspi4", "raspi4 holds sums of a table of blocks"),
@@ -96,7 +96,7 @@ def test_rows_that_are_no_networks_are_refused(
 def test_a_choice_that_the_space_has_not_is_refused(
     kernel: int, depth: int, resolution: int, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=f"line 2 is no network of mobilenet-v3: .*{message}"):
+    with pytest.raises(UserError, match=f"line 2 is not a network of mobilenet-v3: .*{message}"):
         read_ofa(ofa(tmp_path, [kernel] * 20, [3] * 20, [depth] * 5, resolution), "v100_1")
 
 

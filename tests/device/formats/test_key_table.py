@@ -77,9 +77,9 @@ def test_the_published_keys_give_the_blocks_of_the_csv_form(table: str, form: st
     [
         ("a: &x {mean: 1, count: 1}\nb: *x\n", "line 1: aliases, anchors and tags are not read"),
         ("a: !!python/object:os.system {mean: 1, count: 1}\n", "line 1: aliases, anchors and tags"),
-        ("a:\n  - 1\n", "line 2 must be a block's key .* came a sequencestart"),
-        ("a:\n  mean: {x: 1}\n", "line 2 must be a block's key .* came a mappingstart"),
-        ("a: 1\n", "line 1 must be a block's key .* came a scalar"),
+        ("a:\n  - 1\n", "line 2 must be a block's key .* got a sequencestart"),
+        ("a:\n  mean: {x: 1}\n", "line 2 must be a block's key .* got a mappingstart"),
+        ("a: 1\n", "line 1 must be a block's key .* got a scalar"),
         ("Conv-input:1x1x3-output:1x1x3:\n  mean: 1\n", "line 1: .* missing count"),
         ("Conv-output:1x1x3: {mean: 1, count: 1}\n", "line 1: .* must give its input"),
         ("Conv-input:axbxc-output:1x1x3: {mean: 1, count: 1}\n", "line 1 is not a row of the ofa format"),

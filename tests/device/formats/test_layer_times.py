@@ -173,10 +173,13 @@ def test_depthwise_must_lie_over_depthwise() -> None:
         ("[]", "it has 0 of 0 nodes"),
         (
             '[{"cat": "Session", "name": "model_run", "dur": -1}]',
-            "'model_run' must have a duration of 0 or more; came -1",
+            "'model_run' must have a duration from 0 to .* us; got -1",
         ),
-        ('[{"cat": "Session", "name": "model_run", "dur": NaN}]', "came nan"),
-        ('[{"cat": "Session", "name": "model_run"}]', "came None"),
+        ('[{"cat": "Session", "name": "model_run", "dur": NaN}]', "numbers must be finite; got NaN"),
+        ('[{"cat": "Session", "name": "model_run", "dur": 1e308}]', "a duration from 0 to 1e.12 us; got 1e.308"),
+        ('[{"cat": "Session", "name": "model_run", "dur": 1e999}]', "numbers must be finite"),
+        ('[{"cat": "Session", "name": "model_run", "dur": true}]', "got True"),
+        ('[{"cat": "Session", "name": "model_run"}]', "got None"),
     ],
 )
 def test_a_file_that_is_no_profile_of_onnx_runtime_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -195,6 +198,19 @@ def test_a_file_that_is_no_profile_of_onnx_runtime_is_refused(text: str, message
             "== Run Order ==\n[node type]\t[first]\t[avg ms]\t[%]\t[Name]\nCONV_2D\t1.0\tfast\t1%\tx\n",
             "line 3 must be an",
         ),
+        (
+            f"== Run Order ==\n[node type]\t[first]\t[avg ms]\t[%]\t[Name]\nCONV_2D\t1.0\t{'9' * 400}\t1%\tx\n",
+            "line 3 must",
+        ),
+        (
+            "== Run Order ==\n[node type]\t[first]\t[avg ms]\t[%]\t[Name]\nCONV_2D\t" + "1\t\t\t" * 500 + "x\n",
+            "line 3 must",
+        ),
+        (
+            "== Run Order ==\n[node type]\t[avg ms]\t[Name]\nCONV_2D\t1.0\tx\n\nInference: 1e308\n",
+            "at most 1e.09 ms; got",
+        ),
+        ("Number of nodes executed: 5\n== Summary by node type ==\nCONV_2D\t2\t2.0\n", "only the summary by node type"),
     ],
 )
 def test_a_text_that_is_no_profile_of_tflite_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -204,5 +220,5 @@ def test_a_text_that_is_no_profile_of_tflite_is_refused(text: str, message: str,
 
 
 def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="precision must be one of fp32, fp16, int8; came 'int4'"):
+    with pytest.raises(UserError, match="precision must be one of fp32, fp16, int8; got 'int4'"):
         read_trace(tmp_path / "x", "tflite", Network(BLOCKS), "int4")

@@ -90,13 +90,13 @@ def test_the_table_of_single_path_imported_anew_is_the_shipped_one() -> None:
     ("rows", "platform", "rest", "message"),
     [
         (None, "bord", 8.0, "unknown platform 'bord'; did you mean 'board'"),
-        (None, "board", 0.0, "the rest must be above 0 ms; came 0"),
+        (None, "board", 0.0, "the rest must be above 0 ms .*; got 0"),
         (["32,16,16,1,k3_e1,1.0"], "board", 8.0, "lacks 95 blocks of fbnet-cifar"),
         (["32,16,16,1,k3_e1,1", "32,16,16,1,k3_e1,1"], "board", 8.0, "line 3 must be a block of .* listed once"),
         (["32,16,17,1,k3_e1,1"], "board", 8.0, "line 2 must be a block of fbnet-cifar"),
-        (["32,16,16,1,k3_e1,-1"], "board", 8.0, "must be a finite number above 0; line 2"),
-        (["32,16,16,1,k3_e1,x"], "board", 8.0, "must be a number; line 2 has 'x'"),
-        (["a,16,16,1,k3_e1,1"], "board", 8.0, "line 2: .* must be whole numbers"),
+        (["32,16,16,1,k3_e1,-1"], "board", 8.0, "with the rest, board_ms_rel_to_skip must be above 0 ms; line 2"),
+        (["32,16,16,1,k3_e1,x"], "board", 8.0, "must be a finite number .*; line 2 has 'x'"),
+        (["a,16,16,1,k3_e1,1"], "board", 8.0, "H_in must be a whole number of 1 or more; line 2 has 'a'"),
     ],
 )
 def test_a_table_that_is_none_is_refused(

@@ -75,11 +75,11 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("primitive,", "", "missing primitive"),
-        ("fp32,latency,add,", "fp32,latency,addition,", "missing or unknown: add, addition"),
+        ("fp32,latency,add,", "fp32,latency,addition,", "missing or unknown: 'add', 'addition'"),
         ("fp32,latency,add,ms per million values,0,", "fp32,latency,add,ms per million values,-1,", "rate must be"),
         ("fp32,latency,add,ms per million values,0,", "fp32,latency,add,ms per million values,x,", "rate must be"),
         ("fp32,latency,add,", "fp32,latency,stem,", "repeats 'stem'"),
-        ("fp32,latency", "fp64,latency", "unknown precision"),
+        ("fp32,latency", "fp64,latency", "precision must be one of fp32, fp16, int8; line 2"),
         ("fp32,latency", "fp32,energy", "energy but no latency"),
     ],
 )
