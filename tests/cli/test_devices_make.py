@@ -69,7 +69,7 @@ def test_a_trace_of_onnx_runtime_becomes_rates(folder: Path, nas) -> None:  # ty
     said = nas(f"devices import {trace} --format onnxruntime --model net.onnx {ABOUT}")
     assert said.status == 0 and "what another network costs is an extrapolation" in said.out
     said = nas("predict net.onnx --device ./new")
-    assert said.status == 0 and "(fitted)" in said.out and "error unknown" in said.out
+    assert said.status == 0 and "(fitted; " in said.out and "error unknown" in said.out
 
 
 def test_a_trace_of_tflite_becomes_rates(folder: Path, nas) -> None:  # type: ignore[no-untyped-def]

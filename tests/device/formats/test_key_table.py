@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,46 @@ def test_a_csv_file_is_read_by_its_columns(tmp_path: Path) -> None:
         }
     with pytest.raises(UserError, match=r"ofa\.yaml: "):
         import_table(written(tmp_path, OFA, "ofa.yaml"), "ofa")
+
+
+def as_json(yaml: str, **layout: object) -> str:
+    import yaml as reader
+
+    return json.dumps(reader.safe_load(yaml), **layout)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layout", [{}, {"indent": 1}, {"indent": "\t"}, {"separators": (",", ":")}])
+@pytest.mark.parametrize(("text", "form"), [(PROXYLESS, "proxylessnas"), (OFA_KEYS, "ofa")])
+def test_json_is_read_as_its_yaml_twin(text: str, form: str, layout: dict[str, object], tmp_path: Path) -> None:
+    twin = import_table(written(tmp_path, as_json(text, **layout), "table.json"), form)
+    assert twin == import_table(written(tmp_path, text), form)
+
+
+def test_a_shared_table_in_json_has_its_seven_blocks() -> None:
+    times = {
+        t.block: (t.median_ms, t.runs) for t in import_table(shared_data("../cases/block-tables/table.json"), "ofa")
+    }
+    assert len(times) == 7
+    assert times["mbconv-136x10x10-136x10x10-k3-s1-m408-se104-hswish"] == (8.3, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "must be an object of blocks"),
+        ("{", "not a readable JSON file"),
+        ('{"a": 1}', "line 1: 'a' must have count and mean; got 1"),
+        ('{\n"Conv-input:1x1x3-output:1x1x3": {"mean": 1}}', "line 2: .* missing count"),
+        ('{"a": {}, "a": {}}', "'a' is given twice"),
+        ('{"Conv-input:2x2x3-output:1x1x3": {"mean": true, "count": 1}}', "mean_ms must be a finite number above 0"),
+        (
+            '{"Conv-input:2x2x3-output:1x1x3": {"mean": 1e308, "count": 1}}',
+            "mean_ms must be a finite number of at most",
+        ),
+        ('{"Conv-input:2x2x3-output:1x1x3": {"mean": 1, "count": 0.5}}', "count must be a whole number of 1 or more"),
+        ("[" * 100_000, "not a readable JSON file"),
+    ],
+)
+def test_json_that_is_not_such_a_table_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        import_table(written(tmp_path, text, "table.json"), "ofa")

@@ -25,6 +25,7 @@ from nas.space.network import Network
 from nas.space.onnx_file import read_onnx
 from nas.space.reference import reference_network
 from tests.device.hand_made import about
+from tests.shared_data import shared_data
 
 BLOCKS = (
     Block("conv", (3, 64, 64), (16, 32, 32), 3, 2, activation="hswish"),
@@ -222,3 +223,58 @@ def test_a_text_that_is_no_profile_of_tflite_is_refused(text: str, message: str,
 def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="precision must be one of fp32, fp16, int8; got 'int4'"):
         read_trace(tmp_path / "x", "tflite", Network(BLOCKS), "int4")
+
+
+HEADING = "\t[node type]\t[first]\t[avg ms]\t[%]\t[cdf%]\t[mem KB]\t[times called]\t[Name]"
+ROWS = ("\tCONV_2D\t1.2\t1.2\t20%\t20%\t0.0\t1\t[c1]:0", "\tDEPTHWISE_CONV_2D\t0.4\t0.4\t20%\t20%\t0.0\t1\t[c2]:1")
+PREFIXES = (
+    "", "05-31 10:31:13.006 21767 21767 I tflite  : ", "2024-05-31 10:31:13.006  9 21767 I tflite: ",
+    "I/tflite  (21767): ", "I/tflite: ", "05-31 10:31:13.006 I/tflite  (21767): ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_table_is_read_from_a_log_as_from_a_terminal(prefix: str, end: str, tmp_path: Path) -> None:
+    lines = ["Inference timings in us: Warmup (avg): 9, Inference (avg): 2500", "== Run Order ==", HEADING, *ROWS, ""]
+    (tmp_path / "t.txt").write_bytes("".join(prefix + line + end for line in lines).encode())
+    trace = read_tflite(tmp_path / "t.txt")
+    assert [(node.ms, node.depthwise, node.name) for node in trace.nodes] == [
+        (1.2, False, "[c1]:0"), (0.4, True, "[c2]:1"),
+    ]  # fmt: skip
+    assert trace.total_ms == 2.5
+
+
+@pytest.mark.parametrize("delegate", ["TfLiteXNNPackDelegate", "TfLiteGpuDelegateV2", "edgetpu-custom-op"])
+@pytest.mark.parametrize("rows", [(), ROWS], ids=["all of it", "a part"])
+def test_what_a_delegate_ran_as_one_is_refused(rows: tuple[str, ...], delegate: str, tmp_path: Path) -> None:
+    row = ROWS[0].replace("CONV_2D", delegate)
+    (tmp_path / "t.txt").write_text("\n".join(["== Run Order ==", HEADING, *rows, row, ""]))
+    with pytest.raises(UserError, match=f"'{delegate}' ran several operators as one"):
+        read_tflite(tmp_path / "t.txt")
+
+
+def test_a_conversion_is_not_a_convolution(tmp_path: Path) -> None:
+    types = ("Convert (NC, F32, QD8)", "BATCH_MATMUL", "PADV2", "Fully Connected (NC, QS8) GEMM", "Multiply (ND, F32)")
+    rows = [ROWS[0].replace("CONV_2D", name) for name in types]
+    (tmp_path / "t.txt").write_text("\n".join(["== Run Order ==", HEADING, *rows, ""]))
+    assert [n.kind for n in read_tflite(tmp_path / "t.txt").nodes] == ["other", "other", "other", "weighted", "product"]
+
+
+@pytest.mark.parametrize("name", ["new", "old", "crlf", "logcat"])
+def test_shared_tables_are_read(name: str) -> None:
+    trace = read_tflite(shared_data(f"../cases/tflite-profiles/{name}.txt"))
+    assert [node.ms for node in trace.nodes] == [1.2, 0.4, 0.8, 0.05, 0.02]
+    assert [node.kind for node in trace.nodes] == ["weighted", "weighted", "weighted", "pool", "weighted"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("delegate", "ran several operators as one"), ("partly_delegated", "ran several operators as one"),
+        ("nodes_only", "it has only the summary by node type"),
+    ],
+)  # fmt: skip
+def test_shared_tables_without_single_times_are_refused(name: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        read_tflite(shared_data(f"../cases/tflite-profiles/{name}.txt"))
