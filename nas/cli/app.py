@@ -10,8 +10,9 @@ import typer
 
 from nas import __version__
 from nas.cli import bench, build, devices, pick, predict, profile, report, search, spaces
-from nas.cli.output import QUIET_HELP, printable, set_quiet
+from nas.cli.output import QUIET_HELP, set_quiet
 from nas.errors import UserError
+from nas.files.plain import printable
 
 # Typer carries a copy of Click that it does not export; these are its UsageError and ClickException
 _UsageError: type[Exception]

@@ -10,8 +10,9 @@ import typer
 
 from nas.cli import completion, devices_check, devices_make
 from nas.cli.held_out import print_errors
-from nas.cli.output import print_json, print_table, printable
+from nas.cli.output import print_json, print_table
 from nas.errors import UserError
+from nas.files.plain import printable
 from nas.numbers import figure, percent
 
 if TYPE_CHECKING:

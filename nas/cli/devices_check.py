@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.amounts import precisions, share
-from nas.cli.output import print_json, print_table, printable
+from nas.cli.output import print_json, print_table
 from nas.errors import UserError
+from nas.files.plain import printable
 from nas.numbers import figure, percent
 
 if TYPE_CHECKING:

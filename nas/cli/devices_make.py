@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.held_out import print_errors
-from nas.cli.output import printable
+from nas.files.plain import printable
 
 if TYPE_CHECKING:
     from nas.device.profile import About

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.files.plain import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -81,11 +83,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     Console().print(table)
-
-
-def printable(text: str) -> str:
-    """The text as a terminal may have it: a name from a file must not move the cursor or change colours."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from nas.cli import completion
-from nas.cli.output import print_json, print_table, printable
+from nas.cli.output import print_json, print_table
+from nas.files.plain import printable
 from nas.numbers import count, figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.amounts import listed
-from nas.cli.output import print_json, print_table
+from nas.cli.output import print_json
 
 if TYPE_CHECKING:
     from nas.run import Run
@@ -64,18 +64,14 @@ def report(
 
 
 def _compare(runs: list[Run], out: Path, formats: list[str], as_json: bool) -> None:
+    from rich.console import Console
+
     from nas import report as reports
-    from nas.report.compare import common_box, compare_json, compare_rows
+    from nas.report.compare import compare_json, compare_table
 
     written = reports.write_comparison(runs, out, formats)
     if as_json:
         print(compare_json(runs), end="")
         return
-    heads, rows, notes = compare_rows(runs, common_box(runs))
-    differ = [head for i, head in enumerate(heads) if len({row[i] for row in rows}) > 1]
-    said = ["run", *(h for h in ("device", "space", "sampler", "seed", "trained") if h in differ)]
-    numbers = {"front": "front", "hypervolume": "volume", "best accuracy": "best"}
-    keep = [heads.index(head) for head in (*said, *numbers)]
-    print_table([*said, *numbers.values()], [[row[i] for i in keep] for row in rows], right=tuple(numbers.values()))
-    print("\n".join(notes))
+    Console().print(compare_table(runs))
     print("Written: " + ", ".join(str(p) for p in written))

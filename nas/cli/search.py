@@ -11,9 +11,10 @@ import typer
 
 from nas.cli import completion
 from nas.cli.amounts import amount, listed, precisions
-from nas.cli.output import Quiet, clock, note, print_json, printable, stderr_console
+from nas.cli.output import Quiet, clock, note, print_json, stderr_console
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
+from nas.files.plain import printable
 
 if TYPE_CHECKING:
     from nas.search.loop import Progress as State

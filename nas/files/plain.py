@@ -64,3 +64,8 @@ def file_in(folder: Path, name: str) -> Path | None:
 def has_tricks(text: str) -> bool:
     """Whether a text holds control characters that a terminal may act on; tabs and line ends are none."""
     return _TRICKS.search(text) is not None
+
+
+def printable(text: str) -> str:
+    """The text as a terminal may have it: a name from a file must not move the cursor or change colors."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

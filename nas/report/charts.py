@@ -27,7 +27,8 @@ from nas.charts import (
     set_title,
 )
 from nas.pareto import non_dominated
-from nas.run import ACCURACY, UNITS, Reference, Run, Trial, read_references, write_atomic
+from nas.report.groups import Group, attained
+from nas.run import ACCURACY, LATENCY, UNITS, Reference, Run, Trial, read_references, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,21 +75,30 @@ def draw_front(run: Run) -> Path:
     return file
 
 
-def draw_fronts(runs: Sequence[Run], file: Path) -> Path:
-    """Draws the fronts of several runs, accuracy against latency, into a PNG file."""
+def draw_fronts(groups: Sequence[Group], file: Path) -> Path:
+    """Draws the fronts of several runs, accuracy against latency, into a PNG file.
+
+    Of runs that differ by their seed alone: what half of them reach as a line, between what all and any of them reach.
+    """
     figure = new_figure(7.4, 5.2)
     axes = figure.subplots()
     every: list[float] = []
-    for i, run in enumerate(runs):
-        trials = [t for t in run.trials if t.state == "trained"]
-        costs, accuracies = np.array(_places(trials, "latency_ms"))
-        on = np.flatnonzero(non_dominated(np.stack([costs, -accuracies], axis=1)))
-        on = on[np.argsort(costs[on])]
-        every += costs.tolist()
-        color, name = SERIES_COLORS[i % len(SERIES_COLORS)], literal(str(run.path))
-        axes.plot(costs, accuracies, "o", color=color, alpha=0.2, markersize=4, markeredgewidth=0)
-        axes.step(costs[on], accuracies[on], where="post", color=color, linestyle=SERIES_LINES[i % len(SERIES_LINES)])
-        axes.plot(costs[on], accuracies[on], SERIES_MARKERS[i % 5], color=color, label=name, markersize=6)
+    for i, group in enumerate(groups):
+        trials = [[t for t in r.trials if t.state == "trained"] for r in group.runs]
+        points = [_places(of_run, LATENCY.column) for of_run in trials]
+        every += [cost for costs, _ in points for cost in costs]
+        color, line = SERIES_COLORS[i % len(SERIES_COLORS)], SERIES_LINES[i % len(SERIES_LINES)]
+        for costs, accuracies in points:
+            axes.plot(costs, accuracies, "o", color=color, alpha=0.2, markersize=4, markeredgewidth=0)
+        at, reached = attained(trials, LATENCY.column, ACCURACY.column)
+        least, half, most = 100 * reached
+        if len(group.runs) > 1:
+            axes.fill_between(at, least, most, step="post", color=color, alpha=0.15, linewidth=0)
+        axes.step(at, half, where="post", color=color, linestyle=line)
+        grown = np.flatnonzero(np.diff(np.nan_to_num(half, nan=-1.0), prepend=-1.0) > 0)
+        axes.plot(
+            at[grown], half[grown], SERIES_MARKERS[i % 5], color=color, label=literal(group.name), markersize=6
+        )  # fmt: skip
     if every and max(every) > 4 * min(every) > 0:
         axes.set_xscale("log")
         set_log_ticks(axes.xaxis, decades=float(np.log10(max(every) / min(every))))

@@ -10,7 +10,7 @@ import numpy as np
 from nas.run import ACCURACY, Run
 from nas.space.candidate import Value
 
-LEAST = 20  # trained networks
+LEAST, MOST = 20, 300  # trained networks: too few say nothing, and more take seconds to say the same
 FOLDS, REPEATS, TREES = 5, 5, 100
 EXPLAINED = 0.1  # of the variance, on networks left out: below it nothing is said
 
@@ -27,11 +27,13 @@ def importance(run: Run) -> Importance:
     """Permutation importance (Breiman, Machine Learning 2001) of a random forest, on networks that it did not see."""
     trained = [t for t in run.trials if t.state == "trained"]
     if len(trained) < LEAST:
-        return Importance((), f"Too few to tell: {len(trained)} networks are trained, at least {LEAST} are needed.")
+        return Importance((), f"No conclusion: {len(trained)} networks are trained, and at least {LEAST} are needed.")
+    if (every := len(trained)) > MOST:
+        trained = [trained[i * every // MOST] for i in range(MOST)]
     names, x = _encoded([t.candidate.as_dict() for t in trained])
     x, y = np.nan_to_num(x), np.array([t.value(ACCURACY.column) for t in trained])
     if not names or np.ptp(y) == 0:
-        return Importance((), "All networks are equally accurate.")
+        return Importance((), "No conclusion: all networks are equally accurate.")
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold
@@ -50,15 +52,16 @@ def importance(run: Run) -> Importance:
     share = float(np.mean(explained))
     if share < EXPLAINED:
         return Importance((), (
-            "Nothing can be said: a random forest on the choices does not predict the accuracy of networks left out "
+            "No conclusion: a random forest that reads the choices does not predict the accuracy of held-out networks "
             f"(R² {share:.2f})."
         ))  # fmt: skip
     mean, spread = np.mean(lost, axis=0), np.std(lost, axis=0)
     order = np.argsort(-mean)
     return Importance(
         tuple((names[i], float(mean[i]), float(spread[i])) for i in order if mean[i] > 0),
-        f"A random forest on the choices explains {share:.0%} of the variance of accuracy on networks left out; a "
-        "bar is how much of that is lost when one choice is shuffled. Choices that go together share it.",
+        f"A random forest that reads the choices explains {share:.0%} of the variance in the accuracy of held-out "
+        "networks. A bar shows how much of that is lost when the values of one choice are shuffled; choices that "
+        "vary together share it." + (f" From {MOST} of the {every:,} trained networks." if every > MOST else ""),
     )
 
 

@@ -30,13 +30,15 @@ def markdown(run: Run) -> str:
 
 
 def compare_markdown(runs: Sequence[Run]) -> str:
-    """Several runs as a table."""
-    from nas.report.compare import best_under, common_box, compare_rows
+    """Several runs as a table, those that differ by their seed alone in one row."""
+    from nas.report.compare import HEADS, best_under, common_box, compare_rows, notes_on
+    from nas.report.groups import groups_of
 
-    heads, rows, notes = compare_rows(runs, common_box(runs))
-    lines = [f"### {len(runs)} runs side by side", "", *table(heads, rows), "", *(f"- {plain(n)}" for n in notes), ""]
-    under = [[row["budget"], *row["cells"]] for row in best_under(runs)]
-    return "\n".join([*lines, *table(["budget", *(str(r.path) for r in runs)], under)]) + "\n"
+    groups, box = groups_of(runs), common_box(runs)
+    notes = [f"- {plain(note)}" for note in notes_on(groups, box)]
+    lines = [f"### {len(runs)} runs side by side", "", *table(HEADS, compare_rows(groups, box)), "", *notes, ""]
+    under = [[row["budget"], *row["cells"]] for row in best_under(groups)]
+    return "\n".join([*lines, *table(["latency at most", *(g.name for g in groups)], under)]) + "\n"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

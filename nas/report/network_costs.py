@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from nas.device.parts import by_block, parts_of
+import numpy as np
+
+from nas.device.parts import Part, by_block, parts_of
 from nas.device.profile import About, load_device
 from nas.errors import UserError
 from nas.run import Run
 from nas.space.block import KINDS, Block
+from nas.space.block_table import block_table
+from nas.space.network import Network
 from nas.space.search_space import load_space
 
 
@@ -18,11 +22,12 @@ from nas.space.search_space import load_space
 class NetworkCosts:
     """The distinct blocks of a run's networks, and each network as places in that list.
 
-    `networks`: (stage, block) in order, by trial. `lacking`: why there is none of it, in a sentence.
+    A block's parts are [layer or block, ms, mJ]. `networks`: blocks in order, by trial, of those that were trained.
+    `lacking`: why there is none of it, in a sentence.
     """
 
     blocks: Sequence[Mapping[str, Any]] = ()
-    networks: Mapping[int, Sequence[tuple[int, int]]] = ()  # type: ignore[assignment]
+    networks: Mapping[int, Sequence[int]] = field(default_factory=dict)
     measured: bool = False  # the blocks' costs were measured one by one, else their layers' are known
     about: About | None = None
     lacking: str = ""
@@ -34,36 +39,38 @@ def network_costs(run: Run) -> NetworkCosts:
     try:
         space, device = load_space(s.space), load_device(s.device)
     except UserError as error:
-        return NetworkCosts(networks={}, lacking=f"Layers cannot be shown: {error}.")
+        return NetworkCosts(lacking=f"Layers cannot be shown: {error}.")
     for what, name, now, was in (
         ("space", s.space, space.fingerprint, s.space_sha256),
         ("device profile", s.device, device.fingerprint, s.device_sha256),
     ):
         if now != was:
-            return NetworkCosts(networks={}, lacking=f"Layers cannot be shown: {what} {name} has changed since.")
-    places: dict[tuple[Block, str, bool], int] = {}
-    blocks: list[Mapping[str, Any]] = []
-    networks: dict[int, list[tuple[int, int]]] = {}
-    measured = False
-    for t in run.trials:
+            return NetworkCosts(lacking=f"Layers cannot be shown: {what} {name} has changed since.")
+    trained = [t for t in run.trials if t.state == "trained"]
+    codes = []
+    for t in trained:
         try:
-            network = space.network(space.decode(space.encode(t.candidate)), s.classes)
+            codes.append(space.encode(t.candidate))
         except UserError as error:
-            return NetworkCosts(networks={}, lacking=f"Layers cannot be shown: trial {t.trial}: {error}.")
-        precision = t.candidate.precision
-        whole = by_block(device, network, precision)
-        measured |= whole
-        stages = network.stages or tuple(range(len(network.blocks)))
-        row = []
-        for stage, block in zip(stages, network.blocks, strict=True):
-            key = (block, precision, whole)
-            if key not in places:
-                places[key] = len(blocks)
-                parts = parts_of(device, block, precision, whole)
-                blocks.append(_shown(block) | {"parts": [[p.name, p.latency_ms, p.energy_mj] for p in parts]})
-            row.append((stage, places[key]))
-        networks[t.trial] = row
-    return NetworkCosts(blocks, networks, measured, device.about)
+            return NetworkCosts(lacking=f"Layers cannot be shown: trial {t.trial}: {error}.")
+    if not trained:
+        return NetworkCosts(about=device.about)
+    table = block_table(space, np.stack(codes), s.classes)
+    stage_at = [i for i, stage in enumerate(space.stages) for _ in range(stage.deepest)]
+    places: dict[tuple[int, int, str, bool], int] = {}
+    blocks: list[Mapping[str, Any]] = []
+    networks: dict[int, list[int]] = {}
+    for t, column in zip(trained, table.index.T.tolist(), strict=True):
+        precision, there = t.candidate.precision, [x for x in zip(stage_at, column, strict=True) if x[1] >= 0]
+        whole = by_block(device, Network(tuple(table.blocks[b] for _, b in there)), precision)
+        networks[t.trial] = []
+        for stage, b in there:
+            place = places.setdefault((stage, b, precision, whole), len(blocks))
+            networks[t.trial].append(place)
+            if place == len(blocks):
+                parts = [_rounded(part) for part in parts_of(device, table.blocks[b], precision, whole)]
+                blocks.append(_shown(table.blocks[b]) | {"stage": stage, "parts": parts})
+    return NetworkCosts(blocks, networks, any(whole for *_, whole in places), device.about)
 
 
 def _shown(block: Block) -> dict[str, Any]:
@@ -75,3 +82,8 @@ def _shown(block: Block) -> dict[str, Any]:
         "expand": round(expand, 1), "se": block.se, "out": block.out_shape[0],
         "size": "x".join(map(str, block.in_shape[1:])), "label": block.key,
     }  # fmt: skip
+
+
+def _rounded(part: Part) -> list[Any]:
+    """Six digits: a network's parts add up to what it costs, to more digits than anyone reads."""
+    return [part.name, *(None if v is None else float(f"{v:.6g}") for v in (part.latency_ms, part.energy_mj))]

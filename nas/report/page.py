@@ -5,63 +5,36 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from nas.numbers import count, figure, percent
-from nas.report.charts import shown_references
+from nas.report.compare import HEADS, TEXTS, best_under, common_box, compare_rows, notes_on
+from nas.report.groups import Group, groups_of
 from nas.report.importance import importance
-from nas.report.network_costs import NetworkCosts, network_costs
-from nas.report.table import HYPERPARAMETERS, intervals, summary
-from nas.report.words import basis_of, build_command, limits_of, proposals_of
-from nas.run import (
-    OBJECTIVES,
-    Run,
-    Trial,
-    read_curves,
-    read_errors,
-    row_of,
-    volume_over_trials,
-)
+from nas.report.network_costs import network_costs
+from nas.report.page_data import LABELS, comparison_data, run_data
+from nas.report.table import intervals, summary
+from nas.report.words import basis_of, limits_of, proposals_of
+from nas.run import Run, Trial, read_errors
 
-LABELS = {
-    "accuracy": ("accuracy (validation)", "%"), "test_accuracy": ("accuracy (test)", "%"),
-    "latency_ms": ("latency", "ms"), "energy_mj": ("energy", "mJ"), "size_mb": ("size of the weights", "MB"),
-    "peak_memory_mb": ("peak memory of activations", "MB"), "params": ("parameters", ""), "macs": ("MACs", ""),
-}  # fmt: skip
-HEADS = {
+COLUMNS = {
     "accuracy": "accuracy", "test_accuracy": "test", "latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB",
     "params": "params", "macs": "MACs",
 }  # fmt: skip
-PREDICTED = {
-    "latency_ms": {"low": "latency_low_ms", "high": "latency_high_ms", "basis": "latency_basis"},
-    "energy_mj": {"low": "energy_low_mj", "high": "energy_high_mj", "basis": "energy_basis"},
-}
+MOST_ENDED = 200  # trials that did not finish, in the table
 
 
 def page(run: Run) -> str:
     """The page of one run, as HTML."""
-    s, curves, errors = run.settings, read_curves(run.path), read_errors(run.path)
-    priced = network_costs(run)
-    found = importance(run)
-    volume = volume_over_trials(run.trials, s)
+    s, errors, measured = run.settings, read_errors(run.path), run.measured
+    costs, found = network_costs(run), importance(run)
     tested = any(t.test_accuracy is not None for t in run.front_trials)
-    columns = [c for c in HEADS if (c != "test_accuracy" or tested) and (c != "energy_mj" or _has(run, c))]
-    measured = run.measured
-    data = {
-        "kind": "run", "axes": _axes(), "budgets": s.limits,
-        "objectives": list(s.columns), "front": [t.trial for t in run.front_trials],
-        "hyperparameters": sorted(HYPERPARAMETERS), "unpriced": priced.lacking,
-        "blocks": priced.blocks, "measured_blocks": priced.measured,
-        "trials": [_trial(run, t, priced, curves, measured) for t in run.trials],
-        "references": [{"name": r.name} | _costs(r) for r in shown_references(run)],
-        "volume": volume, "importance": found.choices,
-    }  # fmt: skip
+    columns = [c for c in COLUMNS if (c != "test_accuracy" or tested) and (c != "energy_mj" or _has(run, c))]
     heads = [
-        _cell("trial"), *(_cell(HEADS[c]) for c in columns), *([_cell("measured ms")] if measured else []),
-        _cell("precision", text=True), _cell("costs", text=True), _cell("network", text=True),
+        _cell("trial"), *(_cell(COLUMNS[c]) for c in columns), *([_cell("measured ms")] if measured else []),
+        _cell("precision", text=True), _cell("basis", text=True), _cell("network", text=True),
     ]  # fmt: skip
     rows = [
         {"trial": t.trial, "cells": [
@@ -73,105 +46,63 @@ def page(run: Run) -> str:
         for t in run.front_trials
     ]  # fmt: skip
     trained = [t for t in run.trials if t.state == "trained"]
+    ended = [t for t in run.trials if t.state != "trained"]
     reference = ", ".join(
         f"{figure(v)} {LABELS[c][1] or LABELS[c][0]}" for c, v in s.reference_point.items() if c in s.columns
     )
-    return _render("run.html.j2", data, {
-        "title": f"{s.space} on {s.device}, {s.dataset}",
-        "lead": f"{len(trained)} networks trained, {len(run.front_trials)} on the front of {', '.join(s.objectives)}. "
-                f"{s.created[:10]}",
+    return _render("run", run_data(run, costs, found, errors), {
+        "title": f"{s.space} on {s.device}, {s.dataset}", "skip": "pick", "objectives": ", ".join(s.objectives),
+        "lead": f"{len(trained):,} networks trained, {len(run.front_trials):,} on the Pareto front of "
+                f"{', '.join(s.objectives)}. {s.created[:10]}",
         "heads": heads, "rows": rows, "intervals": intervals(run.front_trials),
         "importance": found, "trained": len(trained), "proposals": proposals_of(run),
         "reference": reference or "the reference point",
         "ended": [
-            {"trial": t.trial, "how": _how(t, errors), "network": summary(t.candidate)}
-            for t in run.trials if t.state != "trained"
+            {"trial": t.trial, "how": _how(t, errors), "network": summary(t.candidate)} for t in ended[:MOST_ENDED]
         ],
+        "stopped": sum(t.state == "stopped" for t in ended), "failed": sum(t.state == "failed" for t in ended),
+        "unlisted": max(0, len(ended) - MOST_ENDED),
         "command": s.command or f"nas search --device {s.device} --space {s.space} --dataset {s.dataset}",
-        "facts": _facts(run), "limits": limits_of(run, priced, measured),
+        "facts": _facts(run), "limits": limits_of(run, costs.about, measured),
     })  # fmt: skip
 
 
 def compare_page(runs: Sequence[Run]) -> str:
     """Several runs side by side, as HTML. Their hypervolumes share one box: see `common_box`."""
-    from nas.report.compare import best_under, common_box, compare_rows
+    box, groups = common_box(runs), groups_of(runs)
+    heads = [_cell(h, text=h in TEXTS) for h in HEADS]
+    each = [Group(str(r.path), (r,)) for r in runs]
 
-    box = common_box(runs)
-    names = [str(r.path) for r in runs]
-    heads, rows, notes = compare_rows(runs, box)
-    data = {"kind": "compare", "axes": _axes(), "runs": [
-        {"name": name, "trials": [_values(t, r) for t in r.trials], "volume": volume_over_trials(r.trials, box)}
-        for name, r in zip(names, runs, strict=True)
-    ]}  # fmt: skip
-    return _render("compare.html.j2", data, {
-        "title": f"{len(runs)} runs side by side", "lead": "; ".join(names), "names": names,
-        "heads": [_cell(h, text=not i or h in ("device", "space", "sampler")) for i, h in enumerate(heads)],
-        "rows": [{"cells": [_cell(c, text=not i or heads[i] in ("device", "space", "sampler"))
-                            for i, c in enumerate(row)]} for row in rows],
-        "notes": notes, "under": best_under(runs),
+    def rows(of: Sequence[Group]) -> list[dict[str, Any]]:
+        return [
+            {"cells": [_cell(c, text=h in TEXTS) for h, c in zip(HEADS, row, strict=True)]}
+            for row in compare_rows(of, box)
+        ]
+
+    return _render("compare", comparison_data(runs, groups, box), {
+        "title": f"{len(runs)} runs side by side", "skip": "runs", "lead": "; ".join(str(r.path) for r in runs),
+        "names": [g.name for g in groups], "grouped": len(groups) < len(runs), "heads": heads, "rows": rows(groups),
+        "each": rows(each), "notes": notes_on(groups, box), "under": best_under(groups),
     })  # fmt: skip
 
 
-def _render(template: str, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def _render(kind: str, data: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
 
     here = files("nas.report") / "page"
     environment = Environment(loader=PackageLoader("nas.report", "page"), autoescape=True, trim_blocks=True)
-    plotly = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
-    packed = base64.b64encode(gzip.compress(plotly, 9, mtime=0)).decode()
-    return environment.get_template(template).render(
-        values, css=Markup((here / "report.css").read_text("utf-8")),
-        js=Markup((here / "report.js").read_text("utf-8")), data=Markup(_json(data)), plotly=Markup(packed),
+    scripts = [(here / f"{name}.js").read_text("utf-8") for name in ("common", kind)]
+    return environment.get_template(f"{kind}.html.j2").render(
+        values, css=Markup((here / "report.css").read_text("utf-8")), js=Markup("\n".join(scripts)),
+        data=Markup(_packed(json.dumps(data, separators=(",", ":"), allow_nan=False).encode())),
+        plotly=Markup(_packed((files("plotly") / "package_data" / "plotly.min.js").read_bytes())),
     )  # fmt: skip
 
 
-def _json(data: Mapping[str, Any]) -> str:
-    """JSON that may stand in an HTML script: no character that HTML would take for its own."""
-    text = json.dumps(_finite(data), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _finite(value: Any) -> Any:
-    """Plain values; a number that is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _axes() -> list[dict[str, Any]]:
-    return [
-        {"column": c, "label": label, "unit": unit, "more": unit == "%"} | PREDICTED.get(c, {})
-        for c, (label, unit) in LABELS.items()
-    ]
-
-
-def _trial(
-    run: Run, t: Trial, priced: NetworkCosts, curves: Mapping[int, Sequence[Mapping[str, float]]],
-    measured: Mapping[int, Any],
-) -> dict[str, Any]:  # fmt: skip
-    kept = run.model(t.trial).exists()
-    found = measured.get(t.trial)
-    return _values(t, run) | {
-        "choices": t.candidate.as_dict(), "blocks": priced.networks.get(t.trial), "seconds": t.seconds,
-        "curve": [epoch.get("validation_accuracy") for epoch in curves.get(t.trial, ())],
-        "command": build_command(run, t) if kept else None,
-        "measured": None if found is None else {"latency_ms": found.latency_ms, "energy_mj": found.energy_mj},
-    }  # fmt: skip
-
-
-def _values(t: Trial, run: Run) -> dict[str, Any]:
-    """What pareto.csv has of a trial, with the same nine digits."""
-    row = {k: v for k, v in row_of(t).items() if k not in ("candidate", "seconds", "seed")}
-    rounded = {k: float(f"{v:.9g}") if isinstance(v, float) else v for k, v in row.items()}
-    return rounded | {"front": t in run.front_trials, "summary": summary(t.candidate)}
-
-
-def _costs(found: Any) -> dict[str, Any]:
-    known = {o.column for o in OBJECTIVES.values() if o.known}
-    return {c: getattr(found.costs, c) for c in LABELS if c in known}
+def _packed(data: bytes) -> str:
+    """Compressed, and in letters that HTML takes for none of its own."""
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
 
 
 def _value(t: Trial, column: str) -> str:

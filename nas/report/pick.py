@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from nas.errors import UserError
+from nas.numbers import count, figure, percent
 from nas.pareto import knee as knee_of
-from nas.run import ACCURACY, BUDGETS, UNITS, Run, Trial, points
+from nas.run import ACCURACY, BUDGETS, OBJECTIVES, UNITS, Run, Trial, load_run, points
+
+WORDS = {o.column: o.words for o in OBJECTIVES.values()}
 
 
 def pick(
-    run: Run,
+    run: Run | str | Path,
     *,
     max_latency_ms: float | None = None,
     max_energy_mj: float | None = None,
@@ -22,28 +27,42 @@ def pick(
     knee: bool = False,
     trial: int | None = None,
 ) -> Trial:
-    """One trained trial of a run.
+    """One trained trial of a run, which is given as `nas.search` returned it or by its folder.
 
     - `trial`: that one, whether on the front or not
-    - `knee`: the knee (`nas.pareto.knee`) of the part of the front that meets the limits
-    - `min_accuracy` (a fraction): the one of least latency that reaches it, under the budgets if there are any
-    - else the most accurate under the budgets; of equally accurate ones the one of least latency
+    - `knee`: the knee (`nas.pareto.knee`) of the part of the front that meets the budgets
+    - `min_accuracy` (a fraction): the one of least latency that reaches it, within the budgets if there are any
+    - else the most accurate within the budgets; of equally accurate ones the one of least latency
 
     Where a network was measured, what was measured counts, and is in the trial that is returned.
 
-    Raises UserError when nothing qualifies, with the nearest there is, and for limits that the run cannot be asked.
+    Raises UserError where nothing qualifies, with the smallest cost or the best accuracy that the run reaches, and for
+    limits that the run knows nothing about.
+
+        nas.pick("runs/tiny-raspberry-pi-4-1", max_latency_ms=3.0).candidate
     """
-    given = (max_latency_ms, max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs)
-    limits = {BUDGETS[n].column: v for n, v in zip(_BUDGET_ORDER, given, strict=True) if v is not None}
+    run = run if isinstance(run, Run) else load_run(run)
+    given = {
+        "max_latency_ms": max_latency_ms, "max_energy_mj": max_energy_mj, "max_size_mb": max_size_mb,
+        "max_memory_mb": max_memory_mb, "max_params": max_params, "max_macs": max_macs,
+    }  # fmt: skip
+    limits = {BUDGETS[name].column: limit for name, limit in given.items() if limit is not None}
     check_limits(run, limits, min_accuracy, knee, trial)
     if trial is not None:
         return _numbered(run, trial)
     trained = run.as_measured([t for t in run.trials if t.state == "trained"])
     among = run.as_measured(run.front_trials) if knee else trained
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
+    if not fit:
+        raise UserError(f"no network of {run.path} keeps {_unreachable(among, limits)}")
     enough = [t for t in fit if min_accuracy is None or t.value(ACCURACY.column) >= min_accuracy]
     if not enough:
-        raise UserError(_nearest(run, among, fit, limits, min_accuracy))
+        best = max(fit, key=lambda t: t.value(ACCURACY.column))
+        within = " within the budgets" if limits else ""
+        raise UserError(
+            f"no network of {run.path} reaches {100 * (min_accuracy or 0):g}%{within}; "
+            f"the most accurate is {_brief(best)}"
+        )
     if knee:
         return enough[knee_of(points(enough, run.settings))]
     if min_accuracy is not None:
@@ -62,41 +81,55 @@ def check_limits(
         return
     trained = [t for t in run.trials if t.state == "trained"]
     if not trained:
-        raise UserError(f"{run.path} has no trained network yet")
+        raise UserError(f"{run.path} has no trained network{_why_none(run)}")
     for column, limit in limits.items():
-        if not any(t.value(column) >= 0 for t in trained):
-            raise UserError(f"{run.path} has no {column}: device {run.settings.device} cannot tell it")
         if not limit > 0:
-            raise UserError(f"a budget must be above 0; came {limit:g} for {column}")
+            raise UserError(f"a budget must be above 0; got {limit:g} for {column}")
+        if not any(t.value(column) >= 0 for t in trained):
+            raise UserError(f"{run.path} has no {column}: device profile {run.settings.device} does not predict it")
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
-        raise UserError(f"an accuracy must be from 0 to 1; came {min_accuracy:g}")
+        raise UserError(f"an accuracy must be from 0 to 1; got {min_accuracy:g}")
 
 
-_BUDGET_ORDER = ("max_latency_ms", "max_energy_mj", "max_size_mb", "max_memory_mb", "max_params", "max_macs")
+def _why_none(run: Run) -> str:
+    if not run.trials:
+        return f" yet: nas search --resume {run.path} continues the search"
+    stopped = sum(t.state == "stopped" for t in run.trials)
+    return f": of its {len(run.trials)} trials, {len(run.trials) - stopped} failed and {stopped} were stopped early"
 
 
 def _numbered(run: Run, trial: int) -> Trial:
-    for found in run.as_measured(run.trials):
-        if found.trial == trial:
-            if found.state != "trained":
-                how = "failed to train" if found.state == "failed" else "was stopped early"
+    for there in run.as_measured(run.trials):
+        if there.trial == trial:
+            if there.state != "trained":
+                how = "failed to train" if there.state == "failed" else "was stopped early"
                 raise UserError(f"trial {trial} of {run.path} {how}, so it cannot be picked")
-            return found
-    numbers = f"0 to {max(t.trial for t in run.trials)}" if run.trials else "none yet"
-    raise UserError(f"{run.path} has no trial {trial} (it has {numbers})")
+            return there
+    numbers = [t.trial for t in run.trials]
+    raise UserError(
+        f"{run.path} has no trial {trial}; "
+        + (f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none yet")
+    )
 
 
-def _nearest(
-    run: Run, among: tuple[Trial, ...] | list[Trial], fit: list[Trial], limits: dict[str, float], wanted: float | None
-) -> str:  # fmt: skip
-    """What misses the limits least: the best accuracy among those that fit, else the least excess over the budgets."""
-    if fit:
-        best = max(fit, key=lambda t: t.value(ACCURACY.column))
-        under = " under these budgets" if limits else ""
-        return (
-            f"no network of {run.path} reaches {100 * (wanted or 0):g}%{under}; "
-            f"the nearest is trial {best.trial} with {100 * best.value('accuracy'):.1f}%"
+def _unreachable(among: Sequence[Trial], limits: Mapping[str, float]) -> str:
+    """The budgets that no trial meets, and the smallest value that each can have; the nearest trial where each can be
+    met, but not all at once."""
+    least = {c: min(among, key=lambda t: t.value(c) if t.value(c) >= 0 else math.inf) for c in limits}
+    beyond = [c for c, limit in limits.items() if not least[c].value(c) <= limit]  # or no cost is known
+    asked = " and ".join(f"{WORDS[c]} within {_amount(c, limits[c])}" for c in beyond or limits)
+    if beyond:
+        return f"{asked}; " + "; ".join(
+            f"the smallest {WORDS[c]} is {_amount(c, least[c].value(c))} ({_brief(least[c])})" for c in beyond
         )
     near = min(among, key=lambda t: max(t.value(c) / limit for c, limit in limits.items()))
-    values = ", ".join(f"{near.value(c):.3g} {UNITS.get(c, c)} (limit {limit:g})" for c, limit in limits.items())
-    return f"no network of {run.path} meets these budgets; the nearest is trial {near.trial} with {values}"
+    costs = " and ".join(_amount(c, near.value(c)) for c in limits)
+    return f"{asked} at once; the nearest is {_brief(near)}, with {costs}"
+
+
+def _amount(column: str, value: float) -> str:
+    return f"{figure(value)} {UNITS[column]}" if column in UNITS else count(value)
+
+
+def _brief(t: Trial) -> str:
+    return f"trial {t.trial}, {percent(t.value(ACCURACY.column))}"

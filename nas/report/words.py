@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from nas.report.network_costs import NetworkCosts
+from nas.device.profile import About
 from nas.run import Costs, MeasuredCosts, Run, Trial
 
 
@@ -28,14 +28,14 @@ def proposals_of(run: Run) -> str:
         return ""
     total, infeasible, known = sum(found.values()), found.get("infeasible", 0), found.get("duplicate", 0)
     if not infeasible and not known:
-        return f"The sampler proposed {total} candidates, none of them infeasible or known already."
+        return f"The sampler proposed {total:,} candidates; each was feasible and new."
     return (
-        f"The sampler proposed {total} candidates. Not trained: {infeasible} that would have broken a budget or have "
-        f"no price on this device, and {known} that were known already."
+        f"The sampler proposed {total:,} candidates. Not trained: {infeasible:,} that exceed a budget or have no known "
+        f"cost on this device, and {known:,} that had been tried before."
     )
 
 
-def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCosts]) -> list[str]:
+def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCosts]) -> list[str]:
     """What the numbers of this run are not, a sentence each."""
     s, front = run.settings, run.front_trials
     said = []
@@ -43,24 +43,23 @@ def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCos
     where = ", ".join(sorted({m.where for m in there}))
     if there:
         said.append(
-            f"{len(there)} of the {len(front)} networks of the front were measured on {where}; all other costs are "
-            f"predicted from the profile {s.device}."
+            f"{len(there)} of the {len(front)} networks on the front were measured on {where}; every other cost is "
+            f"predicted from the device profile {s.device}."
         )
     else:
         said.append(
-            f"No network of the front was run on the board: its costs are predicted from the profile {s.device}."
-            " nas pick --remeasure measures the front."
+            f"No network on the front was run on the board: costs are predicted from the device profile {s.device}. "
+            "nas pick --remeasure measures the front."
         )
-    if priced.about:
-        a = priced.about
+    if a := profile:
         said.append(f"That profile: {a.board}; {a.runtime}; {a.statistic}; {a.protocol}")
         if a.energy:
             said.append(f"Energy is {a.energy}.")
         if a.limits:
-            said.append(f"Of the profile: {a.limits}")
+            said.append(f"Limits of the profile: {a.limits}")
     energies = [t.costs for t in front if t.costs.energy_mj is not None]
     if any(t.costs.latency_low_ms is None for t in front) or any(c.energy_low_mj is None for c in energies):
-        said.append("The error of some predictions is not known: the profile was checked against no whole network.")
+        said.append("The error of some predictions is not known: the profile was not checked against whole networks.")
     else:
         said.append(
             "90% of the networks that the profile was checked against fell within the bars; yours may lie outside."
@@ -74,22 +73,25 @@ def limits_of(run: Run, priced: NetworkCosts, measured: Mapping[int, MeasuredCos
                 "them."
             )
     if not any(t.value("energy_mj") >= 0 for t in run.trials):
-        said.append("Energy: the device profile has none.")
+        said.append("The device profile does not predict energy.")
     p = {k: v for k, v in s.proxy.items() if isinstance(v, int | float)}
     if p:
         share, pixels = p.get("data_share", 1), p.get("resolution_share", 1)
         said.append(
-            f"Accuracies are those of a short training: {p.get('epochs', '?')} epochs"
-            + (f", {share:.0%} of the images" if share < 1 else "")
-            + (f", at {pixels:.0%} of the resolution" if pixels < 1 else "")
-            + ". Trained in full, every network gains, some more than others."
+            f"Accuracies are from a short training: {p.get('epochs', '?')} epochs"
+            + (f" on {share:.0%} of the images" if share < 1 else "")
+            + (f" at {pixels:.0%} of the resolution" if pixels < 1 else "")
+            + ". Full training improves every network, some more than others."
         )
     said.append(
-        "How well this short training ranks networks on this space and dataset was not measured, nor how far an "
-        "accuracy moves with the seed: each network was trained once."
+        "Not measured: how well this short training ranks the networks of this space on this dataset, and how much an "
+        "accuracy varies with the seed. Each network was trained once."
     )
     tested = sum(t.test_accuracy is not None for t in front)
     if tested < len(front):
-        said.append(f"{len(front) - tested} of the front have not met the test split; their accuracy chose them.")
-    said.append("Peak memory and size are counted from shapes: the runtime's own needs come on top.")
+        said.append(
+            f"{len(front) - tested} of the {len(front)} networks on the front were not tested; their validation "
+            "accuracy is biased by selection."
+        )
+    said.append("Peak memory and size are computed from shapes; the runtime needs memory of its own in addition.")
     return said

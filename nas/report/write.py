@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.errors import UserError, unknown
 from nas.report.charts import draw_front, draw_fronts
+from nas.report.groups import groups_of
 from nas.report.markdown import compare_markdown, markdown
 from nas.run import Run, csv_bytes, make_folder, read_curves, write_atomic, write_trials
 
@@ -64,7 +65,7 @@ def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] =
     make_folder(folder)
     written = [_write(folder / f"comparison.{f}", text) for f, text in texts.items()]
     if "png" in formats:
-        written.append(draw_fronts(runs, folder / "comparison.png"))
+        written.append(draw_fronts(groups_of(runs), folder / "comparison.png"))
     return written
 
 

@@ -21,6 +21,7 @@ from nas.run.measured import MeasuredCosts, read_measured, write_measured
 from nas.run.objectives import (
     ACCURACY,
     BUDGETS,
+    LATENCY,
     OBJECTIVES,
     UNITS,
     Objective,
@@ -28,7 +29,7 @@ from nas.run.objectives import (
     check_objectives,
     default_objectives,
 )
-from nas.run.settings import FORMAT, Settings, check_same, read_settings, write_settings
+from nas.run.settings import FORMAT, SAME, Settings, check_same, read_settings, write_settings
 from nas.run.trial import (
     COLUMNS,
     COST_COLUMNS,
@@ -48,7 +49,9 @@ __all__ = [
     "COLUMNS",
     "COST_COLUMNS",
     "FORMAT",
+    "LATENCY",
     "OBJECTIVES",
+    "SAME",
     "UNITS",
     "Costs",
     "MeasuredCosts",

@@ -114,15 +114,20 @@ def front_volume(trials: Sequence[Trial], settings: Settings) -> float:
 
 
 def volume_over_trials(trials: Sequence[Trial], settings: Settings) -> list[tuple[int, float, float]]:
-    """After each trial: its number, the seconds of training so far, summed, and the front's hypervolume."""
+    """After each trial: its number, the seconds of training so far, summed, and the front's hypervolume.
+
+    What a trial adds is the box that it dominates, less what of that box the front dominated before.
+    """
+    ordered = sorted(trials, key=lambda t: t.trial)
+    corner = np.ones(len(settings.columns))
     found: list[tuple[int, float, float]] = []
-    front: tuple[Trial, ...] = ()
-    seconds = volume = 0.0
-    for t in sorted(trials, key=lambda t: t.trial):
+    front, seconds, volume = np.empty((0, len(corner))), 0.0, 0.0
+    for t, point in zip(ordered, points(ordered, settings), strict=True):
         seconds += t.seconds
-        grown = pareto_trials([*front, t], settings)
-        if grown != front:
-            front, volume = grown, front_volume(grown, settings)
+        if t.state == "trained" and not np.isnan(point).any() and not (front <= point).all(axis=1).any():
+            before = hypervolume(np.maximum(front, point), corner)
+            volume += max(0.0, hypervolume(point[None], corner) - before)
+            front = np.vstack([front[~(point <= front).all(axis=1)], point])
         found.append((t.trial, seconds, volume))
     return found
 

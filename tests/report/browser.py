@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,8 +19,8 @@ NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
 
 
 @contextmanager
-def opened(page: Path, width: int = 1280, height: int = 900) -> Iterator[Any]:
-    """The page in a browser that has no network, once it says that it is ready."""
+def opened(page: Path, *, phone: bool = False, dark: bool = False) -> Iterator[Any]:
+    """The page in a browser that has no network, once it says that it is ready: 1280 x 900, or 390 x 844 on a phone."""
     if not CHROMIUM or not DRIVER:
         pytest.skip("no Chromium with its driver here: install the packages chromium and chromium-driver")
     from selenium.webdriver import Chrome, ChromeOptions
@@ -30,12 +32,19 @@ def opened(page: Path, width: int = 1280, height: int = 900) -> Iterator[Any]:
     for argument in (
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", NO_NETWORK,
         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-        f"--window-size={width},{height}",
+        "--window-size=1280,900",
     ):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options=options, service=Service(DRIVER))
     try:
+        if phone:  # a window cannot be as narrow
+            metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        if dark:
+            scheme = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
         driver.get(page.resolve().as_uri())
         WebDriverWait(driver, 60).until(
             lambda d: d.execute_script("return document.documentElement.dataset.ready !== undefined")
@@ -50,6 +59,15 @@ def opened(page: Path, width: int = 1280, height: int = 900) -> Iterator[Any]:
 
 def data_of(page: str) -> dict[str, Any]:
     """What the page was given to show."""
-    text = page.split('<script id="data" type="application/json">')[1].split("</script>")[0]
-    found: dict[str, Any] = json.loads(text)
+    packed = page.split('<script id="data" type="application/json">')[1].split("</script>")[0]
+    found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
     return found
+
+
+def trials_of(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its columns as rows, a row a trial."""
+    columns = {
+        name: column if isinstance(column, list) else [column["values"][place] for place in column["at"]]
+        for name, column in data["columns"].items()
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.device.profile import load_device
@@ -14,9 +17,11 @@ from nas.errors import UserError
 from nas.report import pick, write_comparison, write_report
 from nas.report.page import page
 from nas.run import (
+    Costs,
     MeasuredCosts,
     Reference,
     Run,
+    Trial,
     load_run,
     read_trials,
     write_curves,
@@ -28,7 +33,7 @@ from nas.run import (
 from nas.search.api import search_front
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
-from tests.report.browser import data_of, opened
+from tests.report.browser import data_of, opened, trials_of
 from tests.runs import ROWS, costs, make_run, settings
 
 CIFAR = Path(__file__).parents[2] / "experiments" / "first-front"
@@ -102,13 +107,122 @@ def test_a_slider_changes_the_pick_to_that_of_nas_pick(which: str, request: pyte
         assert driver.find_elements("css selector", "#front .scatterlayer .trace")
 
 
-def test_a_phone_shows_the_page_without_scrolling_sideways(digits: Run) -> None:
+def test_a_phone_shows_chart_and_sliders_together(digits: Run) -> None:
+    """On a screen of 390 x 844: nothing to scroll sideways, and the chart stays in view while its sliders are moved."""
     write_report(digits, ["html"])
-    with opened(digits.path / "report.html", width=390, height=844) as driver:
-        wide = driver.execute_script(
-            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    seen = (
+        "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+        "return [box.top, box.bottom, box.left, box.right]"
+    )
+    with opened(digits.path / "report.html", phone=True) as driver:
+        assert driver.execute_script("return innerWidth") == 390
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+        for slider in ("#budget-latency_ms", "#budget-energy_mj", "#accuracy"):
+            driver.execute_script("document.querySelector(arguments[0]).scrollIntoView({block: 'end'})", slider)
+            chart, moved = driver.execute_script(seen, "#front"), driver.execute_script(seen, slider)
+            assert 0 <= chart[0] < chart[1] <= moved[0] < moved[1] <= 844, slider
+            assert chart[1] - chart[0] > 200
+        rows = driver.execute_script(
+            "return [...document.querySelectorAll('#front-table tbody tr')].map(row => row.offsetHeight)"
         )
-        assert wide <= 0
+        assert rows and max(rows) <= 60
+        blocks = driver.execute_script(
+            "return [...document.querySelectorAll('.stages tbody tr')].map(row => row.offsetHeight)"
+        )
+        assert max(blocks) <= 110
+
+
+def test_the_page_and_its_charts_follow_a_dark_theme(digits: Run) -> None:
+    write_report(digits, ["html"])
+    colors = (
+        "const chart = document.getElementById('front')._fullLayout;"
+        "return [getComputedStyle(document.body).backgroundColor, chart.paper_bgcolor, chart.font.color]"
+    )
+    with opened(digits.path / "report.html", dark=True) as driver:
+        assert driver.execute_script(colors) == ["rgb(20, 24, 29)", "#14181d", "#e6e9ed"]
+        light = {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", light)
+        assert driver.execute_script(colors) == ["rgb(255, 255, 255)", "#fff", "#1b1f24"]
+
+
+def test_a_command_is_copied_by_its_button(digits: Run) -> None:
+    write_report(digits, ["html"])
+    with opened(digits.path / "report.html") as driver:
+        driver.execute_script(
+            "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve() }"
+        )
+        driver.find_element("css selector", "#pick .copy").click()
+        trial = driver.find_element("id", "pick").get_attribute("data-trial")
+        assert driver.execute_script("return window.copied").endswith(f"--pick {trial} --onnx trial-{trial}.onnx")
+        assert len(driver.find_elements("css selector", ".command")) == len(
+            driver.find_elements("css selector", ".command-box .copy")
+        )
+
+
+def test_known_networks_are_named_with_their_precision(tmp_path: Path) -> None:
+    """Two on one place: the names stand above each other, and each line answers the pointer."""
+    run = make_run(tmp_path / "run")
+    names = ("MobileNetV2 1.0", "MobileNetV1 0.25", "ResNet-50")
+    write_references(run.path, [
+        Reference(name, p, costs(ms, ms * 3)) for p in ("fp32", "int8")
+        for name, ms in zip(names, (60.0, 60.5, 4000.0), strict=True)
+    ])  # fmt: skip
+    write_report(load_run(run.path), ["html"])
+    with opened(run.path / "report.html") as driver:
+        layout = "document.getElementById('front')._fullLayout"
+        labels = driver.execute_script(f"return {layout}.annotations.map(a => [a.text, a.x, a.y])")
+        assert [text for text, *_ in labels] == ["MobileNetV2 1.0, fp32", "MobileNetV1 0.25, fp32"]
+        assert labels[0][2] < labels[1][2] and labels[0][1] == pytest.approx(labels[1][1], abs=0.01)
+        lines = driver.execute_script(
+            "const t = document.getElementById('front').data.find(t => t.yaxis === 'y2'); return [t.name, t.text]"
+        )
+        assert lines[0] == "known networks, fp32"
+        assert {"MobileNetV2 1.0, fp32: 60.0 ms", "MobileNetV1 0.25, fp32: 60.5 ms"} == set(filter(None, lines[1]))
+
+
+def test_what_an_axis_cannot_show_is_said(tmp_path: Path) -> None:
+    """Two of the front were tested: on the axis of test accuracy only they are drawn, and the legend names no other."""
+    run = make_run(tmp_path / "run")
+    tested = [replace(t, test_accuracy=0.5 if t.trial in (0, 2) else None) for t in run.trials]
+    write_trials(run.path, run.settings, tested)
+    write_report(load_run(run.path), ["html"])
+    with opened(run.path / "report.html") as driver:
+        assert shown(driver, "#drawn") == ""
+        driver.execute_script(
+            "const y = document.getElementById('y'); y.value = 'test_accuracy'; y.dispatchEvent(new Event('change'))"
+        )
+        said = "4 of 6 networks are not drawn: they have no accuracy (test). The pick is one of them."
+        assert shown(driver, "#drawn") == said
+        legend = driver.execute_script(
+            "return [...document.querySelectorAll('#front .legendtext')].map(text => text.textContent)"
+        )
+        assert "fp32" in legend and "int8" not in legend
+
+
+def test_no_mode_bar_covers_a_small_chart(cifar: Run) -> None:
+    write_report(cifar, ["html"])
+    with opened(cifar.path / "report.html") as driver:
+        assert driver.find_elements("css selector", "#front .modebar-btn")
+        assert not driver.find_elements("css selector", ".chart.low .modebar-btn")
+        bar, legend = driver.execute_script(
+            "return ['.modebar', '.legend'].map(c => {"
+            "const box = document.querySelector('#front ' + c).getBoundingClientRect(); return [box.top, box.bottom] })"
+        )
+        assert bar[1] <= legend[0] + 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("screen", ["desktop", "phone"])
+def test_the_page_passes_axe(screen: str, theme: str, digits: Run) -> None:
+    """Contrast, labels, roles and headings by axe-core's rules; the variable AXE_CORE gives its axe.min.js."""
+    script = Path(os.environ.get("AXE_CORE", ""))
+    if not script.is_file():
+        pytest.skip("set AXE_CORE to the axe.min.js of npm's axe-core to check the page's accessibility")
+    write_report(digits, ["html"])
+    with opened(digits.path / "report.html", phone=screen == "phone", dark=theme == "dark") as driver:
+        driver.execute_script(script.read_text("utf-8"))
+        found = driver.execute_async_script("axe.run().then(arguments[0])")
+        assert [(v["impact"], v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]] == []
 
 
 def test_two_devices_are_compared(digits: Run, tmp_path: Path) -> None:
@@ -124,31 +238,65 @@ def test_two_devices_are_compared(digits: Run, tmp_path: Path) -> None:
     assert "trained differently" in (tmp_path / "comparison.md").read_text()
 
 
-def test_every_number_of_the_page_is_that_of_pareto_csv(digits: Run) -> None:
+def test_every_number_of_the_page_is_that_of_the_tables(digits: Run) -> None:
     write_report(digits)
-    with (digits.path / "pareto.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    trials = {t["trial"]: t for t in data_of((digits.path / "report.html").read_text())["trials"] if t["front"]}
-    assert sorted(trials) == sorted(int(row["trial"]) for row in rows)
-    for row in rows:
-        found = trials[int(row["trial"])]
-        for name in set(row) - {"trial", "candidate", "seconds", "seed"}:
-            assert (str(found[name]) == row[name] or float(found[name]) == float(row[name])) if row[name] else (
-                found[name] is None
-            ), name  # fmt: skip
+    data = data_of((digits.path / "report.html").read_text())
+    trials = {t["trial"]: t for t in trials_of(data)}
+    for table, numbers in (("trials.csv", sorted(trials)), ("pareto.csv", data["front"])):
+        with (digits.path / table).open() as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["trial"]) for row in rows] == numbers
+        for row in rows:
+            found = trials[int(row["trial"])]
+            assert found.keys() == set(row) - {"candidate", "seed"}
+            for name, value in found.items():
+                assert (str(value) == row[name] or float(value) == float(row[name])) if row[name] else value is None
+            choices = {name: c["values"][c["at"][numbers_of(data).index(found["trial"])]]
+                       for name, c in data["choices"].items()}  # fmt: skip
+            assert choices == json.loads(row["candidate"])
+
+
+def numbers_of(data: dict[str, Any]) -> list[int]:
+    numbers: list[int] = data["columns"]["trial"]
+    return numbers
 
 
 def test_parts_of_a_network_add_up_to_at_most_the_whole(digits: Run) -> None:
     found = data_of(page(digits))
-    for t in found["trials"]:
-        parts = [part for _, block in t["blocks"] for part in found["blocks"][block]["parts"]]
-        assert 0 < sum(ms for _, ms, _ in parts) <= t["latency_ms"] * (1 + 1e-9)
+    trials = {t["trial"]: t for t in trials_of(found)}
+    assert found["networks"].keys() == {str(t.trial) for t in digits.trials if t.state == "trained"}
+    for number, blocks in found["networks"].items():
+        parts = [part for block in blocks for part in found["blocks"][block]["parts"]]
+        assert 0 < sum(ms for _, ms, _ in parts) <= trials[int(number)]["latency_ms"] * (1 + 1e-5)
 
 
-def test_five_hundred_trials_are_a_page_for_a_mailbox(tmp_path: Path, cifar: Run) -> None:
-    many = [replace(t, trial=i) for i in range(500) for t in [cifar.trials[i % len(cifar.trials)]]]
-    run = Run(cifar.path, cifar.settings, tuple(many))
-    assert len(page(run).encode()) < 5e6
+def test_blocks_are_those_of_the_network(cifar: Run) -> None:
+    found, space = data_of(page(cifar)), load_space("mobilenet-v3")
+    for t in cifar.trials[:10]:
+        network = space.network(t.candidate, cifar.settings.classes)
+        shown = [found["blocks"][block] for block in found["networks"][str(t.trial)]]
+        assert [b["label"] for b in shown] == [b.key for b in network.blocks]
+        assert [b["stage"] for b in shown] == list(network.stages)
+
+
+def test_five_thousand_trials_are_a_page_for_a_mailbox(tmp_path: Path, cifar: Run) -> None:
+    """Under 5 MB, with every choice, layer and training curve of each."""
+    space, rng = load_space("mobilenet-v3"), np.random.default_rng(0)
+    trials, curves = [], {}
+    for i, code in enumerate(space.sample_codes(5000, rng)):
+        ms, mj, accuracy = float(rng.lognormal(3, 0.8)), float(rng.lognormal(4.5, 0.8)), float(rng.uniform())
+        some = Costs(ms, 0.9 * ms, 1.1 * ms, mj, 0.9 * mj, 1.1 * mj, int(rng.integers(10**7)), int(rng.integers(10**9)),
+                     float(rng.uniform(1, 9)), float(rng.uniform(1, 9)), "fitted", "fitted")  # fmt: skip
+        trials.append(Trial(i, "trained", accuracy, None, some, float(rng.uniform(1, 9)), i, space.decode(code)))
+        curves[i] = [{"loss": float(rng.uniform()), "validation_accuracy": float(rng.uniform())} for _ in range(6)]
+    run = Run(tmp_path / "run", replace(cifar.settings, trials=5000), tuple(trials))
+    run.path.mkdir()
+    write_settings(run.path, run.settings)
+    write_trials(run.path, run.settings, run.trials)
+    write_curves(run.path, curves)
+    (file,) = write_report(load_run(run.path), ["html"])
+    assert file.stat().st_size < 5e6
+    assert len(data_of(file.read_text())["networks"]) == 5000
 
 
 EVIL = "<img src=x onerror='window.hacked=1'>\"'&{{7*7}}</script>|`"
@@ -191,6 +339,32 @@ def test_runs_with_hardly_a_trial_have_a_page(
         assert shown(driver, "#pick h3") == ("Trial 0" if rows and rows[0][1] else "No network is trained yet")
 
 
+def test_where_nothing_is_picked_the_page_says_why(tmp_path: Path) -> None:
+    """A budget of 2 ms, where the fastest network takes 5 ms; then trials that there are not, or that failed."""
+    run = make_run(tmp_path / "run", budgets={"max_latency_ms": 2.0})
+    write_curves(run.path, {4: []}, {4: "loss is not finite"})
+    write_report(run, ["html"])
+    with opened(run.path / "report.html") as driver:
+        assert shown(driver, "#pick h3") == "No network meets these budgets"
+        assert shown(driver, "#pick p") == "The smallest latency is 5.00 ms (trial 2, 80.0%)."
+        number = driver.find_element("id", "number")
+        for typed, title, why in (
+            ("40", "This run has no trial 40", "Its trials are 0 to 6."),
+            ("4", "Trial 4 cannot be picked", "It failed to train: loss is not finite."),
+            ("3", "Trial 3 (not on the front)", None),
+        ):
+            number.clear()
+            number.send_keys(typed)
+            assert shown(driver, "#pick h3") == title
+            assert why in (None, shown(driver, "#pick p"))
+        slide(driver, "#budget-latency_ms", 1000)  # back to budgets
+        assert shown(driver, "#pick h3") == "Trial 6"
+        driver.execute_script("limit.latency_ms = 12; limit.energy_mj = 25; limit.size_mb = 0.4; update()")
+        assert shown(driver, "#pick p") == "The smallest size of the weights is 0.500 MB (trial 2, 80.0%)."
+        driver.execute_script("limit.size_mb = null; limit.latency_ms = 6; limit.energy_mj = 19; update()")
+        assert shown(driver, "#pick p") == "The smallest energy is 20.0 mJ (trial 2, 80.0%)."
+
+
 def test_the_knee_of_two_equally_good_networks_is_that_of_nas_pick(tmp_path: Path) -> None:
     rows = ((0, 0.9, 10.0, None), (2, 0.8, 5.0, None))
     run = make_run(tmp_path / "run", rows, objectives=("accuracy", "latency"))
@@ -222,6 +396,32 @@ def test_a_run_without_trials_is_compared_too(tmp_path: Path) -> None:
     write_comparison(runs, tmp_path, ["html", "md"])
     with opened(tmp_path / "comparison.html") as driver:
         assert driver.find_elements("css selector", "#fronts-chart .scatterlayer .trace")
+
+
+def test_seeds_of_a_sampler_are_one_line_with_a_band(tmp_path: Path) -> None:
+    """Three runs of one sampler and one of another: 90%, 80% and 60% for 10 ms; the median run reaches 80%."""
+    runs = [
+        make_run(
+            tmp_path / f"random-{seed}", ((0, accuracy, 10.0, 30.0), (1, 0.95, 20.0, 60.0)), sampler="random", seed=seed
+        )
+        for seed, accuracy in enumerate((0.9, 0.6, 0.8))
+    ]
+    runs.append(make_run(tmp_path / "pareto-0", sampler="pareto"))
+    write_comparison(runs, tmp_path, ["html"])
+    with opened(tmp_path / "comparison.html") as driver:
+        rows = [row.text for row in driver.find_elements("css selector", "#groups tbody tr")]
+        assert len(rows) == 2 and rows[0].startswith("random, 3 seeds") and "95.0%" in rows[0]
+        names = driver.execute_script(
+            "return [...document.querySelectorAll('#fronts-chart .legendtext')].map(text => text.textContent)"
+        )
+        assert names == ["random, 3 seeds", str(tmp_path / "pareto-0")]
+        lines = driver.execute_script(
+            "return document.getElementById('fronts-chart').data"
+            ".filter(t => t.legendgroup === '0' && t.mode === 'lines').map(t => [...t.y])"
+        )
+        assert lines == [[60, 95], [90, 95], [80, 95]]  # of all, of any, of half
+        driver.execute_script("document.querySelector('details').open = true")
+        assert len(driver.find_elements("css selector", "#each tbody tr")) == 4
 
 
 @pytest.mark.parametrize(
@@ -256,8 +456,10 @@ def test_what_was_proposed_is_counted(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     assert "The sampler proposed" not in page(run)
     write_trials(run.path, run.settings, run.trials, {"train": 7, "infeasible": 2, "duplicate": 0})
-    said = "The sampler proposed 9 candidates. Not trained: 2 that would have broken a budget or have no price on this "
-    assert said + "device, and 0 that were known already." in page(load_run(run.path))
+    said = (
+        "The sampler proposed 9 candidates. Not trained: 2 that exceed a budget or have no known cost on this device, "
+    )
+    assert said + "and 0 that had been tried before." in page(load_run(run.path))
     write_report(load_run(run.path))
     assert load_run(run.path).proposals["infeasible"] == 2
 

@@ -43,14 +43,22 @@ def test_the_best_under_the_budgets(run: Run, limits: dict[str, float], trial: i
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"max_latency_ms": 4.0}, r"the nearest is trial 2 with 5 ms \(limit 4\)"),
-        ({"max_latency_ms": 12.0, "max_energy_mj": 10.0}, r"trial 2 with 5 ms \(limit 12\), 20 mJ \(limit 10\)"),
-        ({"min_accuracy": 0.99}, r"reaches 99%; the nearest is trial 6 with 96.0%"),
+        ({"max_latency_ms": 4.0}, r"keeps latency within 4.00 ms; the smallest latency is 5.00 ms \(trial 2, 80.0%\)"),
+        ({"max_latency_ms": 4.0, "knee": True}, r"the smallest latency is 5.00 ms \(trial 2, 80.0%\)"),
+        (
+            {"max_latency_ms": 12.0, "max_energy_mj": 10.0},
+            r"keeps energy within 10.0 mJ; the smallest energy is 20.0 mJ \(trial 2, 80.0%\)",
+        ),
+        (
+            {"max_latency_ms": 4.0, "max_params": 10.0},
+            r"within 4.00 ms and params within 10; the smallest latency is 5.00 ms .*; the smallest params is 50.0 k",
+        ),
+        ({"min_accuracy": 0.99}, r"reaches 99%; the most accurate is trial 6, 96.0%"),
         (
             {"min_accuracy": 0.94, "max_latency_ms": 12.0},
-            "reaches 94% under these budgets; the nearest is trial 0 with 90",
+            "reaches 94% within the budgets; the most accurate is trial 0, 90.0%",
         ),
-        ({"trial": 40}, r"has no trial 40 \(it has 0 to 6\)"),
+        ({"trial": 40}, "has no trial 40; its trials are 0 to 6"),
         ({"trial": 4}, "trial 4 .* failed to train"),
         ({"trial": 1, "knee": True}, "by its number or by limits"),
         ({"max_latency_ms": 0.0}, "must be above 0"),
@@ -64,7 +72,27 @@ def test_what_cannot_be_picked_says_why(run: Run, limits: dict[str, float], mess
 
 def test_a_run_without_energy_or_without_trials(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", ((0, 0.9, 10.0, None),), objectives=("accuracy", "latency"))
-    with pytest.raises(UserError, match="has no energy_mj: device raspberry-pi-4 cannot tell it"):
+    with pytest.raises(UserError, match="has no energy_mj: device profile raspberry-pi-4 does not predict it"):
         pick(run, max_energy_mj=10.0)
-    with pytest.raises(UserError, match="no trained network yet"):
-        pick(make_run(tmp_path / "b", ()))
+    empty = make_run(tmp_path / "b", ())
+    with pytest.raises(UserError, match=r"no trained network yet: nas search --resume .*b continues the search"):
+        pick(empty)
+    with pytest.raises(UserError, match="has no trial 0; it has none yet"):
+        pick(empty, trial=0)
+    failed = make_run(tmp_path / "c", ((0, None, 3.0, 9.0), (1, None, 4.0, 9.0)))
+    with pytest.raises(UserError, match="no trained network: of its 2 trials, 2 failed and 0 were stopped early"):
+        pick(failed, knee=True)
+
+
+def test_budgets_that_only_together_are_too_small_name_the_nearest(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", ((0, 0.9, 5.0, 50.0), (1, 0.8, 50.0, 5.0)))
+    with pytest.raises(UserError, match=(
+        r"keeps latency within 10.0 ms and energy within 10.0 mJ at once; "
+        r"the nearest is trial 0, 90.0%, with 5.00 ms and 50.0 mJ"
+    )):  # fmt: skip
+        pick(run, max_latency_ms=10.0, max_energy_mj=10.0)
+
+
+def test_a_run_may_be_given_by_its_folder(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert pick(run.path, knee=True) == pick(str(run.path), knee=True) == pick(run, knee=True)

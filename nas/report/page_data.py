@@ -1,0 +1,116 @@
+"""What the page is given to show: columns, not rows, so that a run of thousands of trials is a file for a mailbox."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nas.report.charts import shown_references
+from nas.report.groups import Group
+from nas.report.importance import Importance
+from nas.report.network_costs import NetworkCosts
+from nas.report.table import HYPERPARAMETERS, summary
+from nas.report.words import build_command
+from nas.run import COLUMNS, Reference, Run, Settings, Trial, read_curves, row_of, volume_over_trials
+
+LABELS = {
+    "accuracy": ("accuracy (validation)", "%"), "test_accuracy": ("accuracy (test)", "%"),
+    "latency_ms": ("latency", "ms"), "energy_mj": ("energy", "mJ"), "size_mb": ("size of the weights", "MB"),
+    "peak_memory_mb": ("peak memory of activations", "MB"), "params": ("parameters", ""), "macs": ("MACs", ""),
+}  # fmt: skip
+PREDICTED = {
+    "latency_ms": {"low": "latency_low_ms", "high": "latency_high_ms", "basis": "latency_basis"},
+    "energy_mj": {"low": "energy_low_mj", "high": "energy_high_mj", "basis": "energy_basis"},
+}
+SHOWN = tuple(c for c in COLUMNS if c not in ("candidate", "seed"))  # of trials.csv
+
+
+def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapping[int, str]) -> dict[str, Any]:
+    """Everything that the page of one run draws or says by itself, as JSON: what is not finite is null."""
+    s, curves = run.settings, read_curves(run.path)
+    return {
+        "kind": "run", "axes": axes(), "budgets": finite(s.limits), "objectives": list(s.columns),
+        "front": [t.trial for t in run.front_trials], "columns": columns(run.trials),
+        "summaries": [summary(t.candidate) for t in run.trials], "choices": choices(run.trials),
+        "hyperparameters": sorted(HYPERPARAMETERS), "errors": dict(errors),
+        "blocks": costs.blocks, "networks": dict(costs.networks), "measured_blocks": costs.measured,
+        "no_blocks": costs.lacking,
+        "curves": {n: [finite(epoch.get("validation_accuracy")) for epoch in curve] for n, curve in curves.items()},
+        "commands": {t.trial: build_command(run, t) for t in run.trials if run.model(t.trial).exists()},
+        "measured": {n: {"latency_ms": m.latency_ms, "energy_mj": m.energy_mj} for n, m in run.measured.items()},
+        "references": [_reference(r) for r in shown_references(run)],
+        "volume": finite(steps(volume_over_trials(run.trials, s))), "importance": finite(importance.choices),
+    }  # fmt: skip
+
+
+def comparison_data(runs: Sequence[Run], groups: Sequence[Group], box: Settings) -> dict[str, Any]:
+    """What the page of several runs draws; each run of `groups` by its place among `runs`."""
+    return {
+        "kind": "compare", "axes": axes(),
+        "groups": [{"name": g.name, "runs": [runs.index(r) for r in g.runs]} for g in groups],
+        "runs": [
+            {"name": str(r.path), "columns": columns(r.trials), "summaries": [summary(t.candidate) for t in r.trials],
+             "front": [t.trial for t in r.front_trials], "volume": finite(steps(volume_over_trials(r.trials, box)))}
+            for r in runs
+        ],
+    }  # fmt: skip
+
+
+def axes() -> list[dict[str, Any]]:
+    """What may be drawn: column, label, unit, whether more is better, and the columns of its interval and basis."""
+    return [
+        {"column": c, "label": label, "unit": unit, "more": unit == "%"} | PREDICTED.get(c, {})
+        for c, (label, unit) in LABELS.items()
+    ]
+
+
+def columns(trials: Sequence[Trial]) -> dict[str, Any]:
+    """The columns of trials.csv that the page shows, with the same nine digits; words as places in a list."""
+    rows = [row_of(t) for t in trials]
+    found: dict[str, Any] = {}
+    for name in SHOWN:
+        values = [row[name] for row in rows]
+        words = any(isinstance(v, str) for v in values)
+        found[name] = coded(values) if words else [_nine_digits(v) for v in values]
+    return found
+
+
+def choices(trials: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+    """The value of every choice in every trial."""
+    every = [t.candidate.as_dict() for t in trials]
+    return {name: coded([c.get(name) for c in every]) for name in dict.fromkeys(n for c in every for n in c)}
+
+
+def coded(values: Sequence[Any]) -> dict[str, Any]:
+    """The distinct values, and each value's place among them."""
+    places: dict[Any, int] = {}
+    at = [places.setdefault((type(v), v), len(places)) for v in values]
+    return {"values": finite([v for _, v in places]), "at": at}
+
+
+def steps(volume: Iterable[tuple[int, float, float]]) -> list[tuple[int, float, float]]:
+    """(trial, seconds, hypervolume) where the hypervolume changed, with the first and the last: a line drawn in steps
+    needs no more."""
+    every = list(volume)
+    return [v for i, v in enumerate(every) if i in (0, len(every) - 1) or v[2] != every[i - 1][2]]
+
+
+def finite(value: Any) -> Any:
+    """The same in plain lists and dictionaries; a number that is not finite is None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    return [finite(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _nine_digits(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
+def _reference(r: Reference) -> dict[str, Any]:
+    known = {c: getattr(r.costs, c) for c in LABELS if hasattr(r.costs, c)}
+    return {"name": r.name, "precision": r.precision} | {c: finite(v) for c, v in known.items()}
