@@ -18,7 +18,7 @@ Fields = dict[str, Any] | None  # of a Node; None: not understood
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 _SAME_SHAPE = frozenset({
-    "Gelu", "LayerNormalization", "SimplifiedLayerNormalization", "QuantizeLinear", "DequantizeLinear",
+    "Clip", "Gelu", "LayerNormalization", "SimplifiedLayerNormalization", "QuantizeLinear", "DequantizeLinear",
     "DynamicQuantizeLinear",
 })  # fmt: skip
 
