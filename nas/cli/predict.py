@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,33 +12,39 @@ from nas.cli.output import print_json, print_table
 from nas.files.plain import printable
 from nas.numbers import count, figure
 
+MOST_LINES = 12  # of a list of what is unknown; --json has all
+
 
 def predict(
     model: Annotated[str, typer.Argument(help="path.onnx, or timm:NAME[@RESOLUTION].")],
     device: Annotated[
         str, typer.Option(help="A device profile, by name or folder.", autocompletion=completion.devices)
     ],
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, fp16 or int8.", show_default="an ONNX file's own, else fp32")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Predict a network's latency, energy, memory and size on a device, and its costliest layers.
 
-    What cannot be priced is named, and the exit status is then 1.
+    An ONNX file is predicted at its own precision, unless --precision names another one.
+    What the profile has no figure for is named, and the exit status is then 1.
 
     Example: nas predict timm:mobilenetv2_100@224 --device raspberry-pi-4 --precision int8
     """
     from nas.device.cost import predict as price
     from nas.device.profile import load_device
     from nas.errors import UserError
-    from nas.models.price import read_model
+    from nas.models.price import chosen_precision, read_model
     from nas.space.layer import PRECISIONS
 
-    chosen = next((p for p in PRECISIONS if p == precision), None)
-    if chosen is None:
-        raise UserError(f"--precision must be one of {', '.join(PRECISIONS)}; came {precision!r}")
+    asked = next((p for p in PRECISIONS if p == precision), None)
+    if precision is not None and asked is None:
+        raise UserError(f"--precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     profile = load_device(device)
-    profile.require(precision=chosen)
+    profile.require(precision=asked)
     reading = read_model(model)
+    chosen = chosen_precision(profile, reading, asked)
     network = reading.network
     found = price(profile, network, chosen, reading.unread)
     both = None
@@ -46,7 +53,7 @@ def predict(
     costliest = sorted(found.parts, key=lambda p: -p.latency_ms)[:5]
     if as_json:
         print_json({
-            "model": model, "device": profile.name, "precision": chosen,
+            "model": model, "device": profile.name, "precision": chosen, "model_precision": reading.precision,
             "latency_ms": found.latency_ms, "latency_interval_ms": found.latency_interval_ms,
             "latency_basis": found.latency_basis, "latency_partial": found.latency_partial,
             "energy_mj": found.energy_mj, "energy_interval_mj": found.energy_interval_mj,
@@ -57,7 +64,8 @@ def predict(
             "costliest": [{"layer": p.name, "latency_ms": p.latency_ms, "energy_mj": p.energy_mj} for p in costliest],
         })  # fmt: skip
         return int(bool(found.unknown))
-    print(f"{model} on {profile.name}, {chosen}, batch 1")
+    at_least = "at least " if reading.unread else ""
+    print(f"{model} on {profile.name}, {_precision(chosen, reading.precision, model)}, batch 1")
     latency = found.latency_ms, "ms", found.latency_interval_ms, found.latency_basis, found.latency_partial
     print(f"  latency  {_amount(*latency)}")
     if found.energy_basis is not None:
@@ -66,18 +74,27 @@ def predict(
     if both:
         idle = figure(profile.about.idle_w)
         print(f"           {figure(both[0])} mJ with and {figure(both[1])} mJ without the {idle} W that it draws idle")
-    print(f"  memory   {figure(network.peak_memory_mb(chosen))} MB peak activations")
-    print(
-        f"  size     {figure(network.size_mb(chosen))} MB, {count(network.params)} params, {count(network.macs)} MACs"
-    )
+    if found.latency_interval_ms or found.energy_interval_mj:
+        print("           (90% of held-out networks fell within such a range)")
+    print(f"  memory   {at_least}{figure(network.peak_memory_mb(chosen))} MB peak activations")
+    size, params, macs = figure(network.size_mb(chosen)), count(network.params), count(network.macs)
+    print(f"  size     {at_least}{size} MB, {params} params, {macs} MACs")
     rows = [(p.name, figure(p.latency_ms), figure(p.energy_mj)) for p in costliest]
     if rows:
         print_table(("costliest layers", "ms", "mJ"), rows, right=("ms", "mJ"))
-    if found.unknown:
-        how = "left out" if found.partial else "charged as their nearest kin"
-        print(f"{profile.name} has no figure for these, which are {how}:")
-        print("\n".join(f"  {printable(name)}" for name in found.unknown))
+    known = [name for name in found.unknown if name not in reading.unread]
+    charged = profile.rates is not None and profile.rates.get(chosen, "latency") is not None
+    how = "are charged as their nearest kin" if charged else "are left out"
+    _list(f"{profile.name} has no figure for these, which {how}:", known)
+    _list("These operations are not understood, and are left out:", reading.unread)
     return int(bool(found.unknown))
+
+
+def _precision(chosen: str, own: str, model: str) -> str:
+    """The precision, and whether it is the file's."""
+    if not model.endswith(".onnx") or chosen == own == "fp32":
+        return chosen
+    return f"{chosen} as the file is" if chosen == own else f"as if it were {chosen} (the file is {own})"
 
 
 def _amount(value: float | None, unit: str, interval: tuple[float, float] | None, basis: str, partial: bool) -> str:
@@ -85,8 +102,23 @@ def _amount(value: float | None, unit: str, interval: tuple[float, float] | None
     if value is None:
         return "-  (no prediction: the profile has a figure for no part of it)"
     if partial:
-        return f"{figure(value)} {unit} for the parts that have a figure  (no prediction of the whole)"
+        return f"{figure(value)} {unit} for the parts with a figure  (no prediction of the whole)"
     if interval is None:
-        return f"{figure(value)} {unit}  ({basis}; no whole network was measured: error unknown)"
+        return f"{figure(value)} {unit}  ({basis}; error unknown: no whole network was measured)"
     low, high = map(figure, interval)
-    return f"{figure(value)} {unit}  ({basis}; 90% of held-out networks fell within {low} to {high})"
+    return f"{figure(value)} {unit}  ({low} to {high}, {basis})"
+
+
+def _list(title: str, names: Sequence[str]) -> None:
+    """Names under a title, one line for all that begin with the same word; at most MOST_LINES of 80 columns."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(name.partition(" ")[0], []).append(name)
+    if kinds:
+        print(title)
+    for of_kind in list(kinds.values())[:MOST_LINES]:
+        more = f" and {len(of_kind) - 1} more" if len(of_kind) > 1 else ""
+        name, room = printable(of_kind[0]), 78 - len(more)
+        print(f"  {name if len(name) <= room else name[: room - 3] + '...'}{more}")
+    if len(kinds) > MOST_LINES:
+        print(f"  and {sum(map(len, list(kinds.values())[MOST_LINES:]))} more")

@@ -1,14 +1,16 @@
-"""A timm model, read into layers: one forward pass without weights or values, every aten operation noted."""
+"""A timm model or torch module, read into layers: one forward pass without values, every aten operation noted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 from torch.utils.module_tracker import ModuleTracker
 
 from nas.errors import UserError, unknown
@@ -27,6 +29,8 @@ _NORMS = frozenset({
     "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training", "_batch_norm_with_update",
     "_batch_norm_no_update",
 })  # fmt: skip
+
+MOST_PIXELS = 32_768  # a side
 
 
 def read_timm(name: str, resolution: int | None = None) -> Reading:
@@ -63,6 +67,41 @@ def unknown_model(name: str) -> UserError:
     return unknown("timm model", name, near)
 
 
+def trace_module(model: nn.Module, shape: Sequence[int]) -> Reading:
+    """The layers of a torch module for one image of `shape` (channels, height, width); the module is left as it is.
+
+    Raises UserError if the shape is not one of an image, or if the module cannot take it.
+    """
+    sizes = list(shape[1:] if len(shape) == 4 and shape[0] == 1 else shape)
+    whole = all(isinstance(size, int) and not isinstance(size, bool) and 0 < size <= MOST_PIXELS for size in sizes)
+    if len(sizes) != 3 or not whole:
+        raise UserError(
+            f"input_shape must be (channels, height, width), each 1 to {MOST_PIXELS}; got {tuple(shape)[:8]}"
+        )
+    channels, height, width = sizes
+    try:
+        return read_module(_without_values(model).eval(), (channels, height, width))
+    except UserError:
+        raise
+    except Exception as error:  # whatever a stranger's forward pass raises
+        said = " ".join(str(error).split())[:200]
+        kind = type(model).__name__
+        raise UserError(f"{kind} cannot be run on one image of {channels} x {height} x {width}: {said}") from error
+    if not any(layer.weights for layer in reading.network.layers):
+        raise UserError(f"{type(model).__name__} has no convolution or linear layer on its image")
+    return reading
+
+
+def _without_values(model: nn.Module) -> nn.Module:
+    """A copy of a module on the meta device; no weight is copied."""
+    memo: dict[int, Any] = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+    for buffer in model.buffers():
+        memo[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(model, memo)
+
+
 def read_module(model: nn.Module, shape: tuple[int, int, int]) -> Reading:
     """The layers of any image model, run once on an image of `shape` (channels, height, width) without values.
 
@@ -73,8 +112,10 @@ def read_module(model: nn.Module, shape: tuple[int, int, int]) -> Reading:
     trace.name(image)
     with torch.no_grad(), trace.modules, trace:
         output = model(image)
-    outputs = output if isinstance(output, (tuple, list)) else [output]
+    outputs, _ = tree_flatten(output)
     names = [trace.names[id(tensor)] for tensor in outputs if id(tensor) in trace.names]
+    if not names:
+        raise UserError(f"what {type(model).__name__} returns does not depend on its image")
     return read_graph(trace.nodes, trace.shapes, names)
 
 

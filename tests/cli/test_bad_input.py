@@ -140,9 +140,9 @@ CASES = {
     ),
     "onnx-empty": ("predict models/empty.onnx --device raspberry-pi-4", r"empty\.onnx: not an ONNX file"),
     "onnx-no-image": ("predict models/no-image.onnx --device raspberry-pi-4", "must have exactly one input, an image"),
-    "onnx-no-layers": ("predict models/no-layers.onnx --device raspberry-pi-4", "holds no convolution or linear"),
+    "onnx-no-layers": ("predict models/no-layers.onnx --device raspberry-pi-4", "has no convolution or linear"),
     "onnx-gone": ("predict models/gone.onnx --device raspberry-pi-4", r"gone\.onnx: no such file"),
-    "txt": ("predict models/words.txt --device raspberry-pi-4", r"path\.onnx or timm:NAME.*came 'models/words\.txt'"),
+    "txt": ("predict models/words.txt --device raspberry-pi-4", r"path\.onnx or timm:NAME.*got 'models/words\.txt'"),
     "timm-resolution": ("predict timm:mobilenetv2_100@big --device raspberry-pi-4", "resolution after @"),
     # datasets
     "images-unreadable": (f"{PI} --dataset folder:images/unreadable", r"red/000\.png: not a readable image"),
