@@ -80,7 +80,7 @@ def trace_module(model: nn.Module, shape: Sequence[int]) -> Reading:
         )
     channels, height, width = sizes
     try:
-        return read_module(_without_values(model).eval(), (channels, height, width))
+        reading = read_module(_without_values(model).eval(), (channels, height, width))
     except UserError:
         raise
     except Exception as error:  # whatever a stranger's forward pass raises
