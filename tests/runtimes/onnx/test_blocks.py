@@ -25,6 +25,8 @@ BLOCKS = [
     Block("mbconv", (4, 9, 9), (4, 9, 9), 7, 1, mid=16, se=8, activation="hswish", gate="hsigmoid"),
     Block("mbconv", (3, 9, 9), (3, 9, 9), 3, 1, mid=16, se=4, activation="swish", gate="sigmoid"),
     Block("shuffle", (4, 8, 8), (4, 8, 8), 3, 1, mid=8, groups=2, activation="relu"),
+    Block("fused_mbconv", (4, 8, 8), (4, 8, 8), 3, 1, mid=16, se=4, activation="swish", gate="sigmoid"),
+    Block("fused_mbconv", (4, 8, 8), (8, 4, 4), 3, 2, mid=4, activation="swish"),
     Block("pool_linear", (3, 7, 7), (10, 1, 1)),
     Block("linear", (3, 1, 1), (10, 1, 1)),
 ]
