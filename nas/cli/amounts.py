@@ -1,4 +1,4 @@
-"""Amounts as people type them: 20ms, 0.02s, 60mJ, 4MB, 2.5M."""
+"""Amounts as people type them: 20ms, 0.02s, 60mJ, 4MB, 2.5M, 95%."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ SCALES: dict[str, dict[str, float]] = {
     "": {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9},
     "min": {"s": 1 / 60, "min": 1.0, "m": 1.0, "h": 60.0},
 }
+SHOWN = 80  # characters of what was typed that an error repeats
 
 
 def amount(text: str | None, unit: str, option: str) -> float | None:
     """`text` in `unit` (ms, mJ, MB, min, or "" for a count); a bare number is in that unit already. None stays None.
 
-    Raises UserError for anything else, or for an amount that is not above 0.
+    Raises UserError for anything else, or for an amount that is not above 0 and finite.
     """
     if text is None:
         return None
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([A-Za-z]*)\s*", text)
-    scales = SCALES[unit]
-    try:
-        value = float(match[1]) if match else math.nan
-    except ValueError:
-        value = math.nan
-    if match is None or not 0 < value < math.inf or (match[2] and match[2] not in scales):
-        raise UserError(f"{option} must be an amount above 0 such as 20{unit} ({', '.join(scales)}); came {text!r}")
-    return value * (scales[match[2]] if match[2] else 1.0)
+    value, suffix = _split(text)
+    value *= SCALES[unit].get(suffix, math.nan) if suffix else 1.0
+    if not 0 < value < math.inf:
+        units = ", ".join(SCALES[unit])
+        raise UserError(f"{option} must be an amount above 0, e.g. 20{unit} (units: {units}); got {text[:SHOWN]!r}")
+    return value
 
 
 def listed(text: str | None) -> list[str]:
@@ -42,23 +40,31 @@ def listed(text: str | None) -> list[str]:
 
 def precisions(text: str | None) -> list[Precision] | None:
     """The precisions of a comma-separated option; None where there is none. Raises UserError for an unknown one."""
-    found = [(name, next((p for p in PRECISIONS if p == name), None)) for name in listed(text)]
-    for name, precision in found:
+    if text is None:
+        return None
+    chosen: list[Precision] = []
+    for name in listed(text):
+        precision = next((p for p in PRECISIONS if p == name), None)
         if precision is None:
             raise unknown("precision", name, PRECISIONS)
-    if text is not None and not found:
-        raise UserError(f"--precision must name one of {', '.join(PRECISIONS)}; came {text!r}")
-    return [p for _, p in found if p is not None] or None
+        chosen.append(precision)
+    if not chosen:
+        raise UserError(f"--precision must name at least one of {', '.join(PRECISIONS)}; got {text[:SHOWN]!r}")
+    return chosen
 
 
 def share(text: str | None, option: str) -> float | None:
-    """A fraction, typed as 95% or 0.95. Raises UserError unless it lies above 0 and at most at 1."""
+    """A fraction, typed as 95% or 0.95. Raises UserError unless it is above 0 and at most 1."""
     if text is None:
         return None
-    try:
-        value = float(text.rstrip("% ")) / (100 if "%" in text else 1)
-    except ValueError:
-        value = math.nan
+    value, suffix = _split(text)
+    value *= {"": 1.0, "%": 0.01}.get(suffix, math.nan)
     if not 0 < value <= 1:
-        raise UserError(f"{option} must be above 0% and at most 100%, such as 95% or 0.95; came {text!r}")
+        raise UserError(f"{option} must be above 0% and at most 100%, e.g. 95% or 0.95; got {text[:SHOWN]!r}")
     return value
+
+
+def _split(text: str) -> tuple[float, str]:
+    """A plain decimal number and what follows it; NaN where there is none."""
+    match = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*(%|[A-Za-z]*)\s*", text, re.ASCII)
+    return (float(match[1] + (match[2] or "")), match[3]) if match else (math.nan, "")

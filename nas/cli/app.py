@@ -19,6 +19,11 @@ _UsageError: type[Exception]
 _ClickError: type[Exception]
 _UsageError, _ClickError = typer.BadParameter.__mro__[1:3]
 
+LONGEST = 1200  # characters of an error: longer is a text or a name from a file
+_OF_THE_SYSTEM = {  # errors that the user can do something about: full disk, permissions, a path that cannot be
+    errno.ENOSPC: "write to", errno.EDQUOT: "write to", errno.EROFS: "write to",
+    errno.EACCES: "use", errno.EPERM: "use", errno.ENAMETOOLONG: "use", errno.ELOOP: "use", errno.ENOTDIR: "use",
+}  # fmt: skip
 HELP = """Search neural networks for a device.
 
 A search space and a device profile go in; a Pareto front of accuracy against latency and energy comes out. Pick a
@@ -85,12 +90,15 @@ def main() -> None:
         print(f"nas: {stop}" if str(stop) else "nas: interrupted", file=sys.stderr)
         status = 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in _OF_THE_SYSTEM:
             raise
-        status = _complain(f"cannot write {error.filename or 'to disk'}: {error.strerror}")
+        status = _complain(f"cannot {_OF_THE_SYSTEM[error.errno]} {error.filename or 'the disk'}: {error.strerror}")
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _complain(message: str) -> int:
-    print("nas: " + printable(" ".join(message.split())), file=sys.stderr)
+    line = printable(" ".join(message.split()))
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 4 :]}"
+    print(f"nas: {line}", file=sys.stderr)
     return 2

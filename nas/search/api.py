@@ -108,12 +108,16 @@ def _run(
     from nas.estimate.by_name import make_estimator
 
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
-    on_note(dataset.description)
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
-    if gap := pricer.gap():
-        on_note(gap)
+    notes = [note for note in (dataset.description, pricer.gap()) if note]
+
+    def show(progress: Progress) -> None:
+        while notes:  # once all that was given has been found good
+            on_note(notes.pop(0))
+        on_progress(progress)
+
     return search(
         narrowed,
         pricer,
@@ -124,7 +128,7 @@ def _run(
         references=references(profile, profile.precisions),
         test=test,
         cluster=cluster,
-        on_progress=on_progress,
+        on_progress=show,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import runpy
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import nas
+from nas.cli import main
 from nas.cli.output import hushed, note, set_quiet
 from tests.cli.command import ROOT, call
 
@@ -117,6 +119,49 @@ def test_quiet_ends_with_its_command_and_keeps_no_error_back(
     call(capsys, monkeypatch, "spaces", "tiny")
     note("heard")
     assert capsys.readouterr().err == "heard\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "{}", "pick run --{}", "pick run --max-latency {}", "pick run --min-accuracy {}", "pick {}", "report {}",
+        "spaces {}", "devices show {}", "search --device {}", "search --device pixel-1 --objectives {}",
+    ],
+)  # fmt: skip
+def test_what_was_typed_is_not_repeated_without_end(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call(capsys, monkeypatch, *command.format("x" * 6000).split())
+    assert said.status == 2 and said.out == ""
+    assert said.err.startswith("nas: ") and said.err.count("\n") == 1 and len(said.err) < 1500
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.ENOSPC, "cannot write to x.csv: No space"), (errno.EACCES, "cannot use x.csv: Permission denied")],
+)
+def test_what_the_system_refuses_is_one_line(
+    number: int, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        raise OSError(number, os.strerror(number), "x.csv")
+
+    monkeypatch.setattr("nas.space.search_space.load_space", refuse)
+    said = call(capsys, monkeypatch, "spaces", "tiny")
+    assert said.status == 2 and said.err.startswith(f"nas: {message}") and said.err.count("\n") == 1
+
+
+def test_an_error_of_the_program_keeps_its_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr("nas.space.search_space.load_space", fail)
+    monkeypatch.setattr(sys, "argv", ["nas", "spaces", "tiny"])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        main()
 
 
 def test_what_failed_quietly_is_said_after_all(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,14 +48,14 @@ CASES = {
     "zero-trials": (f"{PI} --trials 0", "at least 1 trial; came 0"),
     "trials-in-words": (f"{PI} --trials ten", "--trials"),
     "negative-seed": (f"{PI} --seed -1", "seed must be 0 or more; came -1"),
-    "unit": (f"{PI} --max-latency 20parsecs", r"--max-latency must be an amount above 0 .*came '20parsecs'"),
-    "negative-budget": (f"{PI} --max-energy -3mJ", r"--max-energy must be an amount above 0 .*came '-3mJ'"),
-    "zero-budget": (f"{PI} --max-size 0MB", r"--max-size must be an amount above 0 .*came '0MB'"),
-    "budget-in-words": (f"{PI} --max-macs few", r"--max-macs must be an amount above 0 .*came 'few'"),
-    "minutes": (f"{PI} --max-minutes soon", r"--max-minutes must be an amount above 0 .*came 'soon'"),
+    "unit": (f"{PI} --max-latency 20parsecs", r"--max-latency must be an amount above 0, .*got '20parsecs'"),
+    "negative-budget": (f"{PI} --max-energy -3mJ", r"--max-energy must be an amount above 0, .*got '-3mJ'"),
+    "zero-budget": (f"{PI} --max-size 0MB", r"--max-size must be an amount above 0, .*got '0MB'"),
+    "budget-in-words": (f"{PI} --max-macs few", r"--max-macs must be an amount above 0, .*got 'few'"),
+    "minutes": (f"{PI} --max-minutes soon", r"--max-minutes must be an amount above 0, .*got 'soon'"),
     "objective-twice": (f"{PI} --objectives accuracy,accuracy", "objective 'accuracy' is given twice"),
     "no-objective": (f"{PI} --objectives ,", "needs an objective"),
-    "no-precision": (f"{PI} --precision ,", "--precision must name one of fp32, fp16, int8"),
+    "no-precision": (f"{PI} --precision ,", "--precision must name at least one of fp32, fp16, int8"),
     "zero-epochs": (f"{PI} --epochs 0", "epochs must be at least 1"),
     "too-much-data": (f"{PI} --data-share 2", "data_share.*at most"),
     "zero-resolution": (f"{PI} --resolution-share 0", "resolution_share.*above 0"),
@@ -108,7 +108,7 @@ CASES = {
     # a profile of this machine
     "profile-space": ("profile --space tinny --out new", r"unknown search space 'tinny'; did you mean 'tiny'"),
     "profile-precision": ("profile --precision fp64 --out new", "fp64"),
-    "profile-no-precision-named": ("profile --precision , --out new", "--precision must name one of"),
+    "profile-no-precision-named": ("profile --precision , --out new", "--precision must name at least one of"),
     "profile-resolution": ("profile --resolution 33 --out new", "tiny has the resolutions .*; 33 is none of them"),
     "profile-threads": ("profile --threads 0 --out new", "--threads"),
     "profile-onto-file": ("profile --resolution 32 --out a-file", "a-file"),
@@ -175,7 +175,7 @@ CASES = {
         r"meets these budgets; the nearest is trial 2 with 5 ms \(limit 0\.001\)",
     ),
     "pick-accuracy": ("pick run --min-accuracy 99%", r"reaches 99%; the nearest is trial 6 with 96\.0%"),
-    "pick-share": ("pick run --min-accuracy 950%", r"--min-accuracy must be .*came '950%'"),
+    "pick-share": ("pick run --min-accuracy 950%", r"--min-accuracy must be .*got '950%'"),
     "pick-unknown": ("pick run --trial 99", r"no trial 99 \(it has 0 to 6\)"),
     "pick-failed": ("pick run --trial 4", "trial 4 of run failed to train"),
     "build-onto-file": ("build run --pick knee --onnx models/small.onnx", r"small\.onnx already exists; .*--force"),
@@ -254,7 +254,7 @@ def test_a_full_disk_stops_a_search_that_can_go_on_afterwards(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with small_files(most):
-        said = call(capsys, monkeypatch, "search", "--out", "run", *QUICK)
+        said = call(capsys, monkeypatch, "-q", "search", "--out", "run", *QUICK)
     assert_refused(said, r"cannot write run/.*File too large")
     assert not list(tmp_path.glob("run/.*.part"))
     assert (tmp_path / "run/journal.log").exists() == (most > 100)
