@@ -23,8 +23,8 @@ Space = Annotated[
 ]
 Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: one, or several with commas.")]
 Runtime = Annotated[str, typer.Option(help="What runs the models: onnxruntime, or litert (TFLite models).")]
-Resolution = Annotated[int | None, typer.Option(help="One of the space's resolutions alone (default: all).")]
-Seed = Annotated[int, typer.Option(help="Draws the order and the whole networks.")]
+Resolution = Annotated[int | None, typer.Option(help="Only this one of the space's resolutions (default: all).")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed of the order and the whole networks.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Measure ten networks, and adapt from the devices known.")]
 Networks = Annotated[
     int | None,
@@ -80,27 +80,30 @@ def profile(
 ) -> None:
     if context.invoked_subcommand:
         return
-    from nas.profiling.boards.local import RESULTS, Stopped, check_board, clean, prepare, run_here, run_there
+    from nas.errors import UserError
+    from nas.profiling.boards.local import RESULTS, Stopped, clean
     from nas.profiling.energy.trace_columns import power_units
+    from nas.profiling.measure import measure
+    from nas.profiling.plan.request import plan_for
 
     folder, units = _folder(name, out), power_units(power_unit)
-    if ssh:
-        check_board(ssh, python=python)  # before minutes of writing models
-    plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
+    if power is not None and meter != "external":
+        raise UserError(f"--power {power}: the agent must know that a meter runs beside it: add --meter external")
+    plan = plan_for(
+        space, precisions(precision) or [], runtime=runtime, resolution=resolution, seed=seed, quick=quick,
+        networks=networks, rounds=rounds,
+    )  # fmt: skip
     _announce(plan)
-    bundle = prepare(plan, folder, packing(len(plan.items)))
-    arguments = ["--threads", str(threads), "--meter", meter, *(["--cpus", cpus] if cpus else [])]
-    given = {"space": space, "precision": precision, "resolution": resolution, "rounds": rounds, "seed": seed or None}
-    command = " ".join(["nas profile", *(f"--{k} {v}" for k, v in given.items() if v is not None), *arguments])
-    command += " --quick" * quick
     try:
         with hushed():
-            results = run_there(ssh, bundle, arguments, python=python) if ssh else run_here(bundle, arguments)
+            results = measure(
+                plan, folder, threads=threads, cpus=cpus, meter=meter, ssh=ssh, python=python,
+                progress=packing(len(plan.items)),
+            )  # fmt: skip
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     if networks is None:
-        chosen = "" if runtime == "onnxruntime" else f" --runtime {runtime}"
-        _build(results, folder, f"nas profile --space {space} --precision {precision}{chosen}", power, units, noisy)
+        _build(results, folder, power, units, noisy)
     else:
         print(f"{folder / RESULTS}: compare with nas devices validate NAME --against {folder / RESULTS}")
     clean(folder)
@@ -126,8 +129,12 @@ def pack(
     Example: nas profile pack --space tiny --precision fp32,int8 --out bundle.zip
     """
     from nas.profiling.plan.bundle import write_bundle
+    from nas.profiling.plan.request import plan_for
 
-    plan = _plan(space, precision, runtime, resolution, seed, quick, networks, rounds)
+    plan = plan_for(
+        space, precisions(precision) or [], runtime=runtime, resolution=resolution, seed=seed, quick=quick,
+        networks=networks, rounds=rounds,
+    )  # fmt: skip
     _announce(plan)
     write_bundle(plan, out, packing(len(plan.items)))
     print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
@@ -156,8 +163,7 @@ def build(
     from nas.profiling.results.results import read_results
 
     units = power_units(power_unit)
-    command = f"nas profile build {results.name} --name {name}"
-    _build(read_results(results), _folder(name, out), command, power, units, noisy)
+    _build(read_results(results), _folder(name, out), power, units, noisy)
 
 
 def _folder(name: str, out: Path | None) -> Path:
@@ -174,30 +180,6 @@ def _folder(name: str, out: Path | None) -> Path:
         raise UserError(f"{'--out' if out else '--name'} {error}") from None
     require_ours(folder)
     return folder
-
-
-def _plan(
-    space: str, precision: str, runtime: str, resolution: int | None, seed: int, quick: bool, networks: int | None,
-    rounds: int | None,
-) -> Plan:  # fmt: skip
-    from dataclasses import replace
-
-    from nas.errors import UserError
-    from nas.profiling.plan.plan import make_plan, with_runtime
-    from nas.space.search_space import load_space
-
-    searched, wanted = load_space(space), precisions(precision) or []
-    if quick:
-        if networks is not None:
-            raise UserError("--quick chooses its networks itself; leave out --networks")
-        from nas.profiling.build.quick import quick_plan
-
-        plan = quick_plan(searched, wanted, resolution, seed)
-    elif networks is not None:
-        plan = make_plan(searched, wanted, resolution, seed, networks, blocks=False)
-    else:
-        plan = make_plan(searched, wanted, resolution, seed)
-    return with_runtime(replace(plan, rounds=rounds), runtime)
 
 
 def _announce(plan: Plan) -> None:
@@ -219,14 +201,14 @@ def packing(total: int) -> Progress:
     return show
 
 
-def _build(
-    results: Results, folder: Path, command: str, power: Path | None, units: Mapping[str, float], noisy: bool
-) -> None:
+def _build(results: Results, folder: Path, power: Path | None, units: Mapping[str, float], noisy: bool) -> None:
     from nas.catalog import home
     from nas.profiling.build.profile import build_profile
 
-    built = build_profile(results, folder, command, power, units=units, noisy=noisy)
+    built = build_profile(results, folder, power, units=units, noisy=noisy)
     lacking = set(results.plan.precisions) - set(results.precisions)
+    if built.lost:
+        note(f"{len(built.lost)} energy windows could not be read; the first: {built.lost[0]}")
     if lacking:
         note(f"{', '.join(sorted(lacking))}: this runtime does not have it")
     for e in built.errors:

@@ -28,7 +28,11 @@ T = TypeVar("T", bound=Table)
 
 def read_toml(path: Path, table: type[T]) -> T:
     """Reads and checks a TOML file. Raises UserError naming the file and the key."""
-    text = read_text(path, MOST_BYTES, "TOML")
+    return parse_toml(read_text(path, MOST_BYTES, "TOML"), path, table)
+
+
+def parse_toml(text: str, path: Path, table: type[T]) -> T:
+    """`read_toml` of a text that was read already; `path` names it in errors."""
     if any(line.count(".") > DOTS for line in text.splitlines()):
         raise UserError(f"{path}: not a readable TOML file: a line must have at most {DOTS} dots")
     try:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from nas.catalog import find
 from nas.errors import UserError
-from nas.files.toml import read_toml
+from nas.files.plain import read_text
+from nas.files.toml import MOST_BYTES, parse_toml
 from nas.space.block import KINDS, Block, Row
 from nas.space.candidate import Candidate, Value
 from nas.space.canonical import CanonicalForm
@@ -34,6 +35,7 @@ class SearchSpace:
 
     table: StageTable
     fingerprint: str  # sha256 of the file
+    text: str = ""  # the file itself
 
     @property
     def name(self) -> str:
@@ -57,7 +59,7 @@ class SearchSpace:
         if not kept:
             has = ", ".join(self.table.precision)
             raise UserError(f"space {self.name} needs one of its precisions ({has}); got {', '.join(precisions)}")
-        return SearchSpace(self.table.model_copy(update={"precision": kept}), self.fingerprint)
+        return SearchSpace(self.table.model_copy(update={"precision": kept}), self.fingerprint, self.text)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -251,4 +253,9 @@ class SearchSpace:
 def load_space(name: str) -> SearchSpace:
     """A shipped search space by its name, or one by the path of its TOML file. Raises UserError."""
     path = Path(find("search space", "search_spaces", name, ".toml"))
-    return SearchSpace(read_toml(path, StageTable), hashlib.sha256(path.read_bytes()).hexdigest())
+    return parse_space(read_text(path, MOST_BYTES, "TOML"), path)
+
+
+def parse_space(text: str, path: Path) -> SearchSpace:
+    """The search space of a TOML text; `path` names it in errors. Raises UserError."""
+    return SearchSpace(parse_toml(text, path, StageTable), hashlib.sha256(text.encode()).hexdigest(), text)

@@ -197,8 +197,9 @@ def write_results(path: Path) -> None:
     space, rng = load_space("tiny"), np.random.default_rng(1)
     items = [{"id": "n0", "name": "reference", "precision": "fp32", "kind": "reference", "sha256": "0"}]
     for number, kind in enumerate(("calibrate", "check", "check"), start=1):
-        items.append({"id": f"n{number}", "name": f"net{number}", "precision": "fp32", "kind": kind, "sha256": "0",
-                      "candidate": space.sample(rng).as_dict()})  # fmt: skip
+        candidate = space.sample(rng)
+        items.append({"id": f"n{number}", "name": f"tiny-{candidate.digest}", "precision": "fp32", "kind": kind,
+                      "sha256": "0", "candidate": candidate.as_dict()})  # fmt: skip
     visit = {
         "at": 1.0,
         "runs": 10,
@@ -228,8 +229,9 @@ def test_validate_reads_what_the_agent_measured(without: bool, mj: float, nas: N
     toml = (folder / "pi" / "profile.toml").read_text()
     (folder / "pi" / "profile.toml").write_text(f"energy_without_idle = {str(without).lower()}\n{toml}")
     found = json.loads(nas("devices validate ./pi --against results.json --json").out)
+    second, third = (item["name"] for item in json.loads((folder / "results.json").read_text())["plan"]["items"][2:])
     assert [(n["network"], n["measured_ms"], n["measured_mj"]) for n in found["networks"]] == [
-        ("net2", 6.0, pytest.approx(mj)), ("net3", 6.0, None)
+        (second, 6.0, pytest.approx(mj)), (third, 6.0, None)
     ]  # fmt: skip
     assert found["notes"][0].startswith("1 measurements of networks that calibrate a profile are left out")
     every = json.loads(nas("devices validate ./pi --against results.json --all --json").out)

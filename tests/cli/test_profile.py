@@ -17,6 +17,8 @@ from nas.device.profile import load_device
 from nas.profiling.plan import bundle
 from nas.profiling.results.results import candidate_of, read_results
 from nas.profiling.results.timings import pooled
+from nas.space.block_table import all_blocks
+from nas.space.search_space import load_space
 from tests.cli.command import Said, call
 
 RECORDED = Path(__file__).parents[1] / "profiling/recorded/results.json"
@@ -92,7 +94,7 @@ def test_networks_alone_check_a_profile(profile: Command, tmp_path: Path) -> Non
     results = read_results(tmp_path / "check/results.json")
     board, space, times = load_device("board"), results.space(), pooled(results)
     off = [
-        predict(board, space.network(candidate_of(item)), "fp32").latency_ms / times[item.id].median_ms - 1
+        predict(board, space.network(candidate_of(space, item)), "fp32").latency_ms / times[item.id].median_ms - 1
         for item in results.items_of("check")
     ]
     assert len(off) == 4 and row["mean"] == pytest.approx(float(np.mean(np.abs(off))), rel=1e-6)
@@ -156,12 +158,12 @@ def test_without_litert_it_says_what_to_install(profile: Command, monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("build", "absent.json"), "absent.json: cannot be read"),
+        (("build", "absent.json"), "absent.json: not a readable results file"),
         (("build", str(RECORDED), "--name", "../up"), "--name must have"),
         (("build", str(RECORDED), "--out", "my folder"), "--out must have"),
         (("build", str(RECORDED), "--power", "meter.csv", "--noisy"), "--meter external"),
         (("pack", "--out", "taken"), "taken exists"),
-        (("pack", *MACRO, "--runtime", "tvm", "--out", "b.zip"), "a runtime is one of onnxruntime, litert; got tvm"),
+        (("pack", *MACRO, "--runtime", "tvm", "--out", "b.zip"), "unknown runtime 'tvm' (known: litert, onnxruntime)"),
         (("pack", "--runtime", "litert", "--precision", "fp16", "--out", "b.zip"), "fp16 is not: leave it out"),
         (("--meter", "sundial", *MACRO, "--networks", "2"), "unknown meter 'sundial'"),
         (("--ssh", "-oProxyCommand=x", *MACRO), "-oProxyCommand"),
@@ -197,3 +199,34 @@ def test_powertops_reports_give_a_laptops_energy(profile: Command, tmp_path: Pat
     # 12 to 30 s: 8.2 to 12 W, straight; 30 to 48 s: 12 W: (18 x 10.2 + 18 x 12) / 36 = 11.1 W for as long as it runs
     item = next(i for i in content["plan"]["items"] if i["name"] == row.network and i["precision"] == "fp32")
     assert row.measured_mj == pytest.approx(11.1 * ms[item["id"]], rel=0.01)
+
+
+def test_a_space_of_ones_own_is_profiled_and_its_file_is_needed_no_more(profile: Command, tmp_path: Path) -> None:
+    text = load_space("nas-bench-macro").text.replace('name = "nas-bench-macro"', 'name = "mine"')
+    (tmp_path / "mine.toml").write_text(text)
+    own = ("--space", "./mine.toml", "--precision", "fp32")
+    said = profile(*own, "--noisy", "--seed", "4", "--rounds", "1")
+    assert said.status == 0, said.err
+    device = load_device("this-machine")
+    assert {t.block for t in device.lookup_table} == {b.key for b in all_blocks(load_space("nas-bench-macro"))}
+    assert device.about.command == (
+        "nas profile --space mine.toml --precision fp32 --threads 1 --rounds 1 --seed 4 --noisy"
+    )
+    assert profile("pack", *own, "--out", "bundle").status == 0
+    (tmp_path / "mine.toml").unlink()
+    results = tmp_path / "home/device_profiles/this-machine/results.json"
+    assert profile("build", str(results), "--name", "later", "--noisy").status == 0
+
+
+def test_options_that_cannot_be_are_refused_before_anything_is_written(profile: Command, tmp_path: Path) -> None:
+    for arguments, message in (
+        (("--resolution", "64"), "has one resolution, 32; got 64"),
+        (("--seed", "-1"), "--seed"),
+        (("--power-unit", "J"), "--power-unit must be W, mW or uW"),
+        (("--power", "absent.csv"), "--meter external"),
+        (("--meter", "sundial"), "unknown meter 'sundial'"),
+        (("--cpus", "one"), "--cpus must be numbers of processors"),
+    ):
+        said = profile(*MACRO, *arguments)
+        assert said.status == 2 and message in said.err, said
+        assert not list(tmp_path.rglob("*.onnx")) and not list(tmp_path.rglob("profile.toml"))

@@ -108,13 +108,21 @@ def stay_on(text: str) -> list[int]:
     """Keeps this process on the processors of a list like "0,1", and gives them. Raises Refused."""
     if not hasattr(os, "sched_setaffinity"):
         raise Refused("--cpus works on Linux alone; leave it out")
+    cpus = read_cpus(text)
     try:
-        cpus = sorted({int(cpu) for cpu in text.split(",")})
         os.sched_setaffinity(0, cpus)
     except (ValueError, OverflowError, OSError):
         usable = ",".join(map(str, usable_cpus()))
         raise Refused(f"--cpus must be numbers of processors, of {usable}, with commas between; got {text}") from None
     return cpus
+
+
+def read_cpus(text: str) -> list[int]:
+    """The processors of a list like "0,1". Raises Refused."""
+    numbers = text.split(",")
+    if not all(number.strip().isdigit() and len(number) < 8 for number in numbers):
+        raise Refused(f"--cpus must be numbers of processors, with commas between, as 0,1; got {text[:80]}")
+    return sorted({int(number) for number in numbers})
 
 
 def processor() -> str:

@@ -14,6 +14,7 @@ TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS_IN")  # the rail of a Jetson that
 
 def open_meter(spec: str, sysfs: str | Path = "/sys") -> Meter | None:
     """The meter of that name, None for "none"; after a colon stand its rails (ina3221) or its GPU's number (nvml)."""
+    check_meter(spec)
     name, _, which = spec.partition(":")
     if spec == "none":
         return None
@@ -23,10 +24,16 @@ def open_meter(spec: str, sysfs: str | Path = "/sys") -> Meter | None:
         return open_rapl(sysfs)
     if name == "ina3221":
         return open_ina3221(sysfs, which)
-    if name == "nvml" and (not which or which.isdigit()):
-        return open_nvml(int(which[:9] or 0))
-    known = "rapl, ina3221, ina3221:RAIL+RAIL, nvml, nvml:1, external, none"
-    raise Refused(f"unknown meter {spec!r} (known: {known})")
+    return open_nvml(int(which or 0))
+
+
+def check_meter(spec: str) -> None:
+    """Raises Refused unless it names a meter; whether this machine has it, opening it tells."""
+    name, colon, which = spec.partition(":")
+    whole = spec in ("none", "external", "rapl", "ina3221", "nvml") or (name == "ina3221" and colon == ":")
+    if not whole and not (name == "nvml" and which.isdigit() and len(which) < 9):
+        known = "rapl, ina3221, ina3221:RAIL+RAIL, nvml, nvml:1, external, none"
+        raise Refused(f"unknown meter {spec[:40]!r} (known: {known})")
 
 
 def open_rapl(sysfs: str | Path = "/sys") -> CounterMeter:

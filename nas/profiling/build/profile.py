@@ -16,6 +16,7 @@ from nas.profiling.build.quick import quick_profile
 from nas.profiling.build.space_profile import LEFT_OUT, require_steady, space_profile
 from nas.profiling.energy.trace_file import read_trace
 from nas.profiling.energy.windows import MeasuredEnergy, measured_energy
+from nas.profiling.results.command import command_of
 from nas.profiling.results.results import Results
 from nas.space.layer import Precision
 
@@ -29,10 +30,11 @@ class Built:
     about: About
     errors: tuple[HeldOutError, ...]
     agreement: str | None
+    lost: tuple[str, ...] = ()  # energy windows that could not be read, and why
 
 
 def build_profile(
-    results: Results, folder: Path, command: str, power: Path | None = None, *,
+    results: Results, folder: Path, power: Path | None = None, *,
     units: Mapping[str, float] | None = None, noisy: bool,
 ) -> Built:  # fmt: skip
     """Writes the profile that the results make, with energy where a meter or the trace `power` of one tells it.
@@ -47,6 +49,7 @@ def build_profile(
         require_steady(results)
     energy = _energy(results, power, units)
     found = quick_profile(results, folder.name, energy) if results.plan.quick else space_profile(results, energy)
+    command = command_of(results, noisy=noisy, power=power.name if power else None)
     about = describe(folder.name, results, found, command)
     agreement = None
     if (folder / "profile.toml").exists():
@@ -60,7 +63,7 @@ def build_profile(
     write_profile(
         folder, about, lookup_table=found.blocks, rates=found.rates, validation=found.validation, errors=found.errors
     )
-    return Built(about, found.errors, agreement)
+    return Built(about, found.errors, agreement, energy.lost if energy else ())
 
 
 def _energy(results: Results, power: Path | None, units: Mapping[str, float] | None) -> MeasuredEnergy | None:

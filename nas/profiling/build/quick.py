@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,11 @@ from nas.device.fit.held_out import check
 from nas.device.profile import DeviceProfile, EnergyLine, Line, load_device
 from nas.device.tables.rates import Quantity
 from nas.device.tables.validation import HeldOutError, Validation
-from nas.profiling.build.space_profile import SpaceProfile
+from nas.errors import UserError
+from nas.profiling.build.space_profile import LEAST, SpaceProfile
 from nas.profiling.energy.windows import MeasuredEnergy
 from nas.profiling.plan.plan import NETWORKS_QUICK, Plan, check_precisions, check_resolution, plan_of, sample_networks
-from nas.profiling.results.results import Results, candidate_of
+from nas.profiling.results.results import PlannedItem, Results, candidate_of
 from nas.profiling.results.timings import pooled
 from nas.space.block_table import BlockTable, all_blocks, block_table
 from nas.space.candidate import Candidate
@@ -60,17 +61,22 @@ def quick_profile(results: Results, name: str, energy: MeasuredEnergy | None = N
     energy_lines: dict[Precision, EnergyLine] = {}
     for precision in results.precisions:
         items = [item for item in results.items_of("calibrate") if item.precision == precision]
-        codes = np.array([space.encode(candidate_of(item)) for item in items])
-        networks = block_table(space, codes)
-        macs = np.array([float(space.network(candidate_of(item)).macs) for item in items])
 
         def adapted(
-            quantity: Quantity, cost: list[float], precision: Precision = precision,
-            networks: BlockTable = networks, macs: np.ndarray = macs,
+            quantity: Quantity, cost: Mapping[str, float], precision: Precision = precision,
+            items: Sequence[PlannedItem] = items,
         ) -> Adapted:  # fmt: skip
+            """Adapted to those of the networks that have a cost."""
+            candidates = [candidate_of(space, item) for item in items if item.id in cost]
+            if len(candidates) < LEAST:
+                raise UserError(
+                    f"results: {quantity} in {precision} needs {LEAST} whole networks or more; it has {len(candidates)}"
+                )
+            networks = block_table(space, np.array([space.encode(candidate) for candidate in candidates]))
+            macs = np.array([float(space.network(candidate).macs) for candidate in candidates])
             library = _library(known, space, planned.resolution, precision, quantity)
-            found = adapt(library, pool, networks, cost)
-            each = [[np.array([i]) for i in range(len(cost))]]
+            found = adapt(library, pool, networks, [cost[item.id] for item in items if item.id in cost])
+            each = [[np.array([i]) for i in range(len(candidates))]]
             errors.append(
                 check(
                     lambda _, wanted: found.left_out[wanted], found.measured, macs, each, precision, quantity, "network"
@@ -78,19 +84,19 @@ def quick_profile(results: Results, name: str, energy: MeasuredEnergy | None = N
             )
             return found
 
-        ms = adapted("latency", [times[item.id].median_ms for item in items])
-        mj = adapted("energy", [energy.items[item.id].mj for item in items]) if energy else None
+        ms = adapted("latency", {item.id: times[item.id].median_ms for item in items})
+        mj = adapted("energy", {name: e.mj for name, e in energy.items.items()}) if energy else None
         blocks += block_times(ms, mj)
         lines[precision] = Line(slope=1, offset_ms=ms.offset)
         if mj:
             energy_lines[precision] = EnergyLine(slope=1, offset_mj=mj.offset)
-        pairs = [ms.measured, ms.left_out, *((mj.measured, mj.left_out) if mj else ())]
-        rows += [
-            Validation(item.name, precision, "network", *map(float, figures))
-            for item, *figures in zip(items, *pairs, strict=True)
-        ]
+        windows = iter(zip(mj.measured, mj.left_out, strict=True)) if mj else iter(())
+        for item, *figures in zip(items, ms.measured, ms.left_out, strict=True):
+            joules = next(windows) if energy and item.id in energy.items else (None, None)
+            rows.append(Validation(item.name, precision, "network", *map(float, figures), *joules))
     measured = tuple(dict.fromkeys(item.name for item in results.items_of("calibrate")))
-    definition = energy.definition(idle=True, fitted_to=len(measured)) if energy else None
+    fitted_to = sum(row.measured_mj is not None for row in rows)
+    definition = energy.definition(idle=True, fitted_to=fitted_to) if energy else None
     return SpaceProfile(
         tuple(blocks), lines, tuple(rows), tuple(errors), energy_lines, energy=definition, adapted_from=measured
     )

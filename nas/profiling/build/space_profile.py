@@ -18,6 +18,7 @@ from nas.errors import UserError
 from nas.profiling.energy.windows import MeasuredEnergy, fit_energy
 from nas.profiling.results.results import PlannedItem, Results, candidate_of
 from nas.profiling.results.timings import Timing, pooled, steadiness
+from nas.space.block_table import all_blocks
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
@@ -60,9 +61,9 @@ def require_steady(results: Results) -> None:
 
 
 def measured_networks(results: Results, space: SearchSpace) -> dict[str, Network]:
-    """The whole networks among the results, by their id. Raises UserError for one that is none of the space."""
+    """The whole networks among the results, by their id. Raises UserError for one that is not of the space."""
     return {
-        item.id: space.network(space.decode(space.encode(candidate_of(item))))
+        item.id: space.network(space.decode(space.encode(candidate_of(space, item))))
         for item in results.items_of("calibrate", "check")
     }
 
@@ -84,6 +85,9 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
     space, times = results.space(), pooled(results)
     networks = measured_networks(results, space)
     blocks = results.items_of("block")
+    keys = {block.key for block in all_blocks(space, resolution=results.plan.space.resolution)}
+    if odd := next((item.name for item in blocks if item.name not in keys), None):
+        raise UserError(f"results: the block {odd[:80]} is not one of the space {space.name}")
     by_block = energy is not None and bool(blocks) and not energy.unresolved([item.id for item in blocks])
     lines: dict[Precision, Line] = {}
     energy_lines: dict[Precision, EnergyLine] = {}
@@ -100,8 +104,15 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
         measured_mj, mj = np.full(len(measured), np.nan), np.full(len(measured), np.nan)
         if energy is not None and by_block:
             table = {item.name: energy.items[item.id].mj for item in blocks if item.precision == precision}
-            measured_mj = np.array([energy.items[item.id].mj for item in found.items])
-            line, mj, error = _calibrated(found, table, measured_mj, precision, "energy")
+            kept = [i for i, item in enumerate(found.items) if item.id in energy.items]
+            read = _Measured([found.items[i] for i in kept], [found.networks[i] for i in kept])
+            if len(kept) < LEAST:
+                raise UserError(
+                    f"results: energy in {precision} needs the windows of {LEAST} whole networks or more; it has "
+                    f"{len(kept)}" + "".join(f": {reason}" for reason in energy.lost[:1])
+                )
+            measured_mj[kept] = [energy.items[item.id].mj for item in read.items]
+            line, mj[kept], error = _calibrated(read, table, measured_mj[kept], precision, "energy")
             slope, each, weights, offset = line
             energy_lines[precision] = EnergyLine(
                 slope=slope, offset_mj=offset, per_block_mj=each, per_million_params_mj=weights
@@ -116,6 +127,7 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
         energies = {(v.network, v.precision): v for v in fitted.validation}
         rows = [_with_energy(row, energies.get((row.network, row.precision))) for row in rows]
         errors += [error for error in fitted.errors if error.quantity == "energy"]
+    fitted_to = 0 if by_block else sum(row.measured_mj is not None for row in rows)
     return SpaceProfile(
         tuple(_block_cost(item, times[item.id], energy if by_block else None) for item in blocks),
         lines,
@@ -123,7 +135,7 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
         tuple(errors),
         energy_lines,
         fitted.rates if fitted else None,
-        energy.definition(idle=True, fitted_to=0 if by_block else len(networks)) if energy else None,
+        energy.definition(idle=True, fitted_to=fitted_to) if energy else None,
     )
 
 

@@ -88,6 +88,7 @@ def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
 def described(plan: Plan) -> dict[str, Any]:
     """plan.json without its items."""
     space = {"name": plan.space.name, "sha256": plan.space.fingerprint, "resolution": plan.resolution}
+    space |= {"toml": plan.space.text}  # the results may be read where the file is not
     return {
         "format": FORMAT, "tool": f"nas {__version__}", "space": space, "seed": plan.seed,
         "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions,

@@ -16,6 +16,7 @@ from nas.space.block_table import all_blocks
 from nas.space.candidate import Candidate
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace
+from nas.space.stage_table import as_options
 
 NETWORKS = 22  # whole networks that calibrate the sum of blocks
 NETWORKS_QUICK = 10  # that a profile is adapted from
@@ -119,13 +120,12 @@ def check_precisions(precisions: Sequence[Precision]) -> None:
 
 
 def check_resolution(space: SearchSpace, resolution: int | None) -> int | None:
-    """The resolution to keep to, None for all of them."""
-    options = next((choice.options for choice in space.choices if choice.name == "resolution"), ())
-    if resolution is not None and options and resolution not in options:
-        raise UserError(
-            f"{space.name} has the resolutions {', '.join(map(str, options))}; {resolution} is none of them"
-        )
-    return resolution if options else None
+    """The resolution to keep to, None for all that the space has. Raises UserError for one that it lacks."""
+    options = as_options(space.table.resolution)
+    if resolution is not None and resolution not in options:
+        has = f"the resolutions {', '.join(map(str, options))}" if len(options) > 1 else f"one resolution, {options[0]}"
+        raise UserError(f"--resolution must be one of the space's: {space.name} has {has}; got {resolution}")
+    return resolution if len(options) > 1 else None
 
 
 def references(space: SearchSpace, resolution: int | None, precisions: Sequence[Precision]) -> list[Item]:
@@ -147,7 +147,12 @@ def network_item(
     classes: int | None = None,
 ) -> Item:  # fmt: skip
     blocks = space.network(candidate, classes).blocks
-    return Item("", name or f"{space.name}-{candidate.digest}", precision, kind, blocks, candidate)
+    return Item("", name or network_name(space, candidate), precision, kind, blocks, candidate)
+
+
+def network_name(space: SearchSpace, candidate: Candidate) -> str:
+    """What a candidate's network is called in plans, results and profiles."""
+    return f"{space.name}-{candidate.digest}"
 
 
 def sample_networks(space: SearchSpace, n: int, resolution: int | None, seed: int) -> list[Candidate]:

@@ -81,7 +81,7 @@ def _results(path: Path, about: About, all_networks: bool, scale: bool) -> Measu
             notes.append(f"no energy is compared: {error}")
     networks = [
         Measured(
-            item.name, space.network(candidate_of(item)), item.precision, times[item.id].median_ms,
+            item.name, space.network(candidate_of(space, item)), item.precision, times[item.id].median_ms,
             energy if (energy := energies.get(item.id, 0.0)) > 0 else None,
         )
         for item in results.items_of(*kinds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nas.device.profile import read_profile
 from nas.errors import UserError
 from nas.profiling.build.profile import build_profile, compared
 from nas.profiling.build.space_profile import fit_line, require_steady, space_profile
+from nas.profiling.energy.windows import measured_energy
 from nas.profiling.results.results import Results, candidate_of, read_results
 
 RECORDED = Path(__file__).parents[1] / "recorded/results.json"
@@ -37,7 +39,7 @@ def exact(energy: bool = False, of: str = "") -> Results:
         if row["kind"] == "block":
             times[row["id"]] = ms[row["name"]]
         else:
-            candidate = candidate_of(Results.model_validate(found).plan.items[rows.index(row)])
+            candidate = candidate_of(space, Results.model_validate(found).plan.items[rows.index(row)])
             times[row["id"]] = 1 + 2 * sum(ms[b.key] for b in space.network(candidate).blocks)
     visit = {"at": 1.0, "runs": 10, "reference_ms": 1.0}
     found["items"] = {
@@ -59,7 +61,7 @@ def exact(energy: bool = False, of: str = "") -> Results:
 
 def test_recorded_results_make_a_profile_that_predicts_what_was_held_out(tmp_path: Path) -> None:
     results = read_results(RECORDED)
-    built = build_profile(results, tmp_path / "board", "nas profile build results.json --name board", noisy=True)
+    built = build_profile(results, tmp_path / "board", noisy=True)
     profile = read_profile(tmp_path / "board")
     assert profile.precisions == ("fp32", "int8") and not profile.has_energy
     assert len(profile.lookup_table) == 36 and all(t.median_ms <= (t.p99_ms or 0) for t in profile.lookup_table)
@@ -69,7 +71,7 @@ def test_recorded_results_make_a_profile_that_predicts_what_was_held_out(tmp_pat
     space = results.space()
     for item in results.items_of("check")[:3]:
         row = next(v for v in profile.validation if (v.network, v.precision) == (item.name, item.precision))
-        found = predict(profile, space.network(candidate_of(item)), item.precision)
+        found = predict(profile, space.network(candidate_of(space, item)), item.precision)
         assert found.latency_basis == "measured" and found.latency_ms == pytest.approx(row.predicted_ms, rel=0.05)
 
 
@@ -83,7 +85,7 @@ def test_an_exact_line_is_found_and_predicts_exactly() -> None:
 
 
 def test_energy_of_blocks_goes_on_a_line_of_its_own(tmp_path: Path) -> None:
-    build_profile(exact(energy=True), tmp_path / "board", "test", noisy=True)
+    build_profile(exact(energy=True), tmp_path / "board", noisy=True)
     profile = read_profile(tmp_path / "board")
     assert profile.about.idle_w == pytest.approx(2) and "idle" in (profile.about.energy or "")
     line = profile.about.energy_calibration["fp32"]
@@ -92,18 +94,18 @@ def test_energy_of_blocks_goes_on_a_line_of_its_own(tmp_path: Path) -> None:
     assert rows and all(row.predicted_mj == pytest.approx(row.measured_mj, rel=0.03) for row in rows)
     results = exact()
     item = results.items_of("check")[0]
-    found = predict(profile, results.space().network(candidate_of(item)), "fp32")
+    found = predict(profile, results.space().network(candidate_of(results.space(), item)), "fp32")
     assert found.energy_mj == pytest.approx(3 * found.latency_ms, rel=0.05)
 
 
 def test_energy_of_whole_networks_alone_is_fitted_and_times_stay_measured(tmp_path: Path) -> None:
-    build_profile(exact(energy=True, of="n"), tmp_path / "board", "test", noisy=True)
+    build_profile(exact(energy=True, of="n"), tmp_path / "board", noisy=True)
     profile = read_profile(tmp_path / "board")
     assert profile.rates is not None and not profile.about.energy_calibration
     assert "fitted to 44 whole networks" in (profile.about.energy or "")
     results = exact()
     item = results.items_of("check")[0]
-    found = predict(profile, results.space().network(candidate_of(item)), "fp32")
+    found = predict(profile, results.space().network(candidate_of(results.space(), item)), "fp32")
     assert found.latency_basis == "measured"
     assert found.energy_mj == pytest.approx(3 * found.latency_ms, rel=0.2)
     assert {error.quantity for error in profile.errors} == {"latency", "energy"}
@@ -148,8 +150,8 @@ def slowed(results: Results, factor: float) -> Results:
     ("factor", "verdict"), [(1.0, "agrees"), (1.02, "agrees"), (0.9, "does NOT agree"), (1.1, "does NOT agree")]
 )
 def test_a_second_measurement_is_compared_with_the_first(factor: float, verdict: str, tmp_path: Path) -> None:
-    assert build_profile(exact(), tmp_path / "board", "test", noisy=True).agreement is None
-    built = build_profile(slowed(exact(), factor), tmp_path / "board", "test", noisy=True)
+    assert build_profile(exact(), tmp_path / "board", noisy=True).agreement is None
+    built = build_profile(slowed(exact(), factor), tmp_path / "board", noisy=True)
     off = f"{100 * abs(factor - 1):.1f}% on average over 44 whole networks"
     assert built.agreement and built.agreement.startswith(f"{verdict} within 3%") and off in built.agreement
 
@@ -165,7 +167,7 @@ def test_a_machine_that_was_slower_before_is_told_from_a_measurement_that_was_of
 def test_a_foreign_folder_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match=r"thesis\.tex"):
-        build_profile(exact(), tmp_path, "test", noisy=True)
+        build_profile(exact(), tmp_path, noisy=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -189,3 +191,42 @@ def test_networks_of_one_depth_have_no_cost_per_block_and_those_all_alike_a_line
     assert fit_line(found, found @ [1.5, 0, 0, 1.0])[:3] == pytest.approx([1.5, 0, 0])
     alike = terms([2.0, 2.0001], [3.0, 3.0], [1.0, 1.0])
     assert fit_line(alike, np.array([3.0, 2.9])) == pytest.approx((1.475, 0, 0, 0), rel=0.01)
+
+
+def without_windows(results: Results, lost: Sequence[str]) -> Results:
+    """The results as they are where the windows of some items were lost, as in a gap of a meter's trace."""
+    assert results.energy is not None
+    windows = [window for window in results.energy.windows if window.id not in lost]
+    return results.model_copy(update={"energy": results.energy.model_copy(update={"windows": windows})})
+
+
+def test_the_profile_says_to_how_many_networks_its_energy_was_fitted() -> None:
+    results = exact(energy=True, of="n")
+    networks = [item.id for item in results.items_of("calibrate", "check")]
+    lost = [name for name in networks if name.endswith("fp32")][:5]
+    results = without_windows(results, lost)
+    found = space_profile(results, measured_energy(results.energy))
+    assert found.energy is not None and f"energy fitted to {len(networks) - 5} whole networks" in found.energy
+    assert sum(row.measured_mj is None for row in found.validation) == 5
+
+
+def test_a_lost_window_leaves_its_network_out_where_blocks_have_energy_too() -> None:
+    results = exact(energy=True)
+    lost = [item.id for item in results.items_of("calibrate") if item.precision == "int8"][:2]
+    results = without_windows(results, lost)
+    found = space_profile(results, measured_energy(results.energy))
+    assert sum(row.measured_mj is None for row in found.validation) == 2
+    assert found.energy_calibration["int8"].slope == pytest.approx(2.0, rel=1e-3)  # as `exact` made them
+    every = [item.id for item in results.items_of("calibrate", "check") if item.precision == "int8"]
+    results = without_windows(results, every[3:])
+    with pytest.raises(UserError, match="energy in int8 needs the windows of 4 whole networks or more; it has"):
+        space_profile(results, measured_energy(results.energy))
+
+
+def test_a_block_that_is_not_the_spaces_is_refused() -> None:
+    results = exact()
+    items = [item.model_copy(update={"name": "conv-3x9x9"}) if item.kind == "block" else item
+             for item in results.plan.items]  # fmt: skip
+    results = results.model_copy(update={"plan": results.plan.model_copy(update={"items": items})})
+    with pytest.raises(UserError, match="the block conv-3x9x9 is not one of the space nas-bench-macro"):
+        space_profile(results)

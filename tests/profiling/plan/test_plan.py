@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nas.errors import UserError
-from nas.profiling.plan.plan import Plan, make_plan, plan_of, sample_networks, with_runtime
+from nas.profiling.plan.plan import Plan, check_resolution, make_plan, plan_of, sample_networks, with_runtime
 from nas.space.search_space import SearchSpace, load_space
 
 
@@ -69,3 +69,14 @@ def test_a_plan_is_for_a_known_runtime_and_what_it_computes(space: SearchSpace) 
         with_runtime(plan, "tvm")
     with pytest.raises(UserError, match="fp16 is not"):
         with_runtime(make_plan(space, ("fp32", "fp16")), "litert")
+
+
+def test_a_resolution_is_one_of_the_spaces_also_where_it_has_one_only() -> None:
+    one = load_space("nas-bench-macro")  # 32 pixels
+    assert check_resolution(one, 32) is None and check_resolution(one, None) is None
+    with pytest.raises(UserError, match=r"--resolution must be one .*nas-bench-macro has one resolution, 32; got 64"):
+        make_plan(one, ["fp32"], 64)
+    several = load_space("mobilenet-v3")
+    assert check_resolution(several, 160) == 160 and check_resolution(several, None) is None
+    with pytest.raises(UserError, match=r"has the resolutions .*; got 161"):
+        make_plan(several, ["fp32"], 161)
