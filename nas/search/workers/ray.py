@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import socket
+import time
 from typing import Any
 
 from nas.errors import UserError
@@ -17,11 +18,14 @@ from nas.search.workers.workers import Cluster, Done, Job, train
 hide_broken_amdsmi()
 # isort: split
 import ray  # noqa: E402
-from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: E402
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 ANSWER_S = 10.0
 RETRIES = 3  # of a training whose worker or node died
+LOOK_S = 1.0  # between two looks whether Ray is still there
+# Ray ends this process without a word 15 s after its node here died, a minute after its head did; a head may return
+PATIENCE_S = {"node on this machine": 2.0, "head": 30.0}
 
 _estimators: dict[str, Estimator] = {}  # of this worker process: unpacked once
 
@@ -29,7 +33,8 @@ _estimators: dict[str, Estimator] = {}  # of this worker process: unpacked once
 class RayWorkers:
     """Each training is a Ray task with its own processors. The estimator, with its dataset, is sent once.
 
-    A task whose worker or node dies is run again by Ray; the search hears of it once, when it has ended.
+    A task whose worker or node dies is run again by Ray; the search hears of it once, when it has ended. When Ray
+    itself dies, `wait` says so while there is time.
     """
 
     def __init__(self, estimator: Estimator, stopping: EarlyStopping | None, cluster: Cluster) -> None:
@@ -50,6 +55,7 @@ class RayWorkers:
             raise UserError(f"Ray cannot be reached at {cluster.address or 'this machine'}: {error}") from None
         try:
             self.capacity = self._capacity()
+            self.services = _services(cluster.address or "")
             self.estimator = ray.put(estimator)
             self.stopping: Any = None
             if stopping is not None:
@@ -85,23 +91,74 @@ class RayWorkers:
         self.running[task.remote([self.estimator], job, self.stopping, self.cluster.cpus)] = job
 
     def wait(self) -> Done:
-        ready = ray.wait(list(self.running), num_returns=1)[0][0]
-        job = self.running.pop(ready)
+        """The next job that has ended. Raises UserError when Ray's head or its node on this machine has died."""
         try:
-            found: Done = ray.get(ready)
-        except RayTaskError as error:  # a fault in the code, not in the training
-            raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
-        except RayError as error:
-            found = Done(job.number, None, f"its worker died {RETRIES + 1} times: {str(error).splitlines()[0]}")
+            ready: list[Any] = []
+            while not ready:
+                ready = ray.wait(list(self.running), num_returns=1, timeout=LOOK_S)[0]
+                self._require_alive()
+            found = self._result(ready[0], self.running[ready[0]])
+        except ConnectionError as error:  # of a Ray that is spoken to from outside its cluster
+            raise _lost(f"Ray ({str(error)[:100]})") from None
+        del self.running[ready[0]]
         if found.estimate is None and self.stopping is not None:
-            self.stopping.forget.remote(job.number)
+            self.stopping.forget.remote(found.number)
         return found
+
+    def _result(self, task: Any, job: Job) -> Done:
+        while True:
+            try:
+                found: Done = ray.get(task, timeout=LOOK_S)
+                return found
+            except GetTimeoutError:  # what a dead node held cannot be fetched
+                self._require_alive()
+            except RayTaskError as error:  # a fault in the code, not in the training
+                raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
+            except RayError as error:
+                self._require_alive()
+                return Done(job.number, None, f"its worker died {RETRIES + 1} times: {str(error).splitlines()[0]}")
+
+    def _require_alive(self) -> None:
+        """Returns when all of Ray answers. Raises UserError for a part that is silent for longer than its patience."""
+        begun = time.monotonic()
+        while silent := [name for name, place in self.services.items() if not _answers(*place)]:
+            for name in silent:
+                if time.monotonic() - begun > PATIENCE_S[name]:
+                    self.services.clear()
+                    raise _lost(f"Ray's {name}")
+            time.sleep(LOOK_S / 4)
 
     def close(self) -> None:
         """Ends what runs here and on the cluster; a Ray that was started here ends too."""
-        for task in self.running:
-            ray.cancel(task, force=True)
+        if all(_answers(*place) for place in self.services.values()):
+            for task in self.running:
+                ray.cancel(task, force=True)
         ray.shutdown()
+
+
+def _lost(what: str) -> UserError:
+    return UserError(f"{what} has died; every trial that had ended is kept, and --resume goes on")
+
+
+def _services(address: str) -> dict[str, tuple[str, int]]:
+    """Host and port of Ray's head and of its node on this machine; none where Ray is spoken to from outside."""
+    if address.startswith("ray://"):
+        return {}
+    context = ray.get_runtime_context()
+    own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())  # type: ignore[no-untyped-call]
+    host, _, port = context.gcs_address.rpartition(":")
+    return {
+        "head": (host, int(port)),
+        "node on this machine": (own["NodeManagerAddress"], int(own["NodeManagerPort"])),
+    }
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _require_there(address: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,6 +194,37 @@ def test_what_trained_on_a_node_that_dies_is_trained_again_and_told_once(tmp_pat
     assert len(again) == 2 and again[1] != doomed.node_id
     run = load_run(tmp_path / "run")
     assert [t.trial for t in run.trials] == list(range(16)) and all(t.state == "trained" for t in run.trials)
+
+
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+def test_when_ray_itself_dies_the_last_line_says_that_resume_goes_on(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = "import nas.search.workers.ray as r\nr.PATIENCE_S = dict.fromkeys(r.PATIENCE_S, 1.0)\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", patience + INTERRUPTED, str(tmp_path / "run")], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == "3":
+            break
+    listed = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    (dying,) = [int(line.split()[0]) for line in listed.stdout.splitlines() if line.split()[1] == part]
+    os.kill(dying, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # Ray's helpers that nobody ends when its head is gone
+    assert process.returncode == 1
+    assert "UserError: Ray's" in said.splitlines()[-1] and said.splitlines()[-1].endswith("--resume goes on")
+    trials = load_run(tmp_path / "run").trials
+    assert len(trials) >= 3 and all(t.state == "trained" for t in trials)
+    tiny = load_space("tiny")
+    settings = settings_for(tiny, sampler="random", trials=len(trials) + 4, objectives=("accuracy", "latency"))
+    run = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "run", resume=True)
+    assert [t.trial for t in run.trials] == list(range(len(trials) + 4)) and {t.state for t in run.trials} == {
+        "trained"
+    }
 
 
 def of_session(session: int) -> list[str]:
