@@ -6,21 +6,27 @@ import math
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """A number with so many significant digits, never in scientific notation; '-' where there is none."""
+    """A number with so many significant digits, never in scientific notation; '-' where there is none.
+
+    9.999 is 10.0 with three digits: rounding may carry, and the places follow what it gives.
+    """
     if value is None or not math.isfinite(value):
         return "-"
     if value == 0:
         return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{places}f}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded number
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
 def count(value: float) -> str:
-    """A count with three digits: 1,234 as 1.23 k, 12,300,000 as 12.3 M."""
+    """A count, 0 or more, with three digits: 1,234 as 1.23 k, 999,999 as 1.00 M; '-' where there is none."""
+    if not math.isfinite(value):
+        return "-"
+    rounded = float(f"{value:.2e}")
     for scale, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= scale:
+        if rounded >= scale:
             return figure(value / scale) + unit
-    return str(int(value))
+    return str(round(value))
 
 
 def percent(fraction: float | None, places: int = 1) -> str:

@@ -294,7 +294,10 @@ def write_profile(
         for name, text in texts.items():
             if text is not None:
                 (part / name).write_text(text, encoding="utf-8")
-        read_profile(part)
+        try:
+            read_profile(part)
+        except UserError as error:
+            raise UserError(str(error).replace(str(part), str(folder))) from None
         for entry in os.scandir(folder) if folder.is_dir() else ():
             if entry.name not in FILES:
                 _keep(Path(entry), part / entry.name)

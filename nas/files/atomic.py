@@ -72,7 +72,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        recover_folder(folder)
+        with suppress(OSError):
+            recover_folder(folder)
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
 
 

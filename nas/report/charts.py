@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 AXES = {"latency_ms": ("latency", "latency_low_ms", "latency_high_ms"),
         "energy_mj": ("energy", "energy_low_mj", "energy_high_mj")}  # fmt: skip
 NEAR = 1.6  # references up to so many times the dearest trial's cost are drawn, the rest named below
+LEFT = 0.08  # inches that stay free to the left of the first panel's label
 LABEL_GAP = 0.024  # of the axis' width: labels of references stand no closer
 
 
@@ -67,12 +68,20 @@ def draw_front(run: Run) -> Path:
     panels[0].set_ylabel("validation accuracy (%)")
     _legend(figure, trials)
     width = 90 * len(columns)
-    caption = "\n".join(line for note in notes for line in textwrap.wrap(note, width))
+    caption = "\n".join(line for note in dict.fromkeys(notes) for line in textwrap.wrap(note, width))
     set_note(figure, caption)
     bottom = 0.115 + 0.031 * (caption.count("\n") + 1)
     figure.subplots_adjust(left=0.66 / figure.get_figwidth(), right=0.985, top=0.92, bottom=bottom, wspace=0.06)
+    _make_room_left(figure, panels[0])
     write_atomic(file, png(figure, {"Comment": digest}))
     return file
+
+
+def _make_room_left(figure: Figure, panel: Axes) -> None:
+    """Moves the panels to the right where the ticks have so many digits that the axis label would be cut off."""
+    taken = panel.yaxis.get_tightbbox()
+    if taken is not None and (over := LEFT - taken.x0 / figure.dpi) > 0:
+        figure.subplots_adjust(left=figure.subplotpars.left + over / figure.get_figwidth())
 
 
 def draw_fronts(groups: Sequence[Group], file: Path) -> Path:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,3 +121,75 @@ def test_a_block_is_found_by_key_and_precision(tmp_path: Path) -> None:
     found = hand_made(tmp_path / "p").times
     assert found[STEM.key, "fp32"] == TIMES[0]
     assert set(found) == {(b.key, "fp32") for b in NETWORK.blocks}
+
+
+OPERATIONS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.scandir")
+
+
+def killed_at(operation: int, folder: Path) -> bool:
+    """Writes a new profile in a process that dies before so many file operations; whether it died."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def die(event: str, details: tuple[object, ...]) -> None:
+            nonlocal seen
+            if event in OPERATIONS and str(folder.parent) in str(details[0]):
+                seen += 1
+                if seen == operation:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(die)
+        write_profile(folder, about(board="new"), lookup_table=TIMES[:1])
+        os._exit(0)
+    return os.waitpid(child, 0)[1] != 0
+
+
+def test_a_kill_at_any_moment_leaves_the_old_profile_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by path, by name and in the list; and the same command goes through afterwards."""
+    folder = tmp_path / "device_profiles" / "hand"
+    monkeypatch.setenv("NAS_HOME", str(tmp_path))
+    seen = set()
+    for operation in range(1, 100):
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        write_profile(folder, about(board="old"), lookup_table=TIMES, validation=CHECKS)
+        (folder / "results.json").write_text("measured")
+        died = killed_at(operation, folder)
+        read = load_device(str(folder))
+        assert (read.about.board, len(read.lookup_table), len(read.validation)) in (("old", 3, 2), ("new", 1, 0))
+        assert load_device("hand").about == read.about
+        assert [name for name in names("device_profiles") if name not in names_shipped()] == ["hand"]
+        seen.add(read.about.board)
+        write_profile(folder, about(board="newer"), lookup_table=TIMES)
+        assert [p.name for p in folder.parent.iterdir()] == ["hand"]
+        assert load_device("hand").about.board == "newer" and (folder / "results.json").read_text() == "measured"
+        if not died:
+            break
+    assert not died and operation > 10 and seen == {"old", "new"}
+
+
+def names_shipped() -> set[str]:
+    return {path.parent.name for path in shipped("device_profiles").glob("*/profile.toml")}
+
+
+def test_what_a_link_leads_to_is_replaced_and_not_the_link(tmp_path: Path) -> None:
+    hand_made(tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_profile(tmp_path / "link", about(board="new"), lookup_table=TIMES[:1])
+    assert (tmp_path / "link").is_symlink() and read_profile(tmp_path / "real").about.board == "new"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_an_error_names_the_profile_and_not_where_it_was_tried(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{tmp_path}/p: a profile needs blocks.csv or rates.csv"):
+        write_profile(tmp_path / "p", about())
+
+
+def test_a_name_that_is_too_long_is_an_error_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot write .*: File name too long"):
+        write_profile(tmp_path / ("x" * 300), about(), lookup_table=TIMES)
+    with pytest.raises(UserError, match="cannot write"):
+        write_profile(tmp_path / ("x" * 253), about(), lookup_table=TIMES)
+    assert list(tmp_path.iterdir()) == []

@@ -114,7 +114,7 @@ def test_without_energy_there_is_one_panel(tmp_path: Path, monkeypatch: pytest.M
     [
         (0.0123456, "0.0123"),
         (1.0, "1.00"),
-        (99.96, "100.0"),
+        (99.96, "100"),
         (123.4, "123"),
         (12345.6, "12,346"),
         (None, "-"),
@@ -129,3 +129,13 @@ def test_a_summary_names_depth_kernel_and_expansion_of_each_stage() -> None:
     values = {"resolution": 160, "width": 0.5, "s1.depth": 2, "s1.block1.kernel": 3, "s1.block2.kernel": 7,
               "s1.block3.kernel": 3, "s2.op": "e3_k3", "learning_rate": 0.1, "precision": "int8"}  # fmt: skip
     assert summary(Candidate.of(values)) == "@160 x0.5 d2k37 e3_k3"
+
+
+@pytest.mark.parametrize("step", [0.05, 1e-4, 1e-6])
+def test_no_label_is_cut_off(step: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accuracies that hardly differ have ticks of many digits, which push the label to the left."""
+    rows = tuple((i, 0.5 + i * step, 5.0 + i, None) for i in range(6))
+    run = make_run(tmp_path / "run", rows, objectives=("accuracy", "latency"))
+    figure = drawn(run, monkeypatch)
+    box = figure.axes[0].yaxis.get_tightbbox()
+    assert box is not None and box.x0 >= 0

@@ -132,3 +132,61 @@ def test_a_block_listed_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "blocks.csv").write_text(lookup_table_csv((TIMES[0], TIMES[0])))
     with pytest.raises(UserError, match="is listed twice, lines 2 and 3"):
         read_lookup_table(tmp_path / "blocks.csv")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "mbconv", "mbconv-8x16x16-8x16-k3-s1-m16-relu", "mbconv-8x16x16-8x16x16-k-s1-m16-relu",
+        "mbconv-8x16x16-8x16x16-k3-s0-m16-relu", "mbconv-0x16x16-8x16x16-k3-s1", "conv-3x32x32-8x16x16-k3--relu",
+        "conv-3x32x32-8x16x16-k3-s2-relu-relu-relu", "Conv-3x32x32-8x16x16-k3", "conv 3x32x32-8x16x16-k3", "",
+        "linear-8x1x1-1000000000x1x1", "conv-3x32x32-8x16x16-k1_0", "conv-3x32x32-8x16x16-k٣-s2-relu",
+    ],
+)  # fmt: skip
+def test_a_malformed_key_is_named_with_its_line(key: str, tmp_path: Path) -> None:
+    (tmp_path / "blocks.csv").write_text(f"block,precision,median_ms,p90_ms,runs,energy_mj\n{key},fp32,1,,5,\n")
+    with pytest.raises(UserError, match=r"blocks\.csv: block must be a block's key, as .*; line 2 has"):
+        read_lookup_table(tmp_path / "blocks.csv")
+
+
+def test_every_block_of_every_shipped_space_has_a_key_that_is_read(tmp_path: Path) -> None:
+    blocks = {
+        b.key for name in ("tiny", "fbnet-cifar", "mobilenet-v3", "efficientnet") for b in all_blocks(load_space(name))
+    }
+    (tmp_path / "blocks.csv").write_text(lookup_table_csv(BlockTime(key, "fp32", 1.0, None, 1, None) for key in blocks))
+    assert {t.block for t in read_lookup_table(tmp_path / "blocks.csv")} == blocks
+
+
+def test_a_block_of_a_newer_version_is_kept_and_prices_nothing(tmp_path: Path) -> None:
+    newer = BlockTime("hyper_conv-8x16x16-8x16x16-k3-s1-xy4-newact", "fp32", 1.0, None, 5, None)
+    (tmp_path / "blocks.csv").write_text(lookup_table_csv([*TIMES, newer]))
+    assert newer in read_lookup_table(tmp_path / "blocks.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1_000,,5,", "median_ms must be a finite number above 0; line 2 has '1_000'"),
+        ("1e308,,5,", "median_ms must be a finite number of at most 1e.09; line 2 has '1e308'"),
+        ("1e-320,,5,", "median_ms must be at least 1e-09; line 2 has '1e-320'"),
+        ("1,,0.5,", "runs must be a whole number of 1 or more; line 2 has '0.5'"),
+        ("1,,0,", "runs must be a whole number of 1 or more; line 2 has '0'"),
+        ("1,,1_0,", "runs must be a whole number of 1 or more; line 2 has '1_0'"),
+        ("1,,5,inf", "energy_mj must be a finite number above 0; line 2 has 'inf'"),
+        ("1,٣,5,", "p90_ms must be a finite number above 0"),
+    ],
+)
+def test_what_only_python_takes_for_a_number_is_refused(row: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "blocks.csv").write_text(
+        f"block,precision,median_ms,p90_ms,runs,energy_mj\npool-8x4x4-8x1x1,fp32,{row}\n"
+    )
+    with pytest.raises(UserError, match=message):
+        read_lookup_table(tmp_path / "blocks.csv")
+
+
+def test_a_column_given_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "blocks.csv").write_text(
+        "block,precision,median_ms,p90_ms,runs,energy_mj,median_ms\npool-8x4x4-8x1x1,fp32,1,,5,,2\n"
+    )
+    with pytest.raises(UserError, match="a column must be given once; 'median_ms' is given twice"):
+        read_lookup_table(tmp_path / "blocks.csv")
