@@ -54,7 +54,7 @@ def find(what: str, folder: str, name: str, ending: str = "") -> Path:
     Raises UserError when there is none, with the nearest name, and for a path that cannot be read.
     """
     path = Path(name)
-    if os.sep in name or (ending and name.endswith(ending)):
+    if _is_path(name, ending):
         moved = path.with_name(f".{path.name}.old") if path.name and not ending else path
         for place in (path, moved):
             if _is(place, folder=not ending):
@@ -64,3 +64,12 @@ def find(what: str, folder: str, name: str, ending: str = "") -> Path:
     if name not in known:
         raise unknown(what, name, known)
     return known[name]
+
+
+def lasting(name: str, ending: str = "") -> str:
+    """The name, as of `find`, so that it means the same from any folder: a path is made absolute."""
+    return str(Path(name).absolute()) if _is_path(name, ending) else name
+
+
+def _is_path(name: str, ending: str) -> bool:
+    return os.sep in name or bool(ending and name.endswith(ending))

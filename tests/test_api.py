@@ -85,7 +85,7 @@ def test_a_search_on_ones_own_images_says_once_what_it_uses_and_leaves_out(tmp_p
         ({"objectives": []}, "needs an objective"),
         ({"objectives": ["acuracy"]}, "did you mean 'accuracy'"),
         ({"budgets": {"max_latency": 5.0}}, "unknown budget 'max_latency'; did you mean 'max_latency_ms'"),
-        ({"budgets": {"max_latency_ms": -5.0}}, "must be above 0; came -5"),
+        ({"budgets": {"max_latency_ms": -5.0}}, "must be above 0; got -5"),
         ({"proxy": {"epoch": 1}}, "unknown proxy setting 'epoch'; did you mean 'epochs'"),
         ({"trials": 0}, "at least 1 trial"),
         ({"max_minutes": -1.0}, "max_minutes must be 0"),

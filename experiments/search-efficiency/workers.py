@@ -21,8 +21,9 @@ from nas.estimate.estimator import Estimate, Estimator
 from nas.estimate.proxy import Fidelity, ProxyTraining
 from nas.models.trained import TrainedModel
 from nas.run import Settings
-from nas.search.loop import Progress, search
+from nas.search.loop import search
 from nas.search.problem.costs import DevicePricer
+from nas.search.progress import Progress
 from nas.search.workers.workers import Cluster
 from nas.space.candidate import Value
 from nas.space.network import Network

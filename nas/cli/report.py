@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="A run's folder; several are put side by side.")],
     formats: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--format", help="Some of html, csv, json, md, png, and curves (the trainings), with commas between."
+            "--format",
+            help="Some of html, md, png, csv and json (of the front), curves (of the trainings), with commas between "
+            "(default: html,md,png; of several runs also csv,json).",
         ),
-    ] = "html,csv,json,md,png",
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Of several runs: the folder for comparison.html and so on (default: here).")
     ] = None,
@@ -39,7 +41,8 @@ def report(
     from nas.errors import UserError
     from nas.run import load_run, row_of
 
-    wanted = listed(formats)
+    default = reports.FORMATS if len(runs) > 1 else reports.PAGES
+    wanted = list(default) if formats is None else listed(formats)
     reports.check_formats(wanted)
     found = [load_run(run) for run in runs]
     if len({run.resolve() for run in runs}) < len(runs):

@@ -17,7 +17,7 @@ from nas.errors import UserError
 from nas.files.plain import printable
 
 if TYPE_CHECKING:
-    from nas.search.loop import Progress as State
+    from nas.search.progress import Progress as State
     from nas.search.workers.workers import Cluster
 
 TRIALS = 50

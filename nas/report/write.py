@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +11,18 @@ from nas.errors import UserError, unknown
 from nas.report.charts import draw_front, draw_fronts
 from nas.report.groups import groups_of
 from nas.report.markdown import compare_markdown, markdown
-from nas.run import Run, csv_bytes, make_folder, read_curves, write_atomic, write_trials
+from nas.run import COLUMNS, Run, csv_bytes, front_summary, make_folder, read_curves, row_of, write_atomic
 
 FORMATS = ("html", "csv", "json", "md", "png")
+PAGES = ("html", "md", "png")  # of one run, where nobody asks for others
 CURVES = "curves"  # only if asked for
 
 
-def write_report(run: Run, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Writes report.html, pareto.csv, pareto.json, report.md and front.png, those of `formats`; returns their paths.
+def write_report(run: Run, formats: Sequence[str] = PAGES) -> list[Path]:
+    """Writes report.html, report.md, front.png, front.csv and front.json, those of `formats`; returns their paths.
 
-    Format `curves` is curves.csv: a row an epoch of every training.
+    Format `curves` is curves.csv: a row an epoch of every training. The files that a search writes stay as they are:
+    one may be running.
 
     Raises UserError for a format that there is not, and on a full disk.
     """
@@ -27,18 +30,17 @@ def write_report(run: Run, formats: Sequence[str] = FORMATS) -> list[Path]:
     texts = {}  # made before anything is written: a file that cannot be read is found here
     if "md" in formats:
         texts["report.md"] = markdown(run)
+    if "csv" in formats:
+        texts["front.csv"] = csv_bytes(COLUMNS, map(row_of, run.front_trials)).decode()
+    if "json" in formats:
+        texts["front.json"] = json.dumps(front_summary(run.settings, run.trials, run.proposals), indent=1) + "\n"
     if CURVES in formats:
         texts["curves.csv"] = _curves(run)
     if "html" in formats:
         from nas.report.page import page
 
         texts["report.html"] = page(run)
-    written = []
-    if {"csv", "json"} & set(formats):
-        write_trials(run.path, run.settings, run.trials, run.proposals)
-        written += [run.path / f"pareto.{f}" for f in ("csv", "json") if f in formats]
-    if "png" in formats:
-        written.append(draw_front(run))
+    written = [draw_front(run)] if "png" in formats else []
     return written + [_write(run.path / name, text) for name, text in texts.items()]
 
 

@@ -2,21 +2,9 @@
 
 from nas.files.atomic import make_folder, write_atomic
 from nas.files.lock import locked
-from nas.run.folder import (
-    Run,
-    check_free,
-    front_volume,
-    load_run,
-    model_folder,
-    pareto_trials,
-    points,
-    read_curves,
-    read_errors,
-    volume_over_trials,
-    write_curves,
-    write_references,
-    write_trials,
-)
+from nas.run.curves import read_curves, read_errors, write_curves
+from nas.run.folder import Run, check_free, load_run, model_folder, write_references
+from nas.run.front import Front, front_volume, pareto_trials, points, volume_over_trials
 from nas.run.measured import MeasuredCosts, read_measured, write_measured
 from nas.run.objectives import (
     ACCURACY,
@@ -30,7 +18,10 @@ from nas.run.objectives import (
     default_objectives,
 )
 from nas.run.settings import FORMAT, SAME, Settings, check_same, read_settings, write_settings
+from nas.run.storage import Storage, public_url, read_storage
+from nas.run.tables import Tables, front_summary, write_trials
 from nas.run.trial import (
+    BASES,
     COLUMNS,
     COST_COLUMNS,
     Costs,
@@ -45,6 +36,7 @@ from nas.run.trial import (
 
 __all__ = [
     "ACCURACY",
+    "BASES",
     "BUDGETS",
     "COLUMNS",
     "COST_COLUMNS",
@@ -54,12 +46,15 @@ __all__ = [
     "SAME",
     "UNITS",
     "Costs",
+    "Front",
     "MeasuredCosts",
     "Objective",
     "Reference",
     "Run",
     "Settings",
     "State",
+    "Storage",
+    "Tables",
     "Trial",
     "check_budgets",
     "check_free",
@@ -67,6 +62,7 @@ __all__ = [
     "check_same",
     "csv_bytes",
     "default_objectives",
+    "front_summary",
     "front_volume",
     "load_run",
     "locked",
@@ -74,11 +70,13 @@ __all__ = [
     "model_folder",
     "pareto_trials",
     "points",
+    "public_url",
     "read_curves",
     "read_errors",
     "read_measured",
     "read_references",
     "read_settings",
+    "read_storage",
     "read_trials",
     "row_of",
     "volume_over_trials",

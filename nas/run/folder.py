@@ -5,32 +5,35 @@ trials.csv       every trial                                 curves.jsonl  a tra
 measured.csv     networks of the front that were measured    report.html   what a team picks from
 pareto.csv/json  the front                                   references.csv  known networks on the same device
 models/N/        the trained model of trial N (nas.models.trained), for the trials on the front
+
+run.toml is written first, so a folder that holds it can be resumed; all else is made again from the journal.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.pareto import Array, hypervolume, non_dominated
+from nas.files.json import read_json
+from nas.files.plain import MB
+from nas.run.front import front_volume, pareto_trials
 from nas.run.measured import MeasuredCosts, read_measured
-from nas.run.settings import FORMAT, Settings, read_settings
+from nas.run.settings import Settings, read_settings
+from nas.run.tables import by_cost
 from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_SUMMARY = 16 * MB  # of pareto.json
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run folder as it was read."""
 
@@ -38,20 +41,22 @@ class Run:
     settings: Settings
     trials: tuple[Trial, ...]
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {len(self.trials)} trials, {len(self.front_trials)} on the front)"
+
     @cached_property
     def front_trials(self) -> tuple[Trial, ...]:
         """The trials on the Pareto front, by the first objective that is a cost."""
-        by = self.settings.first_cost
-        return tuple(sorted(pareto_trials(self.trials, self.settings), key=lambda t: (t.value(by), t.trial)))
+        return by_cost(pareto_trials(self.trials, self.settings), self.settings)
 
     @property
     def front(self) -> pd.DataFrame:
-        """The Pareto front, a row a trial, with the columns of trials.csv."""
+        """The Pareto front, a row a trial: the columns of trials.csv, then one for each choice of the search space."""
         return _frame(self.front_trials)
 
     @property
     def trials_frame(self) -> pd.DataFrame:
-        """Every trial, with the columns of trials.csv."""
+        """Every trial, with the columns of `front`."""
         return _frame(self.trials)
 
     @cached_property
@@ -73,6 +78,7 @@ class Run:
 
     @property
     def hypervolume(self) -> float:
+        """The share of the objectives' box that the front dominates, from 0 to 1."""
         return front_volume(self.trials, self.settings)
 
     def model(self, trial: int) -> Path:
@@ -89,131 +95,45 @@ def _with(trial: Trial, measured: MeasuredCosts) -> Trial:
 
 
 def model_folder(path: Path, trial: int) -> Path:
+    """Where a trial's trained model is kept."""
     return path / "models" / str(trial)
 
 
-def points(trials: Sequence[Trial], settings: Settings) -> Array:
-    """Objectives (n, m), all minimised: accuracy as error, costs as shares of the run's reference point."""
-    columns = [
-        [goal.minimized(t.value(goal.column), settings.reference_point.get(goal.column, 1.0)) for t in trials]
-        for goal in settings.goals
-    ]
-    return np.array(columns, dtype=np.float64).T.reshape(len(trials), len(settings.columns))
-
-
-def pareto_trials(trials: Sequence[Trial], settings: Settings) -> tuple[Trial, ...]:
-    """The trained trials that no other beats, in the order of their numbers."""
-    trained = [t for t in trials if t.state == "trained"]
-    return tuple(t for t, on in zip(trained, non_dominated(points(trained, settings)), strict=True) if on)
-
-
-def front_volume(trials: Sequence[Trial], settings: Settings) -> float:
-    """The front's hypervolume: its share of the box from accuracy 1 at no cost to accuracy 0 at the reference point."""
-    front = pareto_trials(trials, settings)
-    return hypervolume(points(front, settings), np.ones(len(settings.columns)))
-
-
-def volume_over_trials(trials: Sequence[Trial], settings: Settings) -> list[tuple[int, float, float]]:
-    """After each trial: its number, the seconds of training so far, summed, and the front's hypervolume.
-
-    What a trial adds is the box that it dominates, less what of that box the front dominated before.
-    """
-    ordered = sorted(trials, key=lambda t: t.trial)
-    corner = np.ones(len(settings.columns))
-    found: list[tuple[int, float, float]] = []
-    front, seconds, volume = np.empty((0, len(corner))), 0.0, 0.0
-    for t, point in zip(ordered, points(ordered, settings), strict=True):
-        seconds += t.seconds
-        if t.state == "trained" and not np.isnan(point).any() and not (front <= point).all(axis=1).any():
-            before = hypervolume(np.maximum(front, point), corner)
-            volume += max(0.0, hypervolume(point[None], corner) - before)
-            front = np.vstack([front[~(point <= front).all(axis=1)], point])
-        found.append((t.trial, seconds, volume))
-    return found
-
-
 def check_free(path: Path) -> None:
-    """Raises UserError when the folder holds anything but what a search that never began left."""
-    if (path / "run.toml").is_file():
-        raise UserError(f"{path} holds a run already; go on with it by --resume, or choose another folder by --out")
+    """Raises UserError when the folder holds a run, or anything but what a search that never began left."""
+    if (path / "run.toml").exists():
+        raise UserError(f"{path} holds a run already; go on with it with --resume, or choose another folder with --out")
     if path.exists() and (not path.is_dir() or any(not p.name.startswith(".") for p in path.iterdir())):
-        raise UserError(f"{path} exists and is no run folder; choose another folder by --out")
-
-
-def write_trials(
-    path: Path, settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int] = MappingProxyType({})
-) -> None:
-    """trials.csv, pareto.csv and pareto.json, each replaced at once; `proposals` as in `Run.proposals`."""
-    run = Run(path, settings, tuple(trials))
-    write_atomic(path / "trials.csv", csv_bytes(COLUMNS, map(row_of, trials)))
-    write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, run.front_trials)))
-    summary = {
-        "format": FORMAT, "space": settings.space, "device": settings.device, "dataset": settings.dataset,
-        "objectives": list(settings.objectives), "budgets": dict(settings.budgets), "trials": len(trials),
-        "proposals": dict(proposals),
-        "hypervolume": run.hypervolume, "reference_point": dict(settings.reference_point),
-        "front": [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials],
-    }  # fmt: skip
-    write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
-
-
-def _proposals(file: Path) -> dict[str, int]:
-    try:
-        found = json.loads(file.read_bytes()).get("proposals", {}) if file.exists() else {}
-        return {str(kind): int(count) for kind, count in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise UserError(f"{file} must be a run's summary; without it, nas report writes a new one") from None
+        raise UserError(f"{path} exists and is not a run folder; choose another folder with --out")
 
 
 def write_references(path: Path, references: Iterable[Reference]) -> None:
+    """Writes references.csv. Raises UserError when the disk is full."""
     rows = ({"name": r.name, "precision": r.precision} | asdict(r.costs) for r in references)
     write_atomic(path / "references.csv", csv_bytes(("name", "precision", *COST_COLUMNS), rows))
 
 
 def load_run(path: str | Path) -> Run:
-    """Reads a run folder. Raises UserError, naming file and line, for anything that a search would not have written."""
+    """Reads a run folder, also one whose search is running.
+
+    Raises UserError, naming file and line, for anything that a search would not have written.
+    """
     path = Path(path)
     settings = read_settings(path)
-    return Run(path, settings, tuple(read_trials(path / "trials.csv")))
+    return Run(path, settings, tuple(sorted(read_trials(path / "trials.csv"), key=lambda t: t.trial)))
 
 
-def write_curves(
-    path: Path, curves: Mapping[int, Sequence[Mapping[str, float]]], errors: Mapping[int, str] = MappingProxyType({})
-) -> None:
-    """Each trial's training curve; `errors`: what went wrong with those that failed."""
-    lines = (
-        json.dumps({"trial": trial, "curve": curve} | ({"error": errors[trial]} if trial in errors else {})) + "\n"
-        for trial, curve in sorted(curves.items())
-    )
-    write_atomic(path / "curves.jsonl", "".join(lines).encode())
-
-
-def read_curves(path: Path) -> dict[int, list[dict[str, float]]]:
-    """Each trial's training curve: a dictionary an epoch. Raises UserError naming the line that is none."""
-    return {trial: entry["curve"] for trial, entry in _curve_lines(path)}
-
-
-def read_errors(path: Path) -> dict[int, str]:
-    """What went wrong, by trial, with those that failed."""
-    return {trial: str(entry["error"]) for trial, entry in _curve_lines(path) if "error" in entry}
-
-
-def _curve_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    file = path / "curves.jsonl"
-    try:
-        lines = file.read_text("utf-8").splitlines() if file.exists() else []
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}") from None
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = json.loads(line)
-            epochs = [{str(k): float("nan") if v is None else float(v) for k, v in e.items()} for e in entry["curve"]]
-            yield int(entry["trial"]), entry | {"curve": epochs}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
-            raise UserError(f"{file} line {number}: must be a trial's training curve, as the search wrote it") from None
+def _proposals(file: Path) -> dict[str, int]:
+    summary = read_json(file, MOST_SUMMARY) if file.exists() else {}
+    counts = summary.get("proposals", {}) if isinstance(summary, dict) else None
+    if not isinstance(counts, dict) or not all(isinstance(n, int) and 0 <= n < 10**9 for n in counts.values()):
+        raise UserError(f"{file}: proposals must be counts by kind, as nas search wrote them; --resume writes it anew")
+    return counts
 
 
 def _frame(trials: Sequence[Trial]) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame([row_of(t) for t in trials], columns=list(COLUMNS))
+    choices = dict.fromkeys(name for t in trials for name, _ in t.candidate.values if name not in COLUMNS)
+    rows = [row_of(t) | {name: v for name, v in t.candidate.values if name not in COLUMNS} for t in trials]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *choices])

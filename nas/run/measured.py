@@ -8,7 +8,9 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.run.trial import csv_bytes, maybe_number, read_table
+from nas.files.csv import number, read_rows, whole_number
+from nas.files.plain import MB
+from nas.run.trial import csv_bytes, maybe_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,15 @@ def read_measured(path: Path) -> dict[int, MeasuredCosts]:
     file = path / "measured.csv"
     if not file.exists():
         return {}
-    found = {}
-    for where, row in read_table(file, [f.name for f in fields(MeasuredCosts)]):
-        numbers = [maybe_number(where, row, c) for c in ("trial", "latency_ms", "latency_p90_ms", "energy_mj")]
-        trial, ms, p90, mj = numbers
-        if trial is None or not ms or p90 is None:
-            raise UserError(f"{where}: trial, latency_ms and latency_p90_ms must be numbers")
-        found[int(trial)] = MeasuredCosts(int(trial), ms, p90, mj, row["where"], row["date"])
-    return found
+    measured = {}
+    for line, row in read_rows(file, [f.name for f in fields(MeasuredCosts)], 10 * MB):
+        trial = whole_number(row["trial"], file, line, "trial")
+        if trial in measured:
+            raise UserError(f"{file} line {line}: trial {trial} is there twice")
+        ms, p90 = (number(row[c], file, line, c) for c in ("latency_ms", "latency_p90_ms"))
+        energy = maybe_number(row, file, line, "energy_mj")
+        measured[trial] = MeasuredCosts(trial, ms, p90, energy, row["where"], row["date"])
+    return measured
 
 
 def write_measured(path: Path, measured: Iterable[MeasuredCosts]) -> None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.run.objectives import BUDGETS, LATENCY, OBJECTIVES, Objective
+from nas.files.toml import SHOWN, Table, read_toml
+from nas.run.objectives import BUDGETS, LATENCY, OBJECTIVES, Objective, check_budgets, check_objectives
+from nas.run.storage import public_url
+from nas.space.layer import Precision
 
 FORMAT = 2  # of a run folder; 1: one basis for latency and energy together
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "bool": bool,
-    "int": int,
-    "float": (int, float),
-    "tuple[str, ...]": list,
-}
+MOST = 2**63 - 1
+Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Settings:
     dataset_sha256: str = ""
     precisions: tuple[str, ...] = ()  # those that were searched
     early_stopping: bool = False  # what will not reach the front is not trained to the end
-    storage: str = ""  # an Optuna URL; empty: journal.log in the folder
+    storage: str = ""  # an Optuna URL without its secrets (`nas.run.storage`); empty: journal.log in the folder
     study: str = ""  # its name there
     estimator: str = "proxy"  # what the accuracies come from
     start: int = 0  # trials before the sampler learns, NSGA-II's population; set by the search
@@ -54,6 +53,16 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("objectives", "precisions"):  # TOML has lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def space_name(self) -> str:
+        """The space's name, also where `space` is a file."""
+        return Path(self.space).stem
+
+    @property
+    def device_name(self) -> str:
+        """The device's name, also where `device` is a profile's folder."""
+        return Path(self.device).name
 
     @property
     def goals(self) -> tuple[Objective, ...]:
@@ -91,53 +100,83 @@ SAME = (
     "precisions", "sampler", "early_stopping", "seed", "budgets", "estimator",
     "proxy",
 )  # fmt: skip
+NOTE = """# Repeats the run: nas search --resume FOLDER goes on with it.
+# `storage` lacks the password and options of its URL: give the whole one again with --storage; the password may come
+# from the environment variable NAS_STORAGE_PASSWORD.
+"""
+
+
+class _File(Table):
+    """run.toml."""
+
+    format: int
+    space: str
+    space_sha256: str
+    device: str
+    device_sha256: str
+    dataset: str
+    classes: int = Field(ge=2, le=100_000)
+    objectives: list[str]
+    sampler: str
+    seed: int = Field(ge=0, le=MOST)
+    trials: int = Field(ge=1, le=MOST)
+    max_minutes: float = Field(0.0, ge=0)
+    dataset_sha256: str = ""
+    precisions: list[Precision] = []
+    early_stopping: bool = False
+    storage: str = ""
+    study: str = ""
+    estimator: str = "proxy"
+    start: int = Field(0, ge=0, le=10_000)
+    command: str = ""
+    created: str = ""
+    budgets: dict[str, Positive] = {}
+    proxy: dict[str, bool | int | float | str] = {}
+    reference_point: dict[str, Positive] = {}
+    versions: dict[str, str] = {}
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, found: int) -> int:
+        if found != FORMAT:
+            older = "; an older version of nas wrote this run, and can read it" if found == 1 else ""
+            raise ValueError(f"must be {FORMAT}; got {str(found)[:SHOWN]}{older}")
+        return found
 
 
 def check_same(path: Path, settings: Settings) -> None:
     """Raises UserError unless the folder's run has these settings, up to how long it searches."""
     there = read_settings(path)
     for name in SAME:
-        was, now = getattr(there, name), getattr(settings, name)
-        if was != now:
-            raise UserError(f"{path} is another run: its {name} is {_plain(was)}, not {_plain(now)}")
+        was, now = (str(_plain(getattr(s, name)))[:SHOWN] for s in (there, settings))
+        if getattr(there, name) != getattr(settings, name):
+            raise UserError(f"{path} is another run: its {name} is {was}, not {now}")
 
 
 def write_settings(path: Path, settings: Settings) -> None:
+    """Writes run.toml. Raises UserError when the disk is full."""
     import tomli_w
 
     table = {"format": FORMAT} | {k: _plain(v) for k, v in asdict(settings).items()}
-    write_atomic(path / "run.toml", tomli_w.dumps(table).encode())
+    write_atomic(path / "run.toml", (NOTE * bool(settings.storage) + tomli_w.dumps(table)).encode())
 
 
 def read_settings(path: Path) -> Settings:
+    """The settings of a run folder. Raises UserError, naming file and key, for what no search would have written."""
     file = path / "run.toml"
-    if not file.is_file():
-        raise UserError(f"{path} is no run folder: it has no run.toml")
+    if not file.exists():
+        raise UserError(f"{path} is not a run folder: it has no run.toml")
+    table = read_toml(file, _File).model_dump(exclude={"format"})
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not TOML: {error}") from None
-    if (found := table.pop("format", None)) != FORMAT:
-        older = "; an older version of nas wrote this run, and can read it" if found == 1 else ""
-        raise UserError(f"{file}: format must be {FORMAT}; got {str(found)[:80]}{older}")
-    known = {f.name: f for f in fields(Settings)}
-    if odd := sorted(table.keys() - known.keys()):
-        raise UserError(f"{file}: unknown key {odd[0]!r}")
-    for name, f in known.items():
-        if name not in table:
-            if f.default is MISSING and f.default_factory is MISSING:
-                raise UserError(f"{file}: key {name!r} is missing")
-            continue
-        if not isinstance(table[name], TYPES.get(str(f.type), dict)):
-            raise UserError(f"{file}: {name} must be {f.type}; came {table[name]!r}")
-    if odd := [name for name in table.get("budgets", {}) if name not in BUDGETS]:
-        raise UserError(f"{file}: unknown budget {odd[0]!r}")
-    for key in ("budgets", "reference_point"):
-        for value in table.get(key, {}).values():
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                raise UserError(f"{file}: {key} must hold numbers; came {value!r}")
-    if odd := [name for name in table["objectives"] if name not in OBJECTIVES]:
-        raise UserError(f"{file}: unknown objective {odd[0]!r}")
+        check_objectives(table["objectives"])
+        check_budgets(list(table["budgets"]))
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    if odd := sorted(table["reference_point"].keys() - {o.column for o in OBJECTIVES.values() if o.known}):
+        raise UserError(f"{file}: reference_point: must be of costs; got {odd[0][:SHOWN]!r}")
+    if table["storage"]:  # the first runs kept the password
+        public = public_url(table["storage"], f"{file}: storage")
+        table |= {"storage": public, "command": table["command"].replace(table["storage"], public)}
     return Settings(**table)
 
 

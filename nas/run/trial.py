@@ -6,11 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nas.errors import UserError
+from nas.files.csv import Row, number, parse_rows, read_rows, whole_number
+from nas.files.plain import MB, read_text
 from nas.space.candidate import Candidate
 from nas.space.layer import PRECISIONS
 
@@ -68,51 +70,57 @@ class Reference:
     costs: Costs
 
 
+MOST_BYTES = 32 * MB  # of trials.csv; a trial of a large space takes 1.5 kB
+MOST_TRIALS = 50_000
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
 TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "seconds", "seed")
 COLUMNS = ("trial", "state", "accuracy", "test_accuracy", *COST_COLUMNS, "precision", "seconds", "seed", "candidate")
 
 
 def read_trials(file: Path) -> Iterator[Trial]:
+    """The trials of a table, none where it is not there; half a last line, of a search that was killed, is left out.
+
+    Raises UserError naming the line that is wrong.
+    """
     if not file.exists():
         return
+    text = read_text(file, MOST_BYTES, "CSV")
     seen: set[int] = set()
-    for where, row in read_table(file, COLUMNS):
-        number, costs = int(_number(where, row, "trial")), _costs(where, row)
-        if number in seen:
-            raise UserError(f"{where}: trial {number} is there twice")
-        seen.add(number)
-        state, accuracy = row["state"], maybe_number(where, row, "accuracy")
+    for line, row in parse_rows(text[: text.rfind("\n") + 1], file, COLUMNS, MOST_TRIALS):
+        where = f"{file} line {line}"
+        number_of = whole_number(row["trial"], file, line, "trial")
+        if number_of in seen:
+            raise UserError(f"{where}: trial {number_of} is there twice")
+        seen.add(number_of)
+        state, accuracy = row["state"], _fraction(row, file, line, "accuracy")
         known = next((s for s in get_args(State) if s == state), None)
         if known is None or (state == "trained") != (accuracy is not None):
             raise UserError(
-                f"{where}: state must be trained, with an accuracy, or failed or stopped, without; came {state!r}"
+                f"{where}: state must be trained, with an accuracy, or failed or stopped, without; got {state[:40]!r}"
             )
-        if accuracy is not None and accuracy > 1:
-            raise UserError(f"{where}: accuracy must be a fraction from 0 to 1; came {accuracy}")
-        try:
-            candidate = Candidate.from_json(row["candidate"])
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
-        precision = row["precision"]
-        if precision not in PRECISIONS or precision != candidate.get("precision", "fp32"):
-            raise UserError(f"{where}: precision must be the candidate's, one of {PRECISIONS}; came {precision!r}")
-        seconds, seed = _number(where, row, "seconds"), int(_number(where, row, "seed"))
-        yield Trial(number, known, accuracy, maybe_number(where, row, "test_accuracy"), costs, seconds, seed, candidate)
+        yield Trial(
+            number_of, known, accuracy, _fraction(row, file, line, "test_accuracy"), _costs(row, file, line),
+            number(row["seconds"], file, line, "seconds", least=0.0), whole_number(row["seed"], file, line, "seed"),
+            _candidate(row, where),
+        )  # fmt: skip
 
 
 def read_references(path: Path) -> tuple[Reference, ...]:
+    """The known networks of a run folder, none where it has no references.csv. Raises UserError naming the line."""
     file = path / "references.csv"
     if not file.exists():
         return ()
-    rows = read_table(file, ("name", "precision", *COST_COLUMNS))
-    return tuple(Reference(row["name"], row["precision"], _costs(where, row)) for where, row in rows)
+    rows = read_rows(file, ("name", "precision", *COST_COLUMNS), MB)
+    return tuple(Reference(row["name"], row["precision"], _costs(row, file, line)) for line, row in rows)
 
 
 def row_of(t: Trial) -> dict[str, Any]:
-    values = {name: getattr(t, name) for name in ("trial", "state", "accuracy", "test_accuracy", "seconds", "seed")}
-    row = values | asdict(t.costs) | {"precision": t.candidate.precision, "candidate": t.candidate.json()}
-    return {name: row[name] for name in COLUMNS}
+    """The cells of a trial, by the columns of trials.csv."""
+    costs = {name: getattr(t.costs, name) for name in COST_COLUMNS}
+    return {
+        "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy, **costs,
+        "precision": t.candidate.precision, "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
+    }  # fmt: skip
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
@@ -125,50 +133,40 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
     return text.getvalue().encode()
 
 
-def read_table(file: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row with the file and line that it stands in."""
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
-        raise UserError(f"{file}: column {missing[0]!r} is missing")
-    for row in _checked(reader, file):
-        where = f"{file} line {reader.line_num}"
-        if None in row or None in row.values():
-            raise UserError(f"{where}: must have {len(reader.fieldnames or ())} cells")
-        yield where, row
+def maybe_number(row: Row, file: Path, line: int, column: str) -> float | None:
+    """The number in a cell, None where it is empty. Raises UserError unless it is finite, 0 or more."""
+    return number(row[column], file, line, column, least=0.0) if row[column] else None
 
 
-def _checked(reader: csv.DictReader[str], file: Path) -> Iterator[dict[str, str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise UserError(f"{file} line {reader.line_num}: {error}") from None
-
-
-def _costs(where: str, row: Mapping[str, str]) -> Costs:
-    numbers: dict[str, Any] = {c: maybe_number(where, row, c) for c in COST_COLUMNS if not c.endswith("_basis")}
-    for name in ("latency_ms", "params", "macs", "size_mb", "peak_memory_mb"):
-        numbers[name] = _number(where, row, name)
-    numbers |= {name: int(numbers[name]) for name in ("params", "macs")}
-    for name in ("latency_basis", "energy_basis"):
-        if row[name] not in BASES and (name == "latency_basis" or row[name]):
-            raise UserError(f"{where}: {name} must be one of {', '.join(BASES)}; got {row[name][:80]!r}")
-    return Costs(**numbers, latency_basis=row["latency_basis"], energy_basis=row["energy_basis"] or None)
-
-
-def _number(where: str, row: Mapping[str, str], column: str) -> float:
-    try:
-        value = float(row[column])
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise UserError(f"{where}: {column} must be a number, 0 or more; came {row[column]!r}")
+def _fraction(row: Row, file: Path, line: int, column: str) -> float | None:
+    value = maybe_number(row, file, line, column)
+    if value is not None and value > 1:
+        raise UserError(f"{file} line {line}: {column} must be a fraction from 0 to 1; got {value:g}")
     return value
 
 
-def maybe_number(where: str, row: Mapping[str, str], column: str) -> float | None:
-    """The number in a cell, None where it is empty. Raises UserError unless it is finite, 0 or more."""
-    return _number(where, row, column) if row[column] else None
+def _costs(row: Row, file: Path, line: int) -> Costs:
+    numbers: dict[str, Any] = {c: maybe_number(row, file, line, c) for c in COST_COLUMNS if not c.endswith("_basis")}
+    for name in ("latency_ms", "size_mb", "peak_memory_mb"):
+        numbers[name] = number(row[name], file, line, name, least=0.0)
+    numbers |= {name: whole_number(row[name], file, line, name) for name in ("params", "macs")}
+    for name in ("latency_basis", "energy_basis"):
+        if row[name] not in BASES and (name == "latency_basis" or row[name]):
+            raise UserError(f"{file} line {line}: {name} must be one of {', '.join(BASES)}; got {row[name][:40]!r}")
+    return Costs(**numbers, latency_basis=row["latency_basis"], energy_basis=row["energy_basis"] or None)
+
+
+def _candidate(row: Row, where: str) -> Candidate:
+    try:
+        candidate = Candidate.from_json(row["candidate"])
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    for name, value in candidate.values:
+        if isinstance(value, bool) or (isinstance(value, float | int) and not abs(value) < math.inf):
+            raise UserError(f"{where}: {name[:80]} of the candidate must be a text or a finite number; got {value}")
+    precision = row["precision"]
+    if precision not in PRECISIONS or precision != candidate.get("precision", "fp32"):
+        raise UserError(
+            f"{where}: precision must be the candidate's, one of {', '.join(PRECISIONS)}; got {precision[:40]!r}"
+        )
+    return candidate

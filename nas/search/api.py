@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.catalog import home
+from pydantic import ValidationError
+
+from nas.catalog import home, lasting
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError, unknown
-from nas.run import Run, Settings, check_budgets, check_objectives, default_objectives, read_settings
+from nas.run import (
+    Run,
+    Settings,
+    Storage,
+    check_budgets,
+    check_objectives,
+    default_objectives,
+    read_settings,
+    read_storage,
+)
 from nas.run.objectives import ENERGY
-from nas.search.loop import Progress, search
+from nas.search.loop import search
 from nas.search.problem.costs import DevicePricer, references
+from nas.search.progress import OnProgress, Progress
 from nas.search.samplers.by_name import default_sampler
-from nas.search.settings import check_settings
+from nas.search.settings import check_settings, check_storage
 from nas.search.workers.workers import Cluster
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace, load_space
 
 TRIALS = 50
-OnProgress = Callable[[Progress], object]
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
 
@@ -49,7 +61,8 @@ def search_front(
     """Searches `space` for the Pareto front on a named device and returns the finished run.
 
     With a `cluster`, Ray trains several networks at a time; `storage` is an Optuna URL for the trials (default: a file
-    in the run's folder).
+    in the run's folder). The run folder keeps the URL without its password, which may also be in the environment
+    variable NAS_STORAGE_PASSWORD.
 
     `objectives` are some of accuracy, latency, energy, params, macs, peak-memory, size (default: accuracy, latency,
     and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto, and tpe where the
@@ -57,6 +70,7 @@ def search_front(
     max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. `out` is
     the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
     """
+    database = read_storage(storage) if storage else None
     profile, searched = load_device(device), load_space(space)
     wanted = default_objectives(energy=profile.has_energy) if objectives is None else tuple(objectives)
     limits = dict(budgets or {})
@@ -67,23 +81,30 @@ def search_front(
     if precisions and (missing := [p for p in precisions if p not in profile.precisions]):
         profile.require(precision=missing[0])
     settings = Settings(
-        space=space, space_sha256=searched.fingerprint, device=device, device_sha256=profile.fingerprint,
-        dataset=dataset, classes=0, objectives=wanted, sampler=sampler or default_sampler(len(wanted)), seed=seed,
-        trials=trials, early_stopping=early_stopping, storage=storage, max_minutes=max_minutes,
+        space=lasting(space, ".toml"), space_sha256=searched.fingerprint, device=lasting(device),
+        device_sha256=profile.fingerprint, dataset=lasting_dataset(dataset), classes=0, objectives=wanted,
+        sampler=sampler or default_sampler(len(wanted)), seed=seed,
+        trials=trials, early_stopping=early_stopping, max_minutes=max_minutes,
         precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
         proxy=searched.proxy.model_dump() | dict(proxy or {}),
     )  # fmt: skip
     check_settings(settings)
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
-    return _run(settings, profile, searched, path, False, test, cluster, on_progress, on_note)
+    return _run(settings, profile, searched, path, False, test, cluster, database, on_progress, on_note)
 
 
 def resume(
     path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, test: bool = True,
-    cluster: Cluster | None = None, on_progress: OnProgress = lambda _: None, on_note: OnNote = lambda _: None,
+    cluster: Cluster | None = None, storage: str = "", on_progress: OnProgress = lambda _: None,
+    on_note: OnNote = lambda _: None,
 ) -> Run:  # fmt: skip
-    """Goes on with the run in a folder, with more trials or minutes if given, and returns it. Raises UserError."""
-    kept = read_settings(Path(path))
+    """Goes on with the run in a folder, with more trials or minutes if given, and returns it.
+
+    A run whose trials are in a database needs its `storage` again: a folder from elsewhere opens none unasked. Raises
+    UserError, before anything is written, for a folder that holds what no search would have written.
+    """
+    kept, database = read_settings(Path(path)), read_storage(storage) if storage else None
+    check_storage(Path(path), kept, database)
     settings = replace(
         kept,
         trials=kept.trials if trials is None else trials,
@@ -91,18 +112,19 @@ def resume(
     )
     check_settings(settings)
     profile, space = load_device(kept.device), load_space(kept.space)
+    check_proxy(space, kept.proxy, f"{path}/run.toml")
     for what, now, was in (
         ("space", space.fingerprint, kept.space_sha256),
         ("device", profile.fingerprint, kept.device_sha256),
     ):
         if now != was:
             raise UserError(f"{what} {getattr(kept, what)} has changed since {path} was begun, so it cannot be resumed")
-    return _run(settings, profile, space, Path(path), True, test, cluster, on_progress, on_note)
+    return _run(settings, profile, space, Path(path), True, test, cluster, database, on_progress, on_note)
 
 
 def _run(
     settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, test: bool,
-    cluster: Cluster | None, on_progress: OnProgress, on_note: OnNote,
+    cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
     from nas.estimate.by_name import make_estimator
@@ -114,22 +136,35 @@ def _run(
     notes = [note for note in (dataset.description, pricer.gap()) if note]
 
     def show(progress: Progress) -> None:
-        while notes:  # once all that was given has been found good
+        while notes:  # once the search has begun: nothing is said of one that cannot
             on_note(notes.pop(0))
         on_progress(progress)
 
     return search(
-        narrowed,
-        pricer,
-        make_estimator(settings.estimator, dataset, settings.proxy, settings.seed),
-        settings,
-        path,
-        resume=resume,
-        references=references(profile, profile.precisions),
-        test=test,
-        cluster=cluster,
+        narrowed, pricer, make_estimator(settings.estimator, dataset, settings.proxy, settings.seed), settings, path,
+        resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster, storage=storage,
         on_progress=show,
-    )
+    )  # fmt: skip
+
+
+def check_proxy(space: SearchSpace, proxy: Mapping[str, Any], where: str) -> None:
+    """Raises UserError unless a run's proxy settings are those that a space can have, of their types."""
+    try:
+        type(space.proxy).model_validate(dict(proxy))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name, got = ".".join(map(str, first["loc"]))[:80], repr(first["input"])[:80]
+        raise UserError(f"{where}: proxy.{name}: {first['msg']}, got {got}") from None
+
+
+def lasting_dataset(dataset: str) -> str:
+    """The dataset, so that it means the same from any folder: the path in it is made absolute."""
+    kind, colon, path = dataset.partition(":")
+    if kind not in ("folder", "npz") or not path:
+        return dataset
+    with suppress(RuntimeError):  # of a user that this machine does not know
+        path = str(Path(path).expanduser().absolute())
+    return f"{kind}{colon}{path}"
 
 
 def _check_device(profile: DeviceProfile, objectives: Sequence[str], budgets: Mapping[str, Any]) -> None:

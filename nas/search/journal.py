@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
-from nas.run import Costs, Settings, State, Trial
+from nas.files.plain import MB, read_bytes
+from nas.run import Settings, Storage
+from nas.search.records import Record, Result, result_attributes
 from nas.search.samplers.pareto.sampler import EXPECTED
-from nas.space.candidate import Candidate
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
 
 STUDY = "nas"
-Kind = Literal["train", "duplicate", "infeasible"]
+MOST_BYTES = 128 * MB  # of journal.log; a proposal of a large space takes 9 kB
+LONGEST = MB  # bytes of one of its lines
 
 
 class Journal:
@@ -35,155 +35,187 @@ class Journal:
     may die anywhere: a proposal is either there whole or not at all, and one without a result is trained again.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        """Opens or makes the journal: journal.log in the run's folder, or a study of its own in `settings.storage`.
+    def __init__(self, folder: Path, settings: Settings, storage: Storage | None = None) -> None:
+        """Reads the journal, without writing: journal.log in the run's folder, or a study of its own in `storage`.
 
-        Raises UserError when it is broken, cannot be reached, or lacks the trials that the folder has.
+        Raises UserError when it is broken or cannot be reached.
         """
-        self.file, name = shown(settings.storage) or str(folder / "journal.log"), settings.study or STUDY
-        table = folder / "trials.csv"
-        ended = max(0, len(table.read_bytes().splitlines()) - 1) if table.exists() else 0
-        lost = f"{self.file} does not hold the trials of {folder}, of which trials.csv has {ended}"
-        self.storage: BaseStorage
-        with self._file():
-            if settings.storage:
-                self.storage = _database(settings.storage)
-            else:
-                if ended and not (folder / "journal.log").exists():
-                    raise UserError(lost)
-                _mend(folder / "journal.log")
-                self.storage = JournalStorage(JournalFileBackend(self.file))
-            try:
-                self.study = self.storage.get_study_id_from_name(name)
-            except KeyError:
-                if ended:
-                    raise UserError(lost) from None
-                self.study = self.storage.create_new_study(directions(settings), name)
-                study = optuna.load_study(study_name=name, storage=self.storage)
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ExperimentalWarning)
-                    study.set_metric_names(list(settings.objectives))  # as Optuna's dashboard shows them
+        self.path, self.settings, self.name = folder / "journal.log", settings, settings.study or STUDY
+        self.file = storage.public if storage else str(self.path)
+        self.storage: BaseStorage | None = None
+        self.study: int | None = None  # its number in the storage; None: it is not there yet
+        self._whole: int | None = None  # bytes of whole lines, before half a last line of a process that died
+        self._ids: list[int] = []  # Optuna's number of each proposal
+        with self._reading():
+            if storage is not None:
+                self.storage = _database(storage)
+            elif self.path.exists():
+                self._whole = _check_lines(self.path)
+                self.storage = JournalStorage(_JournalFile(self.path))
+            if self.storage is not None:
+                studies = {study.study_name: study._study_id for study in self.storage.get_all_studies()}
+                self.study = studies.get(self.name)
 
     def trials(self) -> list[FrozenTrial]:
-        with self._file():
-            return self.storage.get_all_trials(self.study, deepcopy=False)
+        """Every proposal so far, in order."""
+        if self.storage is None or self.study is None:
+            return []
+        with self._reading():
+            trials = self.storage.get_all_trials(self.study, deepcopy=False)
+        self._ids = [trial._trial_id for trial in trials]
+        return trials
 
-    def add(
-        self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None, kept: Mapping[str, Any]
-    ) -> None:
+    def test_accuracies(self) -> dict[int, float]:
+        """Accuracy on the test split, by the number of the trained trial."""
+        if self.storage is None or self.study is None:
+            return {}
+        with self._reading():
+            kept = self.storage.get_study_user_attrs(self.study)
+            accuracies = {int(number): value for number, value in kept.items() if number.isdecimal()}
+        for number, value in accuracies.items():
+            if not isinstance(value, float | int) or not 0 <= value <= 1:
+                raise UserError(f"{self.file}: the test accuracy of trial {number} must be a fraction from 0 to 1")
+        return accuracies
+
+    def begin(self) -> None:
+        """Makes ready to write: drops half a last line, and makes what is not there yet. Raises UserError."""
+        with self._writing():
+            if self._whole is not None:
+                os.truncate(self.path, self._whole)
+            if self.storage is None:
+                self.storage = JournalStorage(_JournalFile(self.path))
+            if self.study is None:
+                directions_ = directions(self.settings)
+                self.study = self.storage.create_new_study(directions_, self.name)
+                study = optuna.load_study(study_name=self.name, storage=self.storage)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ExperimentalWarning)
+                    study.set_metric_names(list(self.settings.objectives))  # as Optuna's dashboard shows them
+
+    def add(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None, record: Record) -> None:
         """Writes a proposal of the sampler, with its state; RUNNING before it is trained."""
         template = optuna.trial.create_trial(
             state=state, values=values, params=trial.params, distributions=trial.distributions,
-            system_attrs=trial.system_attrs, user_attrs=dict(kept),
+            system_attrs=trial.system_attrs, user_attrs=record.attributes(),
         )  # fmt: skip
-        with self._file():
-            self.storage.create_new_trial(self.study, template)
+        storage, study = self._open()
+        with self._writing():
+            self._ids.append(storage.create_new_trial(study, template))
 
-    def set_result(self, number: int, result: Mapping[str, Any]) -> None:
-        """Writes what training gave for the proposal with this number."""
-        with self._file():
-            identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
-            self.storage.set_trial_user_attr(identity, "result", dict(result))
+    def set_result(self, number: int, result: Result) -> None:
+        """Writes what training gave for the proposal with this number, so that no power failure loses it."""
+        storage, _ = self._open()
+        with self._writing():
+            storage.set_trial_user_attr(self._ids[number], "result", result_attributes(result))
+            if isinstance(storage, JournalStorage):
+                with self.path.open("rb+") as file:
+                    os.fsync(file.fileno())
 
     def end(
         self, number: int, state: TrialState, values: Sequence[float] | None, expected: Sequence[float] | None = None
     ) -> None:
         """Writes that the proposal with this number is done; `expected` are the objectives of one that was stopped."""
-        with self._file():
-            identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
+        storage, _ = self._open()
+        with self._writing():
             if expected is not None:
-                self.storage.set_trial_user_attr(identity, EXPECTED, list(expected))
-            self.storage.set_trial_state_values(identity, state, values)
-
-    def test_accuracies(self) -> dict[int, float]:
-        """Accuracy on the test split, by the number of the trained trial."""
-        with self._file():
-            found = self.storage.get_study_user_attrs(self.study)
-        return {int(number): accuracy for number, accuracy in found.items() if number.isdecimal()}
+                storage.set_trial_user_attr(self._ids[number], EXPECTED, list(expected))
+            storage.set_trial_state_values(self._ids[number], state, values)
 
     def set_test_accuracy(self, trial: int, accuracy: float) -> None:
-        with self._file():
-            self.storage.set_study_user_attr(self.study, str(trial), accuracy)
+        """Writes the accuracy of a trained trial on the test split."""
+        storage, study = self._open()
+        with self._writing():
+            storage.set_study_user_attr(study, str(trial), accuracy)
+
+    def _open(self) -> tuple[BaseStorage, int]:
+        if self.storage is None or self.study is None:
+            raise ValueError("begin() comes before anything is written")
+        return self.storage, self.study
 
     @contextmanager
-    def _file(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._writing():
+                yield
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError) as error:
+            raise UserError(f"{self.file} is broken: {_first_line(error)}") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise UserError(f"cannot write {self.file}: {error.strerror}; the run can be resumed") from None
         except StorageInternalError as error:
             raise UserError(f"cannot use {self.file}: {_first_line(error)}; the run can be resumed") from None
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{self.file} is broken: {error}") from None
 
 
 def directions(settings: Settings) -> list[StudyDirection]:
+    """Whether each objective is maximised, as Optuna says it."""
     return [StudyDirection[goal.direction.upper()] for goal in settings.goals]
 
 
-def attributes(kind: Kind, candidate: Candidate, costs: Costs, number: int, seed: int) -> dict[str, Any]:
-    """What the journal keeps of a proposal; `number` is that of the trained trial, without gaps."""
-    return {
-        "kind": kind, "candidate": candidate.as_dict(), "costs": asdict(costs), "trial": number, "seed": seed,
-    }  # fmt: skip
+class _Unlocked(JournalFileOpenLock):
+    """No lock: the run's own keeps every other process out."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
 
 
-def trial_of(frozen: FrozenTrial, test_accuracy: float | None = None) -> Trial | None:
-    """The trained trial that the journal holds; None for any other proposal and for one without a result."""
-    kept = frozen.user_attrs
-    if kept["kind"] != "train" or "result" not in kept:
-        return None
-    result, costs = kept["result"], Costs(**kept["costs"])
-    state: State = "stopped" if result.get("stopped") else "failed" if result["accuracy"] is None else "trained"
-    candidate = Candidate.of(kept["candidate"])
-    return Trial(
-        kept["trial"], state, result["accuracy"], test_accuracy, costs, result["seconds"], kept["seed"], candidate
-    )
+class _JournalFile(JournalFileBackend):
+    """Optuna's file, without a lock of its own, and without waiting for the disk at every line.
+
+    A line that a power failure takes away is proposed again; results do wait: see `Journal.set_result`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=_Unlocked(str(path)))
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        with Path(self._file_path).open("ab") as file:
+            file.write(lines.encode())
 
 
-def _database(url: str) -> BaseStorage:
+def _check_lines(file: Path) -> int:
+    """How many bytes of the journal are whole lines. Raises UserError for a line that is not JSON, or is too long."""
+    data = read_bytes(file, MOST_BYTES, "JSON lines")
+    whole = data.rfind(b"\n") + 1
+    start = 0
+    for number in range(1, data.count(b"\n") + 1):
+        end = data.find(b"\n", start)
+        where = f"{file} is broken: line {number}"
+        if end - start > LONGEST:
+            raise UserError(f"{where} must have at most {LONGEST:,} characters")
+        try:
+            entry = json.loads(data[start:end])
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} must be JSON: {_first_line(error)}") from None
+        if not isinstance(entry, dict) or "op_code" not in entry:
+            raise UserError(f"{where} must be one of Optuna's operations, with an op_code")
+        start = end + 1
+    return whole
+
+
+def _database(storage: Storage) -> BaseStorage:
     """Any storage that Optuna has a URL for. Raises UserError when it cannot be reached, or its driver is missing."""
     try:
-        return optuna.storages.get_storage(url)
+        return optuna.storages.get_storage(storage.url)
     except ImportError as error:
-        raise UserError(f"storage {shown(url)} needs a driver that is not installed: {error}") from None
+        raise UserError(
+            f"storage {storage.public} needs a driver that is not installed: {_reason(error, storage)}"
+        ) from None
     except Exception as error:  # SQLAlchemy's and each driver's own
-        reason = _first_line(error).replace(url, shown(url))
-        raise UserError(f"storage {shown(url)} cannot be used: {reason}") from None
+        raise UserError(f"storage {storage.public} cannot be used: {_reason(error, storage)}") from None
 
 
-def shown(url: str) -> str:
-    """A storage's URL without its password."""
-    parsed = _parsed(url)
-    return parsed.render_as_string(hide_password=True) if parsed is not None and parsed.password else url
-
-
-def lasting(url: str) -> str:
-    """A storage's URL that means the same from any folder: SQLite's files may be given relative to this one."""
-    parsed = _parsed(url)
-    if parsed is None or not parsed.drivername.startswith("sqlite") or parsed.database in (None, "", ":memory:"):
-        return url
-    return parsed.set(database=str(Path(parsed.database).absolute())).render_as_string(hide_password=False)
-
-
-def _parsed(url: str) -> URL | None:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url) if url else None
-    except (ArgumentError, ValueError):
-        return None
+def _reason(error: Exception, storage: Storage) -> str:
+    reason = _first_line(error)
+    return reason if storage.hides(reason) else f"{type(error).__name__}, whose text is not shown: it holds a secret"
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _mend(file: Path) -> None:
-    """Drops what a dying process left: half a last line, and Optuna's lock, which the run's own lock makes idle."""
-    if file.exists():
-        with file.open("r+b") as opened:
-            opened.truncate(file.read_bytes().rfind(b"\n") + 1)
-    for left in file.parent.glob(f"{file.name}.lock*"):
-        left.unlink(missing_ok=True)

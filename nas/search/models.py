@@ -33,8 +33,12 @@ def read_model(path: Path, trial: int) -> TrainedModel | None:
     return load_trained(folder) if folder.exists() else None
 
 
-def drop_models(path: Path, front: Set[int]) -> None:
-    """Removes the model of every trial that is not on the front, and what a killed process left half written."""
-    for folder in (path / "models").glob("*"):
-        if not (folder.name.isdecimal() and int(folder.name) in front):
-            shutil.rmtree(folder, ignore_errors=True)
+def drop_models(path: Path, drop: Set[int] = frozenset(), *, keep: Set[int] | None = None) -> None:
+    """Removes the models of some trials; with `keep` of all but those, and what a killed process left half written."""
+    if keep is None:
+        folders = [model_folder(path, trial) for trial in drop]
+    else:
+        kept = {model_folder(path, trial) for trial in keep}
+        folders = [folder for folder in (path / "models").glob("*") if folder not in kept]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

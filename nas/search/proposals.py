@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from nas.errors import UserError
 from nas.run import BUDGETS, Costs, Objective, Settings
-from nas.search.journal import Kind, directions
+from nas.search.journal import directions
 from nas.search.problem.encoding import candidate_of, distributions, params_of
 from nas.search.problem.feasibility import Pool, Pricer, neighbours, spread, violation
+from nas.search.records import Kind, Record
 from nas.search.samplers.by_name import Problem, build_sampler
 from nas.search.samplers.pareto.sampler import EXPECTED
 from nas.space.candidate import Candidate
@@ -46,6 +50,22 @@ class Outcome:
     expected: list[float] | None = None
 
 
+class _Replayed(FrozenTrial):
+    """A trial of the journal, which Optuna copies when it takes it in: its parts do not change, so they stay."""
+
+    @classmethod
+    def of(cls, frozen: FrozenTrial, distributions: dict[str, BaseDistribution]) -> _Replayed:
+        return cls(
+            number=frozen.number, trial_id=frozen._trial_id, state=frozen.state, value=None, values=frozen.values,
+            datetime_start=frozen.datetime_start, datetime_complete=frozen.datetime_complete, params=frozen.params,
+            distributions=distributions, user_attrs=frozen.user_attrs, system_attrs=frozen.system_attrs,
+            intermediate_values={},
+        )  # fmt: skip
+
+    def __deepcopy__(self, memo: object) -> _Replayed:
+        return copy(self)
+
+
 class Proposals:
     """An Optuna study in memory, which a resumed search fills from the journal to be where it was.
 
@@ -64,11 +84,15 @@ class Proposals:
         self.running: set[Candidate] = set()
         self.idle = 0
 
-    def replay(self, frozen: FrozenTrial) -> None:
-        """Takes a proposal from the journal, as if it had just been made."""
-        self.study.add_trial(frozen)
-        kind, candidate = frozen.user_attrs["kind"], Candidate.of(frozen.user_attrs["candidate"])
-        self._settle(kind, candidate, Outcome(frozen.state, frozen.values))
+    def replay(self, frozen: FrozenTrial, record: Record) -> None:
+        """Takes a proposal from the journal, as if it had just been made.
+
+        Raises UserError for one that this space has not.
+        """
+        if frozen.distributions != self.distributions:
+            raise UserError(f"proposal {frozen.number} is not one of space {self.space.name}")
+        self.study.add_trial(_Replayed.of(frozen, self.distributions))
+        self._settle(record.kind, record.candidate, Outcome(frozen.state, frozen.values))
 
     def ask(self) -> Proposal | None:
         """The next proposal, priced; None when nothing feasible is left that is new."""

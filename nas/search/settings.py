@@ -15,8 +15,8 @@ import numpy as np
 
 from nas import __version__
 from nas.errors import UserError, unknown
-from nas.run import Settings, check_budgets, check_objectives
-from nas.search.journal import lasting, shown
+from nas.run import Settings, Storage, check_budgets, check_objectives
+from nas.run.storage import PASSWORD
 from nas.search.problem.feasibility import Pool
 from nas.search.samplers.by_name import PARETO_OBJECTIVES, SAMPLERS, start_size
 from nas.space.candidate import Candidate
@@ -28,40 +28,55 @@ def check_settings(settings: Settings) -> None:
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
     if settings.sampler == "pareto" and len(settings.objectives) not in PARETO_OBJECTIVES:
-        raise UserError(
-            f"sampler pareto needs 2 to 4 objectives; came {len(settings.objectives)}: take another sampler"
-        )
+        raise UserError(f"sampler pareto needs 2 to 4 objectives; got {len(settings.objectives)}: take another sampler")
     check_budgets(list(settings.budgets))
     for name, limit in settings.budgets.items():
         if not 0 < limit < float("inf"):
-            raise UserError(f"budget {name} must be above 0; came {limit:g}")
+            raise UserError(f"budget {name} must be above 0; got {limit:g}")
+    if settings.early_stopping and not (isinstance(epochs := settings.proxy.get("epochs"), int) and epochs >= 1):
+        raise UserError(f"early stopping needs proxy epochs of 1 or more; got {str(epochs)[:40]}")
     if settings.trials < 1:
-        raise UserError(f"a search needs at least 1 trial; came {settings.trials}")
+        raise UserError(f"a search needs at least 1 trial; got {settings.trials}")
     if settings.seed < 0:
-        raise UserError(f"seed must be 0 or more; came {settings.seed}")
+        raise UserError(f"seed must be 0 or more; got {settings.seed}")
     if not 0 <= settings.max_minutes < float("inf"):
-        raise UserError(f"max_minutes must be 0 (no limit) or more; came {settings.max_minutes:g}")
+        raise UserError(f"max_minutes must be 0 (no limit) or more; got {settings.max_minutes:g}")
 
 
-def complete(settings: Settings, pool: Pool) -> Settings:
+def check_storage(path: Path, settings: Settings, storage: Storage | None) -> None:
+    """Raises UserError unless the run's trials are where the user says: a stranger's run.toml opens no database."""
+    if settings.storage and storage is None:
+        raise UserError(
+            f"the trials of {path} are in the database {settings.storage}; give its URL with --storage to open it "
+            f"(the password may be in {PASSWORD})"
+        )
+    if storage is not None and storage.public != settings.storage:
+        where = settings.storage or path / "journal.log"
+        raise UserError(f"the trials of {path} are in {where}, not in {storage.public}: --storage must be the same")
+
+
+def complete(settings: Settings, pool: Pool, storage: Storage | None = None) -> Settings:
     """The settings with date, versions, command, and the hypervolume's reference point, in each cost's own unit.
 
     The reference point is the budget where there is one, else a tenth above the dearest of the random candidates, so
     that the dearest still adds to the hypervolume.
     """
-    storage = lasting(settings.storage)
     program = "nas" if Path(sys.argv[0]).stem == "nas" else sys.argv[0]
-    command = settings.command or shlex.join([program, *sys.argv[1:]])
+    words = shlex.split(settings.command) if settings.command else [program, *sys.argv[1:]]
+    if storage is not None:
+        words = [word.replace(storage.given, storage.public) for word in words]
     return replace(
         settings,
-        storage=storage,
-        study=f"nas-{uuid4().hex[:12]}" if settings.storage else "",
+        storage=storage.public if storage else "",
+        study=f"nas-{uuid4().hex[:12]}" if storage else "",
         start=start_size(settings.sampler, settings.trials),
-        command=command.replace(settings.storage, shown(settings.storage)) if settings.storage else command,
+        command=shlex.join(words),
         created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version(), "nas": __version__}
         | {name: _version(name) for name in ("torch", "timm", "optuna", "botorch")},
-        reference_point={c: settings.limits.get(c, 1.1 * float(np.max(pool.columns[c]))) for c in settings.costs},
+        reference_point={
+            c: settings.limits.get(c, 1.1 * float(np.max(pool.columns[c])) or 1.0) for c in settings.costs
+        },
     )
 
 

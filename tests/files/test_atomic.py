@@ -109,6 +109,8 @@ def test_a_second_writer_is_kept_out_and_the_lock_leaves_nothing(tmp_path: Path)
         ):
             pass
         assert (tmp_path / "run" / ".lock").exists()
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "run").mkdir()
     with locked(tmp_path / "run"):
         pass
+    assert list((tmp_path / "run").iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from matplotlib.text import Annotation
 from rich.console import Console
 
 from nas.numbers import figure
-from nas.report import front_table, write_report
+from nas.report import FORMATS, front_table, write_report
 from nas.report.table import summary
 from nas.run import Run
 from nas.space.candidate import Candidate
@@ -50,14 +49,14 @@ def test_the_table_fits_a_terminal_and_holds_the_front(tmp_path: Path) -> None:
     assert "mJ, int8, fitted: 90% of held-out networks fell within -25% to +50%" in text
 
 
-def test_the_report_writes_the_tables_again(tmp_path: Path) -> None:
+def test_the_report_writes_pages_and_the_front_only_where_asked(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    (run.path / "pareto.csv").unlink()
-    assert [p.name for p in write_report(run)] == [
-        "pareto.csv", "pareto.json", "front.png", "report.md", "report.html",
-    ]  # fmt: skip
-    with (run.path / "pareto.csv").open() as file:
-        assert [row["trial"] for row in csv.DictReader(file)] == ["2", "0", "1", "5", "6"]
+    kept = {p: p.read_bytes() for p in run.path.iterdir()}
+    assert [p.name for p in write_report(run)] == ["front.png", "report.md", "report.html"]
+    assert [p.name for p in write_report(run, ("csv", "json"))] == ["front.csv", "front.json"]
+    assert (run.path / "front.csv").read_bytes() == kept[run.path / "pareto.csv"]
+    assert (run.path / "front.json").read_bytes() == kept[run.path / "pareto.json"]
+    assert {p: p.read_bytes() for p in kept} == kept
     assert (run.path / "front.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
@@ -99,7 +98,7 @@ def test_runs_with_hardly_a_trial_are_reported_too(
     tmp_path: Path, rows: tuple[tuple[int, float | None, float, float | None], ...]
 ) -> None:
     run = make_run(tmp_path / "run", rows)
-    assert len(write_report(run)) == 5
+    assert len(write_report(run, FORMATS)) == 5
     assert f"of {len(rows)} trials on the front" in printed(run)
 
 

@@ -58,20 +58,20 @@ def test_other_programs_can_read_the_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("peak_memory_mb", "peak", r"trials\.csv: column 'peak_memory_mb' is missing"),
+        ("peak_memory_mb", "peak", r"trials\.csv: needs the columns .*; missing peak_memory_mb"),
         ("0,trained,0.9,", "0,trained,1.9,", r"trials\.csv line 2: accuracy must be a fraction"),
         ("0,trained,0.9,", "0,trained,,", r"trials\.csv line 2: state must be trained, with an accuracy"),
         ("0,trained,0.9,", "0,lost,0.9,", "state must be trained"),
-        (",10,5,20,", ",-10,5,20,", r"line 2: latency_ms must be a number, 0 or more; came '-10'"),
-        (",10,5,20,", ",,5,20,", r"line 2: latency_ms must be a number"),
-        (",10,5,20,", ",nan,5,20,", r"line 2: latency_ms must be a number"),
+        (",10,5,20,", ",-10,5,20,", r"latency_ms must be a finite number of 0 or more; line 2 has '-10'"),
+        (",10,5,20,", ",,5,20,", r"latency_ms must be a finite number of 0 or more; line 2 has ''"),
+        (",10,5,20,", ",nan,5,20,", r"latency_ms must be a finite number .* line 2 has 'nan'"),
         ("\n1,trained", "\n0,trained", r"line 3: trial 0 is there twice"),
         ('""resolution"":32', "resolution", "a candidate must be a JSON object"),
         (",fp32,", ",fp64,", "precision must be the candidate's"),
         (",fitted,fitted,", ",guessed,fitted,", "latency_basis must be one of measured, fitted, extrapolated"),
         (",fitted,fitted,", ",fitted,guessed,", "energy_basis must be one of .*; got 'guessed'"),
         (",fitted,fitted,", ",,fitted,", "latency_basis must be one of .*; got ''"),
-        ("\n1,trained,", "\n1,", r"line 3: must have 20 cells"),
+        ("\n1,trained,", "\n1,", r"a row must have 20 cells; line 3 has 19"),
     ],
 )
 def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -86,17 +86,17 @@ def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: st
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format = 2", "format = 9", "format must be 2; got 9$"),
+        ("format = 2", "format = 9", "format: must be 2; got 9$"),
         (
             "format = 2",
             "format = 1",
-            "format must be 2; got 1; an older version of nas wrote this run, and can read it",
+            "format: must be 2; got 1; an older version of nas wrote this run, and can read it",
         ),
-        ("sampler = ", "sampled = ", "unknown key 'sampled'"),
-        ('device = "raspberry-pi-4"', "", "key 'device' is missing"),
-        ("seed = 0", 'seed = "0"', "seed must be int; came '0'"),
+        ("sampler = ", "sampled = 1\nsampler = ", r"run\.toml: sampled: unknown key"),
+        ('device = "raspberry-pi-4"', "", r"run\.toml: device: Field required"),
+        ("seed = 0", 'seed = "0"', r"run\.toml: seed: .*valid integer.*'0'"),
         ('"energy"', '"watts"', "unknown objective 'watts'"),
-        ("seed = 0", "seed = ", "not TOML"),
+        ("seed = 0", "seed = ", "not a readable TOML file"),
     ],
 )
 def test_broken_settings_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -109,7 +109,7 @@ def test_broken_settings_are_named(tmp_path: Path, old: str, new: str, message: 
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no run folder: it has no run\.toml"):
+    with pytest.raises(UserError, match=r"is not a run folder: it has no run\.toml"):
         load_run(tmp_path)
 
 

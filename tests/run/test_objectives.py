@@ -59,6 +59,8 @@ def test_nothing_else_asks_for_an_objective_by_its_name() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Compare):
                 sides = [node.left, *node.comparators]
+                if any(isinstance(side, ast.Attribute) and side.attr == "kind" for side in sides):
+                    continue  # what an estimate is: an accuracy or a rank
                 if any(isinstance(side, ast.Constant) and side.value == "accuracy" for side in sides):
                     asking.append(f"{file}:{node.lineno}")
     assert asking == []

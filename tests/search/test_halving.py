@@ -10,7 +10,8 @@ import pytest
 
 from nas.run import Run, load_run, read_curves
 from nas.search.halving import EarlyStopping
-from nas.search.loop import Progress, search
+from nas.search.loop import search
+from nas.search.progress import Progress
 from nas.space.search_space import load_space
 from tests.search.small_tasks import CountingPricer, FormulaEvaluator, settings_for
 

@@ -18,9 +18,11 @@ import pytest
 
 from nas.errors import UserError
 from nas.pareto import non_dominated
+from nas.report import FORMATS, write_report
 from nas.run import Run, load_run, locked, read_curves
 from nas.search.journal import Journal
-from nas.search.loop import Progress, search
+from nas.search.loop import search
+from nas.search.progress import Progress
 from nas.search.samplers.by_name import SAMPLERS
 from nas.space.search_space import SearchSpace, load_space
 from tests.search.small_tasks import (
@@ -209,7 +211,7 @@ def test_a_folder_of_something_else_is_refused(tiny: SearchSpace, tmp_path: Path
     (tmp_path / "other/thesis.tex").write_text("dear")
     (tmp_path / "file").write_text("dear")
     for name in ("other", "file"):
-        with pytest.raises(UserError, match="is no run folder"):
+        with pytest.raises(UserError, match="is not a run folder"):
             start(tmp_path / name)
     with pytest.raises(UserError, match=r"it has no run\.toml"):
         start(tmp_path / "nothing", resume=True)
@@ -239,7 +241,7 @@ def test_a_second_search_on_the_same_folder_is_refused(tiny: SearchSpace, tmp_pa
         ({"objectives": ("acuracy",)}, "did you mean 'accuracy'"),
         ({"objectives": ("latency", "latency")}, "given twice"),
         ({"sampler": "nsga3"}, "did you mean 'nsga2'"),
-        ({"sampler": "pareto", "objectives": ("accuracy",)}, "needs 2 to 4 objectives; came 1"),
+        ({"sampler": "pareto", "objectives": ("accuracy",)}, "needs 2 to 4 objectives; got 1"),
         ({"trials": 0}, "at least 1 trial"),
         ({"budgets": {"max_latency": 3.0}}, "did you mean 'max_latency_ms'"),
         ({"budgets": {"max_latency_ms": 0.0}}, "must be above 0"),
@@ -331,6 +333,28 @@ def test_kill_9_loses_nothing_and_repeats_nothing(tiny: SearchSpace, tmp_path: P
     assert rows(run) == rows(whole)
     for t in run.trials:
         assert t.accuracy == pytest.approx(formula(tiny.network(t.candidate), t.candidate), abs=1e-8)
+
+
+def test_a_report_beside_a_running_search_changes_nothing_of_the_searchs_files(
+    tiny: SearchSpace, tmp_path: Path
+) -> None:  # fmt: skip
+    """The report reads a snapshot; by the time it writes, the search is further: eight trials became five."""
+    path, settings = tmp_path / "run", settings_for(tiny, trials=8)
+    snapshots: list[Run] = []
+
+    def report(progress: Progress) -> None:
+        if progress.done == 5:
+            snapshots.append(load_run(path))
+        if progress.done == 8 and progress.trial:
+            before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+            write_report(snapshots[0], FORMATS)
+            assert {p: p.read_bytes() for p in before} == before
+
+    run = search(tiny, CountingPricer(tiny), FormulaEvaluator(weights=True), settings, path, on_progress=report)
+    assert len(snapshots[0].trials) == 5 and len(run.trials) == 8
+    assert {"report.html", "report.md", "front.png", "front.csv", "front.json"} <= {p.name for p in path.iterdir()}
+    write_report(run)
+    assert load_run(path) == run
 
 
 def test_half_a_line_at_the_end_of_the_journal_is_dropped(tiny: SearchSpace, tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""The Pareto front of a run's trials, and the share of the objectives' box that it dominates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.pareto import Array, hypervolume
+from nas.run.settings import Settings
+from nas.run.trial import Trial
+
+
+def points(trials: Sequence[Trial], settings: Settings) -> Array:
+    """Objectives (n, m), all minimised: accuracy as error, costs as shares of the run's reference point."""
+    columns = [
+        [goal.minimized(t.value(goal.column), settings.reference_point.get(goal.column, 1.0)) for t in trials]
+        for goal in settings.goals
+    ]
+    return np.array(columns, dtype=np.float64).T.reshape(len(trials), len(settings.columns))
+
+
+class Front:
+    """The trained trials that no other beats, kept while trials are added one at a time.
+
+    To add one costs as much as the front is long, however many trials there were.
+    """
+
+    def __init__(self, settings: Settings, trials: Iterable[Trial] = ()) -> None:
+        self.settings = settings
+        self._trials: list[Trial] = []
+        self._points: Array = np.empty((0, len(settings.columns)))
+        self.volume = 0.0  # the hypervolume: the share of the box from accuracy 1 at no cost to 0 at the reference
+        for trial in trials:
+            self.add(trial)
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """In the order of their numbers."""
+        return tuple(sorted(self._trials, key=lambda t: t.trial))
+
+    def beaten(self, trial: Trial) -> bool:
+        """Whether the trial has no place on the front; of equal ones the one with the lowest number has it."""
+        point = points([trial], self.settings)[0]
+        if trial.state != "trained" or np.isnan(point).any():
+            return True
+        no_worse = (self._points <= point).all(axis=1)
+        equal = (self._points == point).all(axis=1)
+        earlier = [t.trial < trial.trial for t in self._trials]
+        return bool((no_worse & (~equal | np.array(earlier, dtype=bool))).any())
+
+    def add(self, trial: Trial) -> bool:
+        """Takes a trial in; returns whether the front has changed.
+
+        What it adds to the volume is the box that it dominates, less what of that box the front dominated before.
+        """
+        if self.beaten(trial):
+            return False
+        point = points([trial], self.settings)
+        corner = np.ones(point.shape[1])
+        before = hypervolume(np.maximum(self._points, point), corner)
+        self.volume += max(0.0, hypervolume(point, corner) - before)
+        stays: NDArray[np.bool_] = np.any(self._points < point, axis=1)
+        self._trials = [t for t, on in zip(self._trials, stays, strict=True) if on] + [trial]
+        self._points = np.concatenate([self._points[stays], point])
+        return True
+
+
+def pareto_trials(trials: Iterable[Trial], settings: Settings) -> tuple[Trial, ...]:
+    """The trained trials that no other beats, in the order of their numbers."""
+    return Front(settings, trials).trials
+
+
+def front_volume(trials: Iterable[Trial], settings: Settings) -> float:
+    """The front's hypervolume, as of `Front.volume`."""
+    return Front(settings, trials).volume
+
+
+def volume_over_trials(trials: Iterable[Trial], settings: Settings) -> list[tuple[int, float, float]]:
+    """After each trial: its number, the seconds of training so far, summed, and the front's hypervolume."""
+    found: list[tuple[int, float, float]] = []
+    front, seconds = Front(settings), 0.0
+    for t in sorted(trials, key=lambda t: t.trial):
+        seconds += t.seconds
+        front.add(t)
+        found.append((t.trial, seconds, front.volume))
+    return found

@@ -1,0 +1,118 @@
+"""The tables of a run while it is searched: appended to trial by trial, by the process that holds the run's lock.
+
+A trial's cost is that of its own line: trials.csv and curves.jsonl grow at their end, and the front, which is written
+whole, at most once a second. A process that dies leaves half a last line at worst, which readers leave out; the journal
+is the truth, and a search that goes on makes the tables anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nas.errors import UserError
+from nas.files.atomic import write_atomic
+from nas.run.curves import curve_line
+from nas.run.front import Front
+from nas.run.settings import FORMAT, Settings
+from nas.run.trial import COLUMNS, Trial, csv_bytes, row_of
+
+FRONT_S = 1.0  # seconds between two writings of the front, at least
+
+
+class Tables:
+    """trials.csv, curves.jsonl, pareto.csv and pareto.json of a running search, and its front so far."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path, self.settings, self.front = path, settings, Front(settings)
+        self._trials: dict[int, Trial] = {}
+        self._curves: dict[int, bytes] = {}
+        self._written = -FRONT_S  # when the front was, on the monotonic clock
+        self._whole: Mapping[str, int] | None = None  # the proposals with which all is on the disk, in order
+
+    def keep(self, trial: Trial, curve: Sequence[Mapping[str, Any]], error: str | None) -> tuple[bool, bytes]:
+        """Takes a trial in, without writing it: whether the front has changed, and the line of its curve."""
+        self._trials[trial.trial], self._whole = trial, None
+        line = self._curves[trial.trial] = curve_line(trial.trial, curve, error)
+        return self.front.add(trial), line
+
+    def add(
+        self, trial: Trial, curve: Sequence[Mapping[str, Any]], error: str | None, proposals: Mapping[str, int]
+    ) -> bool:
+        """Writes one more trial; returns whether the front has changed. Raises UserError when the disk is full."""
+        changed, line = self.keep(trial, curve, error)
+        _append(self.path / "curves.jsonl", line)
+        _append(self.path / "trials.csv", csv_bytes(COLUMNS, [row_of(trial)]).partition(b"\n")[2])
+        if changed and time.monotonic() - self._written >= FRONT_S:
+            self._write_front(proposals)
+        return changed
+
+    def replace(self, trial: Trial) -> None:
+        """Puts a trial of which more is known now, its accuracy on the test split, in the place of the old one."""
+        self._trials[trial.trial], self._whole = trial, None
+        self.front = Front(self.settings, self.trials)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial so far, in the order of their numbers."""
+        return [self._trials[number] for number in sorted(self._trials)]
+
+    def write(self, proposals: Mapping[str, int]) -> None:
+        """Writes every table anew, where anything has changed since. Raises UserError when the disk is full."""
+        if self._whole == proposals:
+            return
+        write_atomic(self.path / "curves.jsonl", b"".join(self._curves[number] for number in sorted(self._curves)))
+        write_atomic(self.path / "trials.csv", csv_bytes(COLUMNS, map(row_of, self.trials)))
+        self._write_front(proposals)
+        self._whole = dict(proposals)
+
+    def _write_front(self, proposals: Mapping[str, int]) -> None:
+        _write_front(self.path, self.settings, self.front, len(self._trials), proposals)
+        self._written = time.monotonic()
+
+
+def write_trials(
+    path: Path, settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """trials.csv, pareto.csv and pareto.json of a run whose trials are all known; `proposals` as in `Run.proposals`."""
+    write_atomic(path / "trials.csv", csv_bytes(COLUMNS, map(row_of, trials)))
+    _write_front(path, settings, Front(settings, trials), len(trials), proposals)
+
+
+def front_summary(settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int]) -> dict[str, Any]:
+    """The front with what it is of, as JSON has it; `proposals` as in `Run.proposals`."""
+    return _summary(settings, Front(settings, trials), len(trials), proposals)
+
+
+def _write_front(path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int]) -> None:
+    write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, by_cost(front.trials, settings))))
+    summary = _summary(settings, front, trials, proposals)
+    write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
+
+
+def _summary(settings: Settings, front: Front, trials: int, proposals: Mapping[str, int]) -> dict[str, Any]:
+    rows = [row_of(t) for t in by_cost(front.trials, settings)]
+    return {
+        "format": FORMAT, "space": settings.space, "device": settings.device, "dataset": settings.dataset,
+        "objectives": list(settings.objectives), "budgets": dict(settings.budgets), "trials": trials,
+        "proposals": dict(proposals),
+        "hypervolume": front.volume, "reference_point": dict(settings.reference_point),
+        "front": [row | {"candidate": json.loads(row["candidate"])} for row in rows],
+    }  # fmt: skip
+
+
+def by_cost(trials: Sequence[Trial], settings: Settings) -> tuple[Trial, ...]:
+    """The trials by their first objective that is a cost, the cheapest first."""
+    return tuple(sorted(trials, key=lambda t: (t.value(settings.first_cost), t.trial)))
+
+
+def _append(file: Path, line: bytes) -> None:
+    try:
+        with file.open("ab") as opened:
+            opened.write(line)
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}; the run can be resumed") from None
