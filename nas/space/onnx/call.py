@@ -18,8 +18,9 @@ Fields = dict[str, Any] | None  # of a Node; None: not understood
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 _SAME_SHAPE = frozenset({
-    "Clip", "Gelu", "LayerNormalization", "SimplifiedLayerNormalization", "QuantizeLinear", "DequantizeLinear",
-    "DynamicQuantizeLinear",
+    "Celu", "Clip", "DequantizeLinear", "DynamicQuantizeLinear", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish",
+    "LayerNormalization", "LeakyRelu", "Mish", "QuantizeLinear", "Relu", "Selu", "Sigmoid",
+    "SimplifiedLayerNormalization", "Softplus", "Swish", "Tanh",
 })  # fmt: skip
 
 
@@ -32,6 +33,7 @@ class Call:
     outs: Sequence[Value]
     label: str
     int8: bool  # quantized by its own kind
+    use: str  # tells this operation of the file from all others; equal when a loop meets it again
     room: Callable[[str, Shape], str]  # makes the name of a tensor inside the operation
 
     def attribute(self, name: str, default: Any) -> Any:
@@ -62,15 +64,16 @@ class Call:
     def stored(self, *values: Value | None) -> tuple[tuple[str, int], ...]:
         """The parameters behind constants: weights, then biases.
 
-        Each has a key, so that a second use is told from a second tensor. A bias is the same only with the same
-        weights: exporters keep equal tensors once, and all biases of a new network are zeros.
+        Each has a key, so that a second use is told from a second tensor. Exporters keep equal tensors once, and a
+        network that was not trained has many: so a tensor of one value is a parameter of each operation that uses it,
+        and a bias is the same only with the same weights.
         """
         found: list[tuple[str, int]] = []
         for index, value in enumerate(values):
             if value is not None and value.constant:
-                before = "".join(key for key, _ in found)
+                before = "".join(key for key, _ in found) or (self.use if value.uniform else "")
                 sizes = value.stored or {value.name: prod(value.shape or ())}
-                found += [(f"{index} {before} {key}" if index else key, size) for key, size in sizes.items()]
+                found += [(f"{index} {before} {key}" if before else key, size) for key, size in sizes.items()]
         return tuple(found)
 
     def precision(self, source: Value | None, weight: Value | None) -> Precision:

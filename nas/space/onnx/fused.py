@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from nas.space.onnx.tensors import Value, attribute, label
 
 if TYPE_CHECKING:
@@ -160,9 +158,13 @@ def _blocked(node: onnx.NodeProto, ins: Sequence[Value | None], fail: Fail) -> E
     build = _Builder(node)
     match node.op_type:
         case "Conv":
-            bias = ins[2].data if len(ins) > 2 and ins[2] is not None else None
-            if bias is not None and bias.size % 8 == 0 and bias.size > 1 and not np.any(bias.reshape(-1)[-1:]):
+            source, weight = ins[0], ins[1] if len(ins) > 1 else None
+            if any(value is not None and value.constant and value.padded for value in ins):
                 _padded(node, fail)
+            if source is not None and weight is not None and len(source.shape or ()) == len(weight.shape or ()) == 4:
+                wide = (weight.shape or ())[1] * attribute(node, "group", 1)
+                if (source.shape or ())[1] < wide < (source.shape or ())[1] + 16:
+                    _padded(node, fail)
             _fused_convolution(build)
         case "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool":
             build.add(node.op_type, build.inputs[:1], build.output, **build.window())

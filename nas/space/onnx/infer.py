@@ -75,6 +75,7 @@ def fold(node: onnx.NodeProto, given: Sequence[Value], outs: Sequence[Value], op
     size = 0
     for index, out in enumerate(outs):
         out.constant, out.trained, out.stored = True, trained, stored if trained else {}
+        out.uniform = bool(parts) and all(value.uniform for value in parts)
         out.quantized = node.op_type == "QuantizeLinear" or any(value.quantized for value in parts)
         if node.op_type in _KEEPS_TYPE and given:
             out.elem = given[0].elem

@@ -21,6 +21,7 @@ class Scope:
     values: dict[str, Value] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)  # of a function's call
     label: str = ""  # the operation of the file that the nodes stand for; empty: they are the file's own
+    use: str = ""  # tells that operation from all others
     int8: bool = False
     declared: Mapping[str, Shape] = field(default_factory=dict)  # shapes that the file states
 
@@ -35,7 +36,8 @@ class Scope:
 
     def inner(self, **changed: Any) -> Scope:
         """A scope inside this one."""
-        kept = {"opset": self.opset, "attributes": self.attributes, "label": self.label, "int8": self.int8}
+        kept = {"opset": self.opset, "attributes": self.attributes, "label": self.label, "use": self.use,
+                "int8": self.int8}  # fmt: skip
         return Scope(self, **{**kept, **changed})
 
 

@@ -36,6 +36,8 @@ class Value:
     data: np.ndarray | None = None  # the values of a small constant, where they are known
     stored: Mapping[str, int] = field(default_factory=dict)  # the file's weights it is made of, and their values
     trained: bool = True  # False: a scale or zero point that the runtime computes
+    uniform: bool = False  # all its values are the same
+    padded: bool = False  # its last value is 0, and others are not
     quantized: bool = False  # int8, or computed from int8 alone
     raw: bool = False  # the image before the first layer
     maker: str = ""  # the operation that makes it, as the user finds it in the file
@@ -103,16 +105,28 @@ class TensorReader:
             if raw is None:
                 return value
             tensor = onnx.TensorProto(name=tensor.name, dims=shape, data_type=tensor.data_type, raw_data=raw)
-        held = int(tensor.doc_string or len(tensor.raw_data))
+        held = self._describe(value, tensor)
         if held and item.itemsize * prod(shape) != held and tensor.data_type not in (21, 22, 23, 25, 26):
             raise UserError(f"{self.path}: weight {title} of shape {_dims(shape)} holds {held:,} bytes")
         if prod(shape) <= MOST_VALUES and not tensor.doc_string:
             try:
                 value.data = onnx.numpy_helper.to_array(tensor)
+                value.uniform = value.data.size > 1 and bool(np.all(value.data == value.data.flat[0]))
             except (ValueError, TypeError, OverflowError):
                 if held or not _stripped(tensor):
                     raise UserError(f"{self.path}: weight {title} does not hold {prod(shape):,} values") from None
         return value
+
+    @staticmethod
+    def _describe(value: Value, tensor: onnx.TensorProto) -> int:
+        """The bytes that the tensor holds in the file, and what is seen in them."""
+        raw = tensor.raw_data
+        if tensor.doc_string:  # a large tensor, of which only this was kept
+            held, same, last = map(int, tensor.doc_string.split())
+        else:
+            held, same, last = len(raw), bool(raw) and raw.count(raw[:1]) == len(raw), not any(raw[-4:])
+        value.uniform, value.padded = bool(same), bool(held and last and not same)
+        return held
 
     def sparse(self, tensor: onnx.SparseTensorProto, name: str, key: str) -> Value:
         """A tensor that is mostly zeros; all its values count as parameters."""

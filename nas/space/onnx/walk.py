@@ -72,6 +72,7 @@ class Walk:
         self._plans: dict[int, tuple[Any, Sequence[onnx.NodeProto]]] = {}
         self._numbers = count()
         self._steps = self._depth = self._bytes = 0
+        self._use = ""
 
     def run(self, model: onnx.ModelProto, image: Value, declared: Mapping[str, Shape]) -> list[Value]:
         """Walks the model's main graph on its image; its outputs."""
@@ -141,6 +142,7 @@ class Walk:
     def _step(self, node: onnx.NodeProto, scope: Scope) -> None:
         title = scope.label or label(node)
         self.spend(title)
+        self._use = scope.use or str(id(node))  # before the attributes of a call make it another one
         node = bound(node, scope.attributes)
         ins = [self._value(scope, name, title) if name else None for name in node.input]
         for name, value in zip(node.output, self._outputs(node, ins, scope, title), strict=False):
@@ -156,7 +158,7 @@ class Walk:
             return control(self, node, ins, scope, title)
         if (expansion := standard(node, ins, self.fail)) is not None:
             opset = {**scope.opset, "": 13}  # that of the operations it is written in
-            inner = scope.inner(label=title, int8=scope.int8 or expansion.int8, opset=opset)
+            inner = scope.inner(label=title, use=self._use, int8=scope.int8 or expansion.int8, opset=opset)
             self._body(expansion, expansion.nodes, node.output[:1], inner)
             return [self._value(inner, node.output[0], title)]
         return self._plain(node, ins, scope, title)
@@ -227,7 +229,7 @@ class Walk:
                           f"and hold at most {MOST_SIZE:,} values")  # fmt: skip
             if out.name and not out.constant:
                 self.shapes[out.name] = out.shape or ()
-        self.nodes.extend(read_call(Call(node, ins, outs, title, scope.int8, self._room)))
+        self.nodes.extend(read_call(Call(node, ins, outs, title, scope.int8, self._use, self._room)))
         return outs
 
     def _fresh(self, name: str) -> str:

@@ -40,6 +40,7 @@ _SKIPPED: dict[Kind, frozenset[int]] = {  # training graphs, documentation, note
 }  # fmt: skip
 _DATA = frozenset({4, 5, 7, 9, 10, 11})  # fields of TensorProto that hold its values
 _RAW, _DOC = 9, 12
+_CHUNK = 1_000_000
 
 
 def load_structure(path: Path) -> onnx.ModelProto:
@@ -89,9 +90,9 @@ class _Walk:
             if number in _SKIPPED.get(kind, ()):
                 continue
             if kind == "tensor" and number in _DATA and stop - head > KEPT_BYTES:
-                if number == _RAW:  # its length remains, in the place of the documentation
-                    length = str(stop - head).encode()
-                    parts += [_varint(_DOC << 3 | 2), _varint(len(length)), length]
+                if number == _RAW:  # what remains stands in the place of the documentation
+                    summary = self._summary(head, stop).encode()
+                    parts += [_varint(_DOC << 3 | 2), _varint(len(summary)), summary]
                 continue
             inner = _MESSAGES[kind].get(number) if wire == 2 else None
             if inner is None or inner == "leaf":
@@ -102,6 +103,15 @@ class _Walk:
             body = self.copy(inner, head, stop, depth + 1)
             parts += [_varint(number << 3 | 2), _varint(len(body)), body]
         return b"".join(parts)
+
+    def _summary(self, start: int, end: int) -> str:
+        """Of a weight's bytes: how many, whether all are the same, and whether the last value is 0."""
+        first = bytes(self.data[start : start + 1])
+        same = all(
+            bytes(self.data[at : min(end, at + _CHUNK)]).count(first) == min(end, at + _CHUNK) - at
+            for at in range(start, end, _CHUNK)
+        )
+        return f"{end - start} {same:d} {not any(self.data[end - 4 : end]):d}"
 
     def _fields_between(self, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
         """Each field's number, wire type and offsets: of its tag, of its content, behind it."""

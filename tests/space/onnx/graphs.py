@@ -17,6 +17,11 @@ def zeros(*shape: int) -> np.ndarray:
     return np.zeros(shape, dtype=np.float32)
 
 
+def varied(*shape: int) -> np.ndarray:
+    """Weights as training leaves them: not all the same, the last one not 0."""
+    return (np.arange(np.prod(shape), dtype=np.float32) % 5 + 1).reshape(shape)
+
+
 def node(op: str, inputs: str, outputs: str, domain: str = "", **attributes: Any) -> onnx.NodeProto:
     """Inputs and outputs are names between spaces; `-` stands for an input that is not given."""
     names = ["" if name == "-" else name for name in inputs.split()]

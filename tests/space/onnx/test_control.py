@@ -12,13 +12,13 @@ from onnx import TensorProto, helper
 from nas.errors import UserError
 from nas.space.graph import Reading
 from nas.space.onnx_file import read_onnx
-from tests.space.onnx.graphs import graph, model, node, save, zeros
+from tests.space.onnx.graphs import graph, model, node, save, varied
 
 STEM = 6 * 3 * 9 * 64  # MACs of CONV: 3x3 from 3 to 6 channels on 8x8
 BODY = 6 * 6 * 9 * 64  # of a 3x3 convolution of 6 channels
 CONV = node("Conv", "x w", "c", pads=[1] * 4)
 INNER = node("Conv", "c v", "i", pads=[1] * 4)
-W = {"w": zeros(6, 3, 3, 3), "v": zeros(6, 6, 3, 3), "narrow": zeros(6, 6, 1, 1)}
+W = {"w": varied(6, 3, 3, 3), "v": varied(6, 6, 3, 3), "narrow": varied(6, 6, 1, 1)}
 WIDE = graph([INNER], [], "i")
 NARROW = graph([node("Conv", "c narrow", "n")], [], "n")
 
@@ -99,7 +99,7 @@ def test_a_loop_stops_when_its_condition_says_so_and_stacks_what_it_collects(tmp
         node("Reshape", "all flat", "f"),
         node("MatMul", "f fc", "y"),
     ]
-    weights = {**W, "on": flag(True), "last": np.array(3), "flat": np.array([1, -1]), "fc": zeros(24, 10)}
+    weights = {**W, "on": flag(True), "last": np.array(3), "flat": np.array([1, -1]), "fc": varied(24, 10)}
     reading = read(tmp_path, model(rows, weights))
     assert reading.network.macs == STEM + 4 * BODY + 240  # turns 0 to 3
     assert reading.network.params == 162 + 324 + 240
@@ -124,7 +124,7 @@ def test_a_scan_runs_its_body_once_a_step(tmp_path: Path) -> None:
         node("Scan", "h0 seq", "last all", body=body, num_scan_inputs=1),
         node("Gemm", "last fc", "y"),
     ]
-    weights = {**W, "rows": np.array([6, 1, 64]), "start": np.array([1, 64]), "r": zeros(64, 64), "fc": zeros(64, 10)}
+    weights = {**W, "rows": np.array([6, 1, 64]), "start": np.array([1, 64]), "r": varied(64, 64), "fc": varied(64, 10)}
     reading = read(tmp_path, model(rows, weights))
     # the first state is a constant, so its product is one too
     assert reading.network.macs == STEM + 5 * 64 * 64 + 640

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from nas.errors import UserError
 from nas.space.graph import Reading
 from nas.space.onnx_file import read_onnx
-from tests.space.onnx.graphs import model, node, save, zeros
+from tests.space.onnx.graphs import model, node, save, varied, zeros
 
 STEM = 6 * 3 * 9 * 64
 SAME = 6 * 6 * 9 * 64
@@ -102,7 +102,7 @@ def test_the_precision_is_that_of_most_macs(tmp_path: Path) -> None:
     assert read(tmp_path, rows, half).precision == "fp32"  # 10,368 MACs in half, 20,736 in float
 
 
-W = {"w": zeros(6, 3, 3, 3), "v": zeros(6, 6, 3, 3), "b": zeros(6), "b8": zeros(8) + 1, "w8": zeros(8, 3, 3, 3)}
+W = {"w": zeros(6, 3, 3, 3), "v": zeros(6, 6, 3, 3), "b": zeros(6), "b8": zeros(8) + 1, "w8": varied(8, 3, 3, 3)}
 CONV = node("Conv", "x w", "c", **PADS)
 
 
@@ -140,6 +140,7 @@ def test_what_a_runtime_has_fused_is_read_as_what_it_was(
 @pytest.mark.parametrize(
     "rows",
     [
+        [node("Conv", "x w8tail b8", "c", "com.microsoft.nchwc", **PADS), node("Relu", "c", "y")],
         [node("Conv", "x w8 tail", "c", "com.microsoft.nchwc", **PADS), node("Relu", "c", "y")],
         [node("Conv", "x w8 b8", "c", "com.microsoft.nchwc", **PADS),
          node("ReorderOutput", "c", "y", "com.microsoft.nchwc", channels=6)],
@@ -148,7 +149,7 @@ def test_what_a_runtime_has_fused_is_read_as_what_it_was(
 def test_weights_that_a_runtime_has_padded_are_refused(tmp_path: Path, rows: list[onnx.NodeProto]) -> None:
     tail = np.array([1, 2, 3, 4, 5, 6, 0, 0], dtype=np.float32)
     with pytest.raises(UserError, match=r"padded the weights for one CPU.*before that optimization"):
-        read(tmp_path, rows, {**W, "tail": tail})
+        read(tmp_path, rows, {**W, "tail": tail, "w8tail": W["w8"] * tail.reshape(8, 1, 1, 1)})
 
 
 def test_int8_networks_channels_last_are_read_without_transpositions(tmp_path: Path) -> None:

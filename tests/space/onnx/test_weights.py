@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nas.space.graph import Reading
 from nas.space.onnx_file import read_onnx
-from tests.space.onnx.graphs import model, node, save, zeros
+from tests.space.onnx.graphs import model, node, save, varied
 
 STEM = 6 * 3 * 9 * 64
 SAME = 6 * 6 * 9 * 64
 CONV = node("Conv", "x w", "c", pads=[1] * 4)
-W = {"w": zeros(6, 3, 3, 3), "v": zeros(6, 6, 3, 3), "b": zeros(6)}
+W = {"w": varied(6, 3, 3, 3), "v": varied(6, 6, 3, 3), "b": varied(6)}
 
 
 def read(tmp_path: Path, made: onnx.ModelProto) -> Reading:
@@ -73,10 +73,10 @@ def test_two_views_of_one_initializer_are_one_parameter(tmp_path: Path, view: li
         n.input[0] += "2" if n.input[0] in {m.output[0] for m in view} else ""
     rows = [*view, *again, CONV, node("Conv", "c v", "d", pads=[1] * 4), node("Conv", "d v2", "y", pads=[1] * 4)]
     weights = {
-        "w": W["w"], "flat": zeros(324), "to": np.array([6, 6, 3, 3]), "hwio": zeros(3, 3, 6, 6),
-        "half": np.zeros((6, 6, 3, 3), dtype=np.float16), "same": zeros(6, 6, 3, 3),
-        "q": np.zeros((6, 6, 3, 3), dtype=np.int8), "scale": np.array(0.5, dtype=np.float32),
-        "zero": np.array(0, dtype=np.int8), "more": zeros(6, 6, 3, 3), "from": np.array([0]), "till": np.array([6]),
+        "w": W["w"], "flat": varied(324), "to": np.array([6, 6, 3, 3]), "hwio": varied(3, 3, 6, 6),
+        "half": varied(6, 6, 3, 3).astype(np.float16), "same": varied(6, 6, 3, 3),
+        "q": varied(6, 6, 3, 3).astype(np.int8), "scale": np.array(0.5, dtype=np.float32),
+        "zero": np.array(0, dtype=np.int8), "more": varied(6, 6, 3, 3), "from": np.array([0]), "till": np.array([6]),
         "axis": np.array([0]),
     }  # fmt: skip
     assert counts(read(tmp_path, model(rows, weights))) == (STEM + 2 * SAME, 162 + 324)
@@ -90,16 +90,26 @@ def test_equal_tensors_of_two_names_are_two_parameters(tmp_path: Path) -> None:
 def test_one_zero_bias_of_two_layers_is_a_parameter_of_each(tmp_path: Path) -> None:
     # exporters keep equal tensors once, and a network that was not trained has nothing but zeros in its biases
     rows = [node("Conv", "x w b", "c", pads=[1] * 4), node("Conv", "c v b", "y", pads=[1] * 4)]
-    assert counts(read(tmp_path, model(rows, W))) == (STEM + SAME, 162 + 324 + 12)
+    assert counts(read(tmp_path, model(rows, {**W, "b": np.zeros(6, np.float32)}))) == (STEM + SAME, 162 + 324 + 12)
+
+
+@pytest.mark.parametrize("channels", [6, 64])  # kept in memory, and not
+def test_one_zero_weight_of_two_layers_is_a_parameter_of_each(tmp_path: Path, channels: int) -> None:
+    # the last batch norm of a residual branch starts at zero, so a new network has many weights of zeros once folded
+    weights = {"w": varied(channels, 3, 3, 3), "v": np.zeros((channels, channels, 3, 3), np.float32)}
+    rows = [CONV, node("Conv", "c v", "d", pads=[1] * 4), node("Conv", "d v", "y", pads=[1] * 4)]
+    assert counts(read(tmp_path, model(rows, weights)))[1] == 27 * channels + 2 * 9 * channels**2
 
 
 def test_a_part_of_a_weight_counts_whole_and_once(tmp_path: Path) -> None:
     rows = [CONV, node("Split", "wide", "v1 v2", axis=0), node("Conv", "c v1", "d", pads=[1] * 4),
             node("Conv", "d v2", "y", pads=[1] * 4)]  # fmt: skip
-    assert counts(read(tmp_path, model(rows, {**W, "wide": zeros(12, 6, 3, 3)}))) == (STEM + 2 * SAME, 162 + 648)
+    assert counts(read(tmp_path, model(rows, {**W, "wide": varied(12, 6, 3, 3)}))) == (STEM + 2 * SAME, 162 + 648)
 
 
-@pytest.mark.parametrize(("slopes", "params"), [(zeros(6, 1, 1), 6), (zeros(1), 1)])
+@pytest.mark.parametrize(
+    ("slopes", "params"), [(varied(6, 1, 1), 6), (varied(1), 1), (np.full((6, 1, 1), 0.25, np.float32), 12)]
+)
 def test_the_slopes_of_a_prelu_are_parameters(tmp_path: Path, slopes: np.ndarray, params: int) -> None:
     rows = [CONV, node("PRelu", "c a", "p"), node("Conv", "p v", "q", pads=[1] * 4), node("PRelu", "q a", "y")]
     assert counts(read(tmp_path, model(rows, {**W, "a": slopes}))) == (STEM + SAME, 162 + 324 + params)
@@ -107,7 +117,9 @@ def test_the_slopes_of_a_prelu_are_parameters(tmp_path: Path, slopes: np.ndarray
 
 def test_scales_of_the_image_are_not_parameters(tmp_path: Path) -> None:
     rows = [node("Sub", "x mean", "m"), node("Div", "m deviation", "n"), node("Conv", "n w", "y", pads=[1] * 4)]
-    assert counts(read(tmp_path, model(rows, {**W, "mean": zeros(3, 1, 1), "deviation": zeros(3, 1, 1) + 1})))[1] == 162
+    assert (
+        counts(read(tmp_path, model(rows, {**W, "mean": varied(3, 1, 1), "deviation": varied(3, 1, 1) + 1})))[1] == 162
+    )
 
 
 def external(tensor: onnx.TensorProto, name: str, **entries: object) -> None:
@@ -118,7 +130,7 @@ def external(tensor: onnx.TensorProto, name: str, **entries: object) -> None:
 
 
 ROWS = [CONV, node("Reshape", "c to", "f"), node("MatMul", "f fc", "y")]
-WEIGHTS = {"w": W["w"], "to": np.array([1, 384]), "fc": zeros(384, 5)}
+WEIGHTS = {"w": W["w"], "to": np.array([1, 384]), "fc": varied(384, 5)}
 COUNTS = (STEM + 1920, 162 + 1920)
 
 
@@ -141,7 +153,7 @@ def test_a_file_without_the_values_of_its_weights_is_read(tmp_path: Path) -> Non
 
 
 def test_a_large_weight_is_never_held_in_memory(tmp_path: Path) -> None:
-    made = model(ROWS, {**WEIGHTS, "fc": zeros(384, 20_000)})
+    made = model(ROWS, {**WEIGHTS, "fc": varied(384, 20_000)})
     assert counts(read(tmp_path, made)) == (STEM + 384 * 20_000, 162 + 384 * 20_000)
 
 
@@ -159,17 +171,17 @@ def test_weights_as_constants_as_lists_and_mostly_zero_are_read(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("rows", "weights", "macs", "params"),
     [
-        ([node("Einsum", "c m", "y", equation="bchw,oc->bohw")], {"m": zeros(9, 6)}, 9 * 6 * 64, 54),
+        ([node("Einsum", "c m", "y", equation="bchw,oc->bohw")], {"m": varied(9, 6)}, 9 * 6 * 64, 54),
         ([node("Reshape", "c to", "t"), node("MatMul", "m t", "y")],
-         {"to": np.array([6, 64]), "m": zeros(9, 6)}, 9 * 6 * 64, 54),
+         {"to": np.array([6, 64]), "m": varied(9, 6)}, 9 * 6 * 64, 54),
         ([node("Reshape", "c to", "t"), node("Gemm", "t m", "y", transA=1)],
-         {"to": np.array([6, 64]), "m": zeros(6, 9)}, 9 * 6 * 64, 54),
+         {"to": np.array([6, 64]), "m": varied(6, 9)}, 9 * 6 * 64, 54),
         ([node("ConvTranspose", "c m b", "y", strides=[2, 2])],
-         {"m": zeros(6, 9, 2, 2), "b": zeros(9)}, 9 * 6 * 4 * 64, 9 * 6 * 4 + 9),
+         {"m": varied(6, 9, 2, 2), "b": varied(9)}, 9 * 6 * 4 * 64, 9 * 6 * 4 + 9),
         ([node("Reshape", "c to", "t"), node("Conv", "t m", "y", pads=[1, 1])],
-         {"to": np.array([1, 6, 64]), "m": zeros(9, 6, 3)}, 9 * 6 * 3 * 64, 162),
+         {"to": np.array([1, 6, 64]), "m": varied(9, 6, 3)}, 9 * 6 * 3 * 64, 162),
         ([node("Reshape", "c to", "t"), node("LSTM", "t k r", "y", hidden_size=5)],
-         {"to": np.array([6, 1, 64]), "k": zeros(1, 20, 64), "r": zeros(1, 20, 5)}, 6 * 20 * (64 + 5), 20 * 69),
+         {"to": np.array([6, 1, 64]), "k": varied(1, 20, 64), "r": varied(1, 20, 5)}, 6 * 20 * (64 + 5), 20 * 69),
         ([node("Reshape", "c to", "t"), node("Transpose", "t", "tt", perm=[0, 2, 1]), node("MatMul", "tt t", "y")],
          {"to": np.array([1, 6, 64])}, 64 * 6 * 64, 0),
     ],
