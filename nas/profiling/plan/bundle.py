@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
+import shutil
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from io import BytesIO
-from itertools import repeat
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from nas import __version__
 from nas.errors import UserError
+from nas.files.atomic import parents_of
+from nas.files.lock import locked
 from nas.profiling import agent
 from nas.profiling.agent.plan import FORMAT
-from nas.profiling.plan.plan import Item, Plan
-from nas.runtimes.runtime import RuntimeName, runtime_of
+from nas.profiling.plan.model_files import write_models
+from nas.profiling.plan.plan import Plan
+from nas.runtimes.runtime import runtime_of
 
 SETTINGS = {
     "runs": 6,  # of a visit, at least
@@ -36,8 +36,6 @@ README = """Measures this board for a device profile. Nothing is installed, noth
 3. Take results.json home: nas profile build results.json --name my-board
 Stop it at any time; the same command goes on. Leave the board alone meanwhile.
 """
-MOST_WORKERS = 8  # processes that write models; each holds a runtime
-
 AGENT = "agent.pyz"
 AGENT_MAIN = "import sys\nfrom agent.command import main\nsys.exit(main())\n"
 
@@ -47,31 +45,43 @@ Progress = Callable[[int, int], None]  # models written, models in all
 def write_bundle(plan: Plan, target: Path, progress: Progress | None = None) -> None:
     """Writes the bundle into a new folder, or a file that ends in .zip; it appears only when it is whole.
 
-    Raises UserError when the target exists or cannot be written.
+    What a killed process left of it is removed. Raises UserError when the target exists, cannot be written, or is
+    being written by another process.
     """
     if target.exists():
         raise UserError(f"{target} exists; give another --out or remove it")
+    place = target.with_name(f".{target.name}-making")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
-            folder = Path(place) / "bundle"
-            (folder / "models").mkdir(parents=True)
-            _fill(plan, folder, progress)
-            if target.suffix == ".zip":
-                packed = Path(place) / "bundle.zip"
-                _zip(folder, packed)
-                packed.rename(target)
-            else:
-                folder.rename(target)
+        with parents_of(target), locked(place, busy=f"another process is writing {target}; wait for it"):
+            try:
+                _clear(place)
+                folder = place / "bundle"
+                (folder / "models").mkdir(parents=True)
+                _fill(plan, folder, place, progress)
+                if target.suffix == ".zip":
+                    _zip(folder, place / "bundle.zip")
+                    (place / "bundle.zip").rename(target)
+                else:
+                    folder.rename(target)
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from None
 
 
-def _fill(plan: Plan, folder: Path, progress: Progress | None) -> None:
+def _clear(place: Path) -> None:
+    """Removes what lies in the folder, but for the lock that is held on it."""
+    for left in place.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name != ".lock":
+            left.unlink()
+
+
+def _fill(plan: Plan, folder: Path, scratch: Path, progress: Progress | None) -> None:
     rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS)) as pool:
-        paths = [folder / "models" / f"{item.id}{runtime_of(plan.runtime).suffix}" for item in plan.items]
-        digests = pool.map(_write_model, plan.items, paths, repeat(plan.runtime))
+    paths = [folder / "models" / f"{item.id}{runtime_of(plan.runtime).suffix}" for item in plan.items]
+    with closing(write_models(plan.items, paths, plan.runtime, scratch)) as digests:
         for item, path, digest in zip(plan.items, paths, digests, strict=True):
             row: dict[str, Any] = {"id": item.id, "name": item.name, "precision": item.precision, "kind": item.kind}
             row |= {"file": f"models/{path.name}", "sha256": digest}
@@ -94,18 +104,6 @@ def described(plan: Plan) -> dict[str, Any]:
         "quick": plan.quick, "runtime": plan.runtime, "precisions": plan.precisions,
         "settings": SETTINGS | ({"rounds": plan.rounds} if plan.rounds else {}),
     }  # fmt: skip
-
-
-def _write_model(item: Item, path: Path, runtime: RuntimeName) -> str:
-    """Writes one model and gives its sha256."""
-    content = model(item, runtime)
-    path.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
-
-
-def model(item: Item, runtime: RuntimeName = "onnxruntime") -> bytes:
-    """The item as a serialised model. Raises UserError for a block that the runtime cannot be given."""
-    return runtime_of(runtime).write_blocks(item.blocks, item.precision, whole=item.kind != "block")
 
 
 def packed_agent() -> bytes:

@@ -15,7 +15,8 @@ import pytest
 from nas.errors import UserError
 from nas.profiling import agent
 from nas.profiling.agent.plan import read_plan
-from nas.profiling.plan.bundle import model, write_bundle
+from nas.profiling.plan.bundle import write_bundle
+from nas.profiling.plan.model_files import model
 from nas.profiling.plan.plan import Plan, make_plan, with_runtime
 from nas.space.search_space import load_space
 

@@ -1,0 +1,62 @@
+"""The models of a plan, written by several processes that end with the one that started them."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import repeat
+from pathlib import Path
+
+from nas.errors import UserError
+from nas.profiling.plan.plan import Item
+from nas.runtimes.runtime import RuntimeName, runtime_of
+
+MOST_WORKERS = 8  # each holds a runtime
+
+
+def write_models(
+    items: Sequence[Item], paths: Sequence[Path], runtime: RuntimeName, scratch: Path
+) -> Generator[str, None, None]:
+    """Writes each item's model to its path and gives its sha256, in order; what else is written goes into `scratch`.
+
+    Raises UserError where one of the processes that write was ended from outside; OSError where the disk refuses.
+    """
+    pool = ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS), initializer=_begin, initargs=(str(scratch),))
+    try:
+        yield from pool.map(_write_model, items, paths, repeat(runtime))
+    except BrokenProcessPool:
+        raise UserError("a process that writes models was ended from outside (out of memory?)") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(scratch: str) -> None:
+    """A worker leaves interrupts to its parent, writes temporary files where that removes them, and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tempfile.tempdir = scratch
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed tells nobody: its workers would wait for work for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _write_model(item: Item, path: Path, runtime: RuntimeName) -> str:
+    content = model(item, runtime)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def model(item: Item, runtime: RuntimeName = "onnxruntime") -> bytes:
+    """The item as a serialised model. Raises UserError for a block that the runtime cannot be given."""
+    return runtime_of(runtime).write_blocks(item.blocks, item.precision, whole=item.kind != "block")
