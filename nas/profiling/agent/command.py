@@ -137,7 +137,8 @@ def measure(options: argparse.Namespace) -> None:
     setting = {"agent": AGENT, "plan": digest, "runtime": runner.name, "provider": runner.provider,
                "threads": runner.threads, "cpus": cpus, "clock": runner.clock_name, "meter": options.meter}  # fmt: skip
     with alone(out.with_name("measurements.jsonl")):
-        journal = Journal(out.with_name("measurements.jsonl"), setting)
+        ids = [item["id"] for item in plan["items"] if item["kind"] != "reference"]
+        journal = Journal(out.with_name("measurements.jsonl"), setting, ids)
         visits = time_items(plan, folder, runner, journal, bar)
         energy = None
         if meter:

@@ -39,5 +39,5 @@ def test_settled_items_are_left_in_peace(bundle, monkeypatch, tmp_path):
         return dict.fromkeys(FIGURES, 1.0) | {"relative": relative, "at": 1.0, "runs": 2}
 
     monkeypatch.setattr(runner, "visit", visit)
-    visits = time_items(plan, bundle, runner, Journal(tmp_path / "m.jsonl", SETTING))
+    visits = time_items(plan, bundle, runner, Journal(tmp_path / "m.jsonl", SETTING, file.values()))
     assert sorted(map(len, visits.values())) == [3, 6, 6] and len(visits[steady]) == 3 and len(visits[network]) == 6
