@@ -12,7 +12,7 @@ from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
 from nas.estimate.estimator import Estimate
 from nas.models.builder import build
-from nas.models.trained import Preprocessing, TrainedModel
+from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.space.candidate import Candidate, Value
 from nas.space.network import Network
 from nas.tasks.classification import Classification
@@ -105,6 +105,7 @@ class ProxyTraining:
         trained = TrainedModel(
             network, weights, task.name, task.classes, Preprocessing(network.input_shape[1]), precision,
             recipe=asdict(chosen) | {"seed": seed, "data_share": self.fidelity.data_share},
+            lineage=Lineage(steps=("proxy training",)),
         )  # fmt: skip
         return Estimate(reached, perf_counter() - start, curve=curve, model=trained)
 

@@ -7,7 +7,6 @@ state_dict of `nas.models.builder.build(network)`.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,6 +92,8 @@ class _ModelFile(Table):
     lineage: Lineage
     blocks: tuple[Block, ...]
     stages: tuple[int, ...]
+    taps: tuple[int, ...]
+    heads: tuple[int, ...]
 
 
 def save_trained(folder: Path, model: TrainedModel) -> None:
@@ -106,7 +107,8 @@ def save_trained(folder: Path, model: TrainedModel) -> None:
     table = {
         "format": FORMAT, "task": model.task, "classes": model.classes, "preprocessing": asdict(model.preprocessing),
         "precision": model.precision, "recipe": dict(model.recipe), "lineage": asdict(model.lineage),
-        "stages": model.network.stages, "blocks": [asdict(block) for block in model.network.blocks],
+        "stages": model.network.stages, "taps": model.network.taps, "heads": model.network.heads,
+        "blocks": [asdict(block) for block in model.network.blocks],
     }  # fmt: skip
     with atomic_folder(folder) as part:
         (part / WEIGHTS).write_bytes(save({name: tensor.contiguous() for name, tensor in model.weights.items()}))
@@ -127,8 +129,7 @@ def load_trained(folder: Path) -> TrainedModel:
         raise UserError(f"{folder} is not a model's folder: it needs {MODEL} and {WEIGHTS}")
     file, path = paths[0], paths[1]
     table = read_json_table(file, _ModelFile, MOST_JSON)
-    network = Network(table.blocks, table.stages)
-    expected = _expected_weights(table, network, file)
+    network, expected = _read_network(table, file)
     size = sum(tensor.numel() * tensor.element_size() for tensor in expected.values())
     try:
         weights = load(read_bytes(path, min(size + MOST_HEADER, MOST_WEIGHTS), "safetensors"))
@@ -156,10 +157,13 @@ def check_finite(weights: Mapping[str, Tensor], where: str) -> None:
             raise UserError(f"{where}: weights must be finite; {name} holds infinity or NaN")
 
 
-def _expected_weights(table: _ModelFile, network: Network, file: Path) -> dict[str, Tensor]:
-    """The network's state_dict without values. Raises UserError for a network that cannot be built or is too large."""
-    blocks = network.blocks
-    if not 0 < len(blocks) <= MOST_BLOCKS or len(network.stages) not in (0, len(blocks)):
+def _read_network(table: _ModelFile, file: Path) -> tuple[Network, dict[str, Tensor]]:
+    """The network, and its state_dict without values.
+
+    Raises UserError for a network that cannot be built, is too large, or does not fit classes and preprocessing.
+    """
+    blocks, resolution = table.blocks, table.preprocessing.resolution
+    if not 0 < len(blocks) <= MOST_BLOCKS or len(table.stages) not in (0, len(blocks)):
         raise UserError(f"{file}: blocks must be 1 to {MOST_BLOCKS}, with a stage each or none; got {len(blocks)}")
     for number, b in enumerate(blocks):
         for value in (*b.in_shape, *b.out_shape, b.kernel, b.stride, b.groups):
@@ -167,19 +171,19 @@ def _expected_weights(table: _ModelFile, network: Network, file: Path) -> dict[s
                 raise UserError(f"{file}: shapes must be from 1 to {LARGEST_SIDE}; block {number} has {value}")
         if not (0 <= b.mid <= LARGEST_SIDE and 0 <= b.se <= LARGEST_SIDE):
             raise UserError(f"{file}: mid and se must be from 0 to {LARGEST_SIDE}; block {number} has {b.mid}, {b.se}")
-    resolution = table.preprocessing.resolution
-    if network.input_shape != (3, resolution, resolution):
-        raise UserError(f"{file}: the network's input must be (3, {resolution}, {resolution}), as in preprocessing")
-    if network.classes != len(table.classes):
-        raise UserError(f"{file}: the network has {network.classes} outputs for {len(table.classes)} classes")
-    if not (all(math.isfinite(x) and x > 0 for x in table.preprocessing.std)):
+    if not all(x > 0 for x in table.preprocessing.std):
         raise UserError(f"{file}: preprocessing.std must be above 0; got {table.preprocessing.std}")
     try:
+        network = Network(blocks, table.stages, table.taps, table.heads)
+        if network.input_shape != (3, resolution, resolution):
+            raise UserError(f"{file}: the network's input must be (3, {resolution}, {resolution}), as in preprocessing")
+        if network.classes != len(table.classes):
+            raise UserError(f"{file}: the network has {network.classes} outputs for {len(table.classes)} classes")
         if network.macs > MOST_MACS or 4 * network.params > MOST_WEIGHTS:
             raise UserError(
                 f"{file}: the network must have at most {MOST_MACS:.0e} MACs and {MOST_WEIGHTS // MB} MB of weights"
             )
         with torch.device("meta"):
-            return build(network).state_dict()
-    except (ValueError, TypeError, KeyError, IndexError, StopIteration, ArithmeticError, RuntimeError) as error:
+            return network, build(network).state_dict()
+    except (LookupError, ValueError, TypeError, StopIteration, ArithmeticError, RuntimeError, AttributeError) as error:
         raise UserError(f"{file}: its network cannot be built: {str(error)[:200] or type(error).__name__}") from None

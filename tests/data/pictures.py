@@ -1,11 +1,11 @@
-"""Small PNG folders for the tests: each class its own colour, with noise, in mixed sizes."""
+"""Small PNG folders for the tests: each class its own color, with noise, in mixed sizes."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+COLORS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 
 
 def write_folder(root: Path, count: int, classes: tuple[str, ...] = ("blue", "green", "red")) -> Path:
@@ -16,6 +16,6 @@ def write_folder(root: Path, count: int, classes: tuple[str, ...] = ("blue", "gr
         for index in range(count):
             height, width = 12 + index % 3, 16 + 2 * (index % 2)
             noise = rng.integers(-40, 40, (height, width, 3))
-            image = Image.fromarray(np.clip(noise + COLOURS[name], 0, 255).astype(np.uint8))
+            image = Image.fromarray(np.clip(noise + COLORS[name], 0, 255).astype(np.uint8))
             image.convert("P" if index == 1 else "RGB").save(root / name / f"{index:03}.png")
     return root

@@ -14,7 +14,7 @@ from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
 from nas.data.images import ImagesInFiles
 from nas.errors import UserError
-from tests.data.pictures import COLOURS, write_folder
+from tests.data.pictures import COLORS, write_folder
 
 
 def sizes(dataset: Dataset) -> list[int]:
@@ -50,7 +50,7 @@ def test_folder(tmp_path: Path, names: tuple[str, ...], expected: list[int]) -> 
     for split in (dataset.train, dataset.validation, dataset.test_split()):
         # the median of 12, 13 and 14 pixels
         for image, label in zip(split.images.take(torch.arange(len(split)), 13), split.labels, strict=True):
-            strongest = int(torch.tensor(COLOURS[dataset.classes[label]]).argmax())
+            strongest = int(torch.tensor(COLORS[dataset.classes[label]]).argmax())
             assert int(image.float().mean((0, 1)).argmax()) == strongest
 
 
@@ -91,10 +91,10 @@ def test_hidden_folders_are_never_read(tmp_path: Path) -> None:
 
 def test_every_suffix_of_a_picture_and_none_is_read(tmp_path: Path) -> None:
     write_folder(tmp_path, 5)
-    Image.new("RGB", (16, 16), COLOURS["red"]).save(tmp_path / "red/a.jpg")
+    Image.new("RGB", (16, 16), COLORS["red"]).save(tmp_path / "red/a.jpg")
     for name in ("b.jfif", "c.JPE", "d.Jpeg", "photo", "e.jpg_large"):
         shutil.copy(tmp_path / "red/a.jpg", tmp_path / "red" / name)
-    Image.new("RGB", (16, 16), COLOURS["red"]).save(tmp_path / "red/f.webp")
+    Image.new("RGB", (16, 16), COLORS["red"]).save(tmp_path / "red/f.webp")
     shutil.copy(tmp_path / "red/f.webp", tmp_path / "red/webp-without-suffix")
     dataset = load_dataset(f"folder:{tmp_path}")
     assert sum(sizes(dataset)) == 3 * 5 + 8 and "left out" not in dataset.description

@@ -32,7 +32,7 @@ def arrays(count: int = 30) -> Arrays:
 
 
 @pytest.mark.parametrize("channels", [(3,), (1,), ()])
-def test_npz_with_and_without_colour(tmp_path: Path, channels: tuple[int, ...]) -> None:
+def test_npz_with_and_without_color(tmp_path: Path, channels: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 255, (30, 8, 6, *channels), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(30) % 3 + 5)
     dataset = load_dataset(f"npz:{tmp_path / 'a.npz'}")

@@ -67,6 +67,7 @@ def test_estimate_holds_what_the_training_gave(proxy: ProxyTraining, digits: Dat
     model = trained.model
     assert model is not None and model.network == small_network() and model.classes == tuple("0123456789")
     assert (model.task, model.precision, model.preprocessing.resolution) == ("classification", "fp32", 16)
+    assert model.lineage.steps == ("proxy training",)
     assert model.recipe["learning_rate"] == 0.1 and model.recipe["resolution"] == 8 and model.recipe["seed"] == 3
 
 

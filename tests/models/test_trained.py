@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save
 
 from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel, load_trained, save_trained
-from nas.space.search_space import load_space
+from nas.space.search_space import SearchSpace, load_space
+from tests.space.random_tables import spaces
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +45,22 @@ def test_a_model_comes_back_as_it_was(model: TrainedModel, tmp_path: Path) -> No
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["m", "model.json", "weights.safetensors"]
 
 
-@pytest.mark.parametrize("name", ["tiny", "mobilenet-v3", "fbnet-cifar", "efficientnet"])
-def test_the_module_of_a_network_takes_its_weights(name: str, tmp_path: Path) -> None:
-    """Whatever the space: what was saved can be built and filled, and computes what it did."""
-    space = load_space(name)
-    network = space.network(space.sample(np.random.default_rng(0)))
-    module = build(network, seed=5).eval()
-    classes = tuple(map(str, range(network.classes)))
-    save_trained(
-        tmp_path / "m",
-        TrainedModel(network, module.state_dict(), "classification", classes, Preprocessing(network.input_shape[1])),
-    )
-    image = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(space=spaces(), seed=st.integers(0, 2**16))
+def test_the_module_of_any_network_takes_its_weights(
+    space: SearchSpace, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever the legal stage table: what was saved can be built and filled, and computes what it did."""
+    network = space.network(space.sample(np.random.default_rng(seed)))
+    module = build(network, seed=seed).eval()
+    classes, side = tuple(map(str, range(network.classes))), network.input_shape[1]
+    folder = tmp_path_factory.mktemp("models") / "m"
+    save_trained(folder, TrainedModel(network, module.state_dict(), "classification", classes, Preprocessing(side)))
+    again = load_trained(folder)
+    assert again.network == network and again.network.stages == network.stages
+    image = torch.randn(1, *network.input_shape, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        assert torch.equal(load_trained(tmp_path / "m").module()(image), module(image))
+        assert torch.equal(again.module()(image), module(image))
 
 
 def test_saving_again_replaces_the_folder_whole(model: TrainedModel, tmp_path: Path) -> None:
@@ -142,6 +147,8 @@ BROKEN: dict[str, tuple[Callable[[Path, TrainedModel], None], str]] = {
     "escape": (_json(lambda t: t.update(classes=["a", "b", "\x1b[2J"])), "no control characters"),
     "resolution": (_json(lambda t: t["preprocessing"].update(resolution=9)), "input must be"),
     "std": (_json(lambda t: t["preprocessing"].update(std=[0.0, 1.0, 1.0])), "std must be above 0"),
+    "unknown kind": (_json(lambda t: t["blocks"][1].update(kind="evil")), "cannot be built: .*evil"),
+    "heads": (_json(lambda t: t.update(heads=[99], taps=[98])), "cannot be built"),
     "imported": (_json(lambda t: t["blocks"][1].update(kind="imported")), "made of blocks"),
 }  # fmt: skip
 

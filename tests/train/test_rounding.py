@@ -72,7 +72,7 @@ def test_int8_rounds_and_keeps_most_of_the_accuracy(trained: nn.Module, digits: 
 
 
 def test_two_bits_would_show(trained: nn.Module, digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation is no decoration: with weights of 2 bits it destroys the network."""
+    """The simulation does something: weights of 2 bits destroy the network."""
     monkeypatch.setattr("nas.train.rounding.WEIGHT_STEPS", 1)
     int8 = quantized(trained, "int8", digits.train, 8)
     assert evaluate(int8, TASK, digits.validation, 8) < evaluate(trained, TASK, digits.validation, 8) - 0.1

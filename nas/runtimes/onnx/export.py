@@ -67,7 +67,7 @@ def _facts(model: TrainedModel) -> dict[str, str]:
         "task": model.task,
         "classes": json.dumps(model.classes),
         "preprocessing": json.dumps(asdict(model.preprocessing)),
-        "precision": json.dumps(model.precision),
+        "precision": json.dumps("fp32"),  # this file's, whatever the model is to be deployed in
         "lineage": json.dumps(asdict(model.lineage)),
     }
 

@@ -34,7 +34,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training. `number` is the proposal's, `costs` are its known objectives, minimised."""
+    """One training. `number` is the proposal's, `costs` are its known objectives, minimized."""
 
     number: int
     network: Network

