@@ -87,7 +87,8 @@ def main() -> None:
         where = f" (see {context.command_path} --help)" if context else ""
         status = _complain(str(getattr(error, "format_message", error.__str__)()) + where)
     except (KeyboardInterrupt, typer.Abort) as stop:
-        print(f"nas: {stop}" if str(stop) else "nas: interrupted", file=sys.stderr)
+        words = str(stop) or str(stop.__cause__ or "")  # Typer makes its own Abort of an interrupt
+        print(f"nas: {printable(words)}" if words else "nas: interrupted", file=sys.stderr)
         status = 130
     except OSError as error:
         if error.errno not in _OF_THE_SYSTEM:

@@ -59,7 +59,6 @@ def search(
 
     Example: nas bench search --table networks.csv --seeds 10
     """
-    from nas.run import make_folder
     from nas.search.bench.results import Bench, at_evaluations, draw_curves, run_bench, short
     from nas.search.bench.run import SAMPLERS
 
@@ -77,7 +76,6 @@ def search(
         share(least_accuracy, "--least-accuracy"),
     )  # fmt: skip
     folder = out or Path(f"bench-{table.stem}")
-    make_folder(folder)
     with _bar() as show:
         curves = run_bench(given, folder / "results.csv", show)
     picture = folder / "curves.png"
@@ -106,10 +104,12 @@ def search(
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
     """A bar of searches on stderr, with the time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from nas.cli.elapsed import Elapsed
 
     console = stderr_console()
-    columns = (TextColumn("searches"), BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("searches"), BarColumn(20), MofNCompleteColumn(), Elapsed())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -76,7 +76,12 @@ def search(
     ] = None,
     gpus_per_trial: Annotated[float, typer.Option(help="GPUs of a training.")] = 0.0,
     storage: Annotated[
-        str, typer.Option(metavar="URL", help="Keep the trials in this database, by Optuna's URL (default: a file).")
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Keep the trials in this database, by Optuna's URL (default: a file of the run). Its password is best "
+            "in NAS_STORAGE_PASSWORD; it is never written down. --resume needs the URL again.",
+        ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal runs on one machine.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder (default: runs/SPACE-DEVICE-N).")] = None,
@@ -103,8 +108,9 @@ def search(
     with _bar() as (show, say):
         if resume is not None:
             run = api.resume(
-                resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, on_progress=show, on_note=say
-            )
+                resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, storage=storage,
+                on_progress=show, on_note=say,
+            )  # fmt: skip
         elif device is not None:
             limits = budgets(max_latency, max_energy, max_size, max_memory)
             for name, value in (("max_params", max_params), ("max_macs", max_macs)):
@@ -162,10 +168,12 @@ def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
 
     Lines instead of the bar where stderr is no terminal.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from nas.cli.elapsed import Elapsed
 
     console = stderr_console()
-    columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (BarColumn(14), MofNCompleteColumn(), TextColumn("{task.description},"), Elapsed())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("loading", total=None)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Said, call
-from tests.search.test_bench import write_table
+from tests.search.bench.test_run import write_table
 
 
 def test_the_command_prints_a_table_and_draws_curves(
@@ -33,7 +33,7 @@ def test_the_command_prints_a_table_and_draws_curves(
     assert "did you mean 'pareto'" in nas("bench search --table networks.csv --samplers paretto").err
     assert nas("bench search --table nothing.csv").status == 2
     assert "must name one of pareto" in nas("bench search --table networks.csv --samplers ,").err
-    assert "cannot make the folder networks.csv" in nas("bench search --table networks.csv --out networks.csv").err
+    assert "networks.csv exists and is not a folder" in nas("bench search --table networks.csv --out networks.csv").err
     monkeypatch.setattr("sys.path", [p for p in sys.path if p])
     (tmp_path / "mine.py").write_text("from optuna.samplers import RandomSampler\nclass Mine(RandomSampler): ...\n")
     said = nas("bench search --table networks.csv --samplers mine:Mine --seeds 1 --evaluations 4 --out mine")

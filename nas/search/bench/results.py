@@ -16,6 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import UserError
+from nas.files.csv import MOST_BYTES, number, parse_rows, whole_number
+from nas.files.lock import locked
+from nas.files.plain import read_bytes, read_text
 from nas.pareto import Array
 from nas.search.bench.run import bench, shares
 from nas.search.bench.task import read_task
@@ -39,7 +42,7 @@ class Bench:
     @property
     def name(self) -> str:
         """What the results are of: they are never mixed with those of another table or reference."""
-        digest = hashlib.sha256(self.table.read_bytes())
+        digest = hashlib.sha256(read_bytes(self.table, MOST_BYTES, "CSV"))
         digest.update(repr((self.costs, self.least_accuracy)).encode())
         return f"{self.table.stem}-{digest.hexdigest()[:12]}"
 
@@ -50,6 +53,11 @@ def run_bench(given: Bench, file: Path, on_progress: Callable[[int, int], object
     Returns all that was asked for. Raises UserError for a table that is wrong, and a file of something else.
     """
     read_task(given.table, given.costs, given.least_accuracy)  # before anything is written
+    with locked(file.parent, busy="another nas bench search is running in {path}; wait for it, or give another --out"):
+        return _run_bench(given, file, on_progress)
+
+
+def _run_bench(given: Bench, file: Path, on_progress: Callable[[int, int], object]) -> Curves:
     name, there = given.name, read_curves(file)
     if other := sorted({table for table, _, _ in there} - {name}):
         raise UserError(f"{file} holds results of another table or reference ({other[0]}); give another --out")
@@ -87,33 +95,43 @@ def _search(given: Bench, sampler: str, seed: int) -> tuple[Array, float]:
 
 
 def read_curves(file: Path) -> dict[tuple[str, str, int], Array]:
-    """The file's curves by table, sampler and seed; none where there is no file. Of a search that is there twice, the
-    longer one. Raises UserError for a file of something else."""
+    """The file's curves by table, sampler and seed; none where there is no file.
+
+    Half a last line, of a process that was killed, is left out; of a search that is there twice, the longer one counts.
+    Raises UserError for a file of something else.
+    """
     if not file.exists():
         return {}
+    text = read_text(file, MOST_BYTES, "CSV")
+    whole = text[: text.rfind("\n") + 1]
+    if not whole:
+        return {}
+    if whole.partition("\n")[0] != ",".join(COLUMNS):
+        raise UserError(f"{file}: is not a file of nas bench search: its columns must be {','.join(COLUMNS)}")
     curves: dict[tuple[str, str, int], list[float]] = {}
-    with file.open(newline="", encoding="utf-8") as opened:
-        reader = csv.DictReader(opened)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{file}: is no file of nas bench search: its columns must be {','.join(COLUMNS)}")
-        try:
-            for row in reader:
-                key, n = (row["table"], row["sampler"], int(row["seed"])), int(row["evaluations"])
-                curve = curves.setdefault(key, [])
-                if n == len(curve) + 1:
-                    curve.append(float(row["share"]))
-                elif not 1 <= n <= len(curve):
-                    raise ValueError
-        except (ValueError, TypeError):
-            raise UserError(f"{file}: line {reader.line_num} is no row of nas bench search") from None
+    for line, row in parse_rows(whole, file, COLUMNS):
+        key = row["table"], row["sampler"], whole_number(row["seed"], file, line, "seed")
+        n, share = whole_number(row["evaluations"], file, line, "evaluations", least=1), row["share"]
+        curve = curves.setdefault(key, [])
+        if n > len(curve) + 1:
+            raise UserError(f"{file}: evaluations must rise by one; line {line} has {n} after {len(curve)}")
+        if n == len(curve) + 1:
+            curve.append(number(share, file, line, "share", least=0.0))
     return {key: np.array(curve) for key, curve in curves.items()}
 
 
 def _append(file: Path, rows: Sequence[tuple[object, ...]]) -> None:
+    """Adds rows behind the last whole line. Raises UserError when the disk is full."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows if file.exists() else [COLUMNS, *rows])
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(text.getvalue())
+    try:
+        with file.open("ab+") as opened:
+            opened.seek(0)
+            whole = opened.read().rfind(b"\n") + 1
+            opened.truncate(whole)
+            csv.writer(text, lineterminator="\n").writerows(rows if whole else [COLUMNS, *rows])
+            opened.write(text.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from None
 
 
 def at_evaluations(curves: dict[int, Array], n: int) -> Array:

@@ -95,8 +95,31 @@ def test_results_grow_and_go_on(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another table or reference"):
         run_bench(Bench(given.table, ("random",), 2, 12, ("params",)), file)
     file.write_text(kept + "a,b,c\n")
-    with pytest.raises(UserError, match="is no row of nas bench search"):
+    with pytest.raises(UserError, match=r"a row must have 6 cells; line .* has 3"):
         read_curves(file)
+    file.write_text(kept.replace("pareto,0,2,", "pareto,0,9,", 1))
+    with pytest.raises(UserError, match="evaluations must rise by one; line 3 has 9 after 1"):
+        read_curves(file)
+
+
+@pytest.mark.parametrize("cut", [1, 9, 40, 300])
+def test_a_row_that_a_kill_cut_is_made_again(tmp_path: Path, cut: int) -> None:
+    given = Bench(write_table(tmp_path / "t.csv"), ("random",), 2, 6, ("latency_ms",))
+    file = tmp_path / "results.csv"
+    run_bench(given, file)
+    whole = file.read_text()
+    file.write_text(whole[:-cut])
+    run_bench(given, file)
+    assert read_curves(file).keys() == {(given.name, "random", seed) for seed in range(2)}
+    assert all(len(curve) == 6 for curve in read_curves(file).values())
+    assert all(len(line.split(",")) == 6 for line in file.read_text().splitlines())
+
+
+def test_a_table_that_is_wrong_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="needs a column accuracy"):
+        run_bench(Bench(tmp_path / "t.csv", ("random",), 1, 5), tmp_path / "new/folder/results.csv")
+    assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 
 
 @pytest.mark.parametrize(
