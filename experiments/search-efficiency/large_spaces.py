@@ -18,7 +18,7 @@ from nas.device.profile import load_device
 from nas.pareto import hypervolume
 from nas.search.bench.run import Params, Task, bench, shares
 from nas.search.problem.costs import DevicePricer
-from nas.search.problem.encoding import candidate_of, code_of, distributions, params_of
+from nas.search.problem.encoding import candidate_of, distributions, params_of
 from nas.space.search_space import load_space
 
 BUDGETS = (16, 32, 50, 75, 100)
@@ -46,7 +46,7 @@ def fbnet(joint: bool) -> Task:
     )
 
     def codes(many: list[Params]) -> np.ndarray:
-        return np.array([code_of(space, params) for params in many])
+        return np.array([space.encode(candidate_of(space, params)) for params in many])
 
     def costs(many: list[Params]) -> np.ndarray:
         return pricer.columns(codes(many))["latency_ms"][:, None]

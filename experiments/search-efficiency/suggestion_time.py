@@ -12,7 +12,7 @@ from optuna.trial import create_trial
 from nas.device.profile import load_device
 from nas.run import Settings
 from nas.search.problem.costs import DevicePricer
-from nas.search.problem.encoding import code_of, distributions, params_of
+from nas.search.problem.encoding import candidate_of, distributions, params_of
 from nas.search.samplers.by_name import Problem, build_sampler
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
@@ -38,7 +38,7 @@ def main() -> None:
 
     def values(params: dict[str, object]) -> list[float]:
         """An accuracy that rises with latency and flattens, with noise, and the prices."""
-        columns = pricer.columns(np.array([code_of(space, params)]))
+        columns = pricer.columns(space.encode(candidate_of(space, params))[None])
         ms = float(columns["latency_ms"][0])
         accuracy = float(np.clip(0.75 - 0.3 * np.exp(-ms / 80) + 0.005 * rng.standard_normal(), 0, 1))
         return [accuracy if c == "accuracy" else float(columns[c][0]) for c in settings.columns]
@@ -57,9 +57,9 @@ def main() -> None:
         study.tell(trial, values(trial.params))
     print(f"{len(named)} choices, {given.trials} to {len(study.trials)} trials, objectives {given.objectives}")
     print(
-        f"wall s: first {found[0, 0]:.2f} (imports BoTorch, prices all trials, fits), "
-        f"median {np.median(found[:, 0]):.2f}, largest after the first {found[1:, 0].max():.2f}; "
-        f"CPU s: median {np.median(found[:, 1]):.2f}"
+        f"first (imports BoTorch, prices all trials, fits): {found[0, 0]:.2f} s, {found[0, 1]:.2f} s of CPU; "
+        f"median {np.median(found[:, 0]):.2f} s, {np.median(found[:, 1]):.2f} s of CPU; "
+        f"longest after the first {found[1:, 0].max():.2f} s"
     )
 
 

@@ -12,10 +12,10 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
-from nas.run import BUDGETS, Costs, Objective, Settings
+from nas.run import Costs, Objective, Settings
 from nas.search.journal import directions
 from nas.search.problem.encoding import candidate_of, distributions, params_of
-from nas.search.problem.feasibility import Pool, Pricer, neighbours, spread, violation
+from nas.search.problem.feasibility import Pool, Pricer, misses, spread, violation
 from nas.search.records import Kind, Record
 from nas.search.samplers.by_name import Problem, build_sampler
 from nas.search.samplers.pareto.sampler import EXPECTED
@@ -110,7 +110,8 @@ class Proposals:
         candidate = candidate_of(self.space, trial.params)
         network = self.space.network(candidate, settings.classes)
         costs = self.pricer.costs(candidate, network)
-        missed = _missed(costs, settings)
+        columns = {name: np.array([getattr(costs, name)], dtype=float) for name in {*settings.needed, *settings.limits}}
+        missed = {name: float(by[0]) for name, by in misses(columns, settings).items()}
         for name, value in missed.items():
             trial.set_constraint(name, value)
         kind: Kind = "train"
@@ -151,7 +152,7 @@ class Proposals:
         """A feasible candidate that is not known: at random, or near one of the pool where few are feasible."""
         rng = np.random.default_rng([self.settings.seed, number, PATIENCE])
         for _ in range(4):
-            near = neighbours(self.space, self.pool.codes, DRAWS, rng)
+            near = self.space.neighbors(self.pool.codes, DRAWS, rng)
             codes = np.concatenate([self.space.sample_codes(DRAWS, rng), near])
             for code in codes[violation(self.pricer.columns(codes), self.settings) == 0]:
                 candidate = self.space.canonical(self.space.decode(code))
@@ -163,16 +164,3 @@ class Proposals:
 def objectives(costs: Costs, accuracy: float, goals: Sequence[Objective]) -> list[float]:
     """The values of the objectives: `accuracy` for the one that is learned by training."""
     return [float(getattr(costs, goal.column)) if goal.known else accuracy for goal in goals]
-
-
-def _missed(costs: Costs, settings: Settings) -> dict[str, float]:
-    """By how much each budget is missed, as a share of it; 0 or less: met. No price is a miss."""
-
-    def cost(column: str) -> float:
-        value = getattr(costs, column)
-        return np.nan if value is None else float(value)
-
-    values = {name: cost(BUDGETS[name].column) / limit - 1 for name, limit in settings.budgets.items()}
-    needed = [cost(column) for column in settings.needed]
-    priced = np.isfinite(needed).all() and np.isfinite([*values.values()]).all()
-    return {name: value if np.isfinite(value) else 1.0 for name, value in values.items()} | {"price": float(not priced)}

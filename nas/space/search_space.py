@@ -123,14 +123,13 @@ class SearchSpace:
     def decode(self, code: np.ndarray) -> Candidate:
         return Candidate(tuple((c.name, c.value(x)) for c, x in zip(self.choices, code, strict=True)))
 
-    def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        """A neighbour: each choice is drawn anew with probability 1/d, at least one; canonical."""
+    def neighbors(self, codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n codes (n, d), each one of `codes` (m, d) with about two choices drawn anew; not canonical."""
         import numpy as np
 
-        code = self.encode(candidate)
-        redrawn = rng.random(len(code)) < 1 / len(code)
-        redrawn[rng.integers(len(code))] = True
-        return self.canonical(self.decode(np.where(redrawn, self.sample_codes(1, rng)[0], code)))
+        drawn = self.sample_codes(n, rng)
+        changed = rng.random(drawn.shape) < 2 / drawn.shape[1]
+        return np.where(changed, drawn, codes[rng.integers(len(codes), size=n)])
 
     def canonical(self, candidate: Candidate) -> Candidate:
         """The one candidate that stands for all that build the same network with the same hyperparameters.

@@ -1,4 +1,8 @@
-"""The search space as Optuna sees it: a distribution for each choice, and the way back to a candidate."""
+"""The search space as Optuna sees it: a distribution for each choice, and the way back to a candidate.
+
+Optuna's internal value of a parameter is the space's own code of that choice: the index of an option, or the number
+itself. So codes need no conversion between the two.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +37,6 @@ def candidate_of(space: SearchSpace, params: Mapping[str, Any]) -> Candidate:
     indexed = _indexed(space)
     values = {c.name: indexed[c.name][params[c.name]] if c.name in indexed else params[c.name] for c in space.choices}
     return space.canonical(Candidate.of(values))
-
-
-def code_of(space: SearchSpace, params: Mapping[str, Any]) -> list[float]:
-    """The space's code (d,) for Optuna's parameters; not canonical."""
-    indexed = _indexed(space)
-    return [params[c.name] if c.name in indexed else c.code(params[c.name]) for c in space.choices]
 
 
 def params_of(space: SearchSpace, candidate: Candidate) -> dict[str, Any]:

@@ -40,15 +40,23 @@ class Pool:
     columns: Mapping[str, Array]
 
 
+def misses(columns: Mapping[str, Array], settings: Settings) -> dict[str, Array]:
+    """By how much candidates (n,) miss each budget, as a share of it; 0 or less: met.
+
+    `cost` is 1 where a cost is missing that the search needs, or that has a budget; what is missing misses its budget.
+    This is the one definition of feasible: nothing here is above 0.
+    """
+    lacking = ~np.all([np.isfinite(columns[c]) for c in {*settings.needed, *settings.limits}], axis=0)
+    missed = {name: columns[BUDGETS[name].column] / limit - 1 for name, limit in settings.budgets.items()}
+    return {name: np.where(np.isfinite(by), by, 1.0) for name, by in missed.items()} | {"cost": lacking.astype(float)}
+
+
 def violation(columns: Mapping[str, Array], settings: Settings) -> Array:
-    """By how much candidates miss the budgets together: shares of the budgets, added; 0: feasible; inf: no price."""
-    any_column = columns["latency_ms"]
-    total = np.zeros(len(any_column))
-    for column, limit in settings.limits.items():
-        total += np.maximum(columns[column] / limit - 1, 0)
-    for column in settings.needed:
-        total = np.where(np.isfinite(columns[column]), total, np.inf)
-    return np.where(np.isnan(total), np.inf, total)
+    """By how much candidates (n,) miss the budgets together: shares of them, added; 0: feasible; inf: no cost."""
+    missed = misses(columns, settings)
+    lacking = missed.pop("cost") > 0
+    total = np.sum([np.maximum(by, 0) for by in missed.values()], axis=0) if missed else np.zeros(len(lacking))
+    return np.where(lacking, np.inf, total)
 
 
 def feasible_pool(space: SearchSpace, pricer: Pricer, settings: Settings) -> Pool:
@@ -80,16 +88,9 @@ def feasible_pool(space: SearchSpace, pricer: Pricer, settings: Settings) -> Poo
     for _ in range(8):
         if len(feasible) >= ENOUGH:
             break
-        near = neighbours(space, feasible, POOL // 8, rng)
+        near = space.neighbors(feasible, POOL // 8, rng)
         feasible = np.concatenate([feasible, near[violation(pricer.columns(near), settings) == 0]])
     return Pool(feasible, pricer.columns(feasible))
-
-
-def neighbours(space: SearchSpace, codes: Array, n: int, rng: np.random.Generator) -> Array:
-    """n candidates (n, d), each one of `codes` with about two choices drawn anew."""
-    drawn = space.sample_codes(n, rng)
-    changed = rng.random(drawn.shape) < 2 / drawn.shape[1]
-    return np.asarray(np.where(changed, drawn, codes[rng.integers(len(codes), size=n)]))
 
 
 def descend(space: SearchSpace, cost: Callable[[Array], Array], start: Array) -> tuple[Array, float]:

@@ -14,7 +14,7 @@ from nas.errors import unknown
 from nas.run import Settings
 from nas.search.problem.encoding import distributions
 from nas.search.problem.feasibility import Pricer
-from nas.search.problem.trial_costs import Prices
+from nas.search.problem.trial_costs import TrialCosts
 from nas.search.samplers.pareto.sampler import ParetoSampler
 from nas.space.search_space import SearchSpace
 
@@ -46,11 +46,8 @@ class _Nsga2(NSGAIISampler):
 
 def _pareto(problem: Problem) -> SamplerFor:
     """Ours, which knows prices and budgets before a training: `ParetoSampler`."""
-    prices = Prices(problem.space, problem.pricer, problem.settings)
-    sampler = ParetoSampler(
-        known_many=prices.known_many, feasible=prices.feasible, canonical=prices.canonical,
-        space=distributions(problem.space), seed=problem.settings.seed,
-    )  # fmt: skip
+    costs = TrialCosts(problem.space, problem.pricer, problem.settings)
+    sampler = ParetoSampler(coded=costs, space=distributions(problem.space), seed=problem.settings.seed)
     return lambda proposal: sampler
 
 

@@ -66,7 +66,9 @@ def test_a_candidate_survives_the_way_through_optuna(name: str) -> None:
         candidate = space.sample(rng)
         params = params_of(space, candidate)
         assert candidate_of(space, params) == candidate
-        assert all(known[key]._contains(known[key].to_internal_repr(value)) for key, value in params.items())
+        codes = [known[key].to_internal_repr(params[key]) for key in known]
+        assert all(d._contains(code) for d, code in zip(known.values(), codes, strict=True))
+        assert codes == space.encode(candidate).tolist()  # Optuna's internal values are the space's codes
 
 
 def test_numbers_keep_their_order_and_names_have_none() -> None:

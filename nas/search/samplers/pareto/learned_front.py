@@ -11,6 +11,7 @@ from nas.search.samplers.pareto.pool import WHOLE, Candidates, Points
 from nas.search.samplers.pareto.surrogate import Hyperparameters, Surrogate, choose_scale, fit
 
 GROWTH = 1.08  # the model's hyperparameters are fitted anew when there are so many times more results
+FITTED = 400  # results, spread evenly over the history: a fit takes a time that grows with the cube of their number
 CLIMBS = 2  # best candidates whose neighbours are scored too, so many steps at most
 STEPS = 3
 Fits = dict[int, tuple[bytes, Hyperparameters]]  # by objective: the data of the last fit, and what it found
@@ -85,16 +86,17 @@ class LearnedFront:
 def _model(j: int, features: Array, targets: Array, done: Mask, fits: Fits) -> Surrogate:
     """The process of one objective; trials that are running are taken to end as it expects.
 
-    Fitted to the first so many results, a number that grows in steps: a function of the history alone, so that a
-    resumed study goes on as one that was never stopped.
+    Fitted to at most FITTED of the first so many results, a number that grows in steps: a function of the history
+    alone, so that a resumed study goes on as one that was never stopped.
     """
     seen = features[done]
     first = 2
     while (more := max(first + 1, int(np.ceil(GROWTH * first)))) <= len(seen):
         first = more
-    key = seen[:first].tobytes() + targets[:first].tobytes()
+    of = np.linspace(0, first - 1, min(first, FITTED)).round().astype(int)
+    key = seen[of].tobytes() + targets[of].tobytes()
     if fits.get(j, (b"", None))[0] != key:
-        fits[j] = key, fit(seen[:first], targets[:first])
+        fits[j] = key, fit(seen[of], targets[of])
     model = Surrogate(seen, targets, fits[j][1])
     if done.all():
         return model

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.pareto import Array
 from nas.search.samplers.pareto.history import Mask
-from nas.search.samplers.pareto.known_objectives import KnownCosts
-from nas.search.samplers.pareto.space import Decisions, Params
+from nas.search.samplers.pareto.known_objectives import Caller
+from nas.search.samplers.pareto.space import Decisions, keys
 
 POOL = 384  # random candidates, and twice as many near the parents
 WHOLE = 4096  # spaces up to this size are taken whole
@@ -35,35 +35,18 @@ class Points:
 class Candidates:
     """Makes and prices candidates of a study's decisions. `signs` (m,) are -1 where the study maximises."""
 
-    def __init__(
-        self, decisions: Decisions, costs: KnownCosts, signs: Array, canonical: Callable[[Params], Params] | None,
-        same: dict[bytes, Array], inferred: bool,
-    ) -> None:  # fmt: skip
-        self.decisions, self.costs, self.signs = decisions, costs, signs
-        self._canonical, self._same, self.inferred = canonical, same, inferred
+    def __init__(self, decisions: Decisions, caller: Caller, signs: Array, inferred: bool) -> None:
+        self.decisions, self.caller, self.signs, self.inferred = decisions, caller, signs, inferred
         self.taken: frozenset[bytes] = frozenset()
         self.unheard: list[Array] = []  # codes (d,) that stand for all that differ where these have NaN
 
     def canonical(self, codes: Array) -> Array:
         """The codes (n, d) of the candidates that the caller takes for the same."""
-        if self._canonical is None or not len(codes):
-            return codes
-        names = keys(codes)
-        new = {name: i for i, name in enumerate(names) if name not in self._same}
-        for name, params in zip(new, self.decisions.params(codes[list(new.values())]), strict=True):
-            try:
-                self._same[name] = self.decisions.code(self._canonical(params))
-            except KeyError:  # of a parameter that was only inferred
-                if not self.inferred:
-                    raise
-                self._same[name] = codes[new[name]]
-        return np.array([self._same[name] for name in names])
+        return self.caller.canonical(codes, self.decisions, self.inferred) if len(codes) else codes
 
     def price(self, codes: Array) -> tuple[Array, Mask]:
         """Objectives (n, m), minimised, and which candidates are feasible (n,)."""
-        values, feasible = self.costs.of(
-            keys(codes), lambda rows: self.decisions.params(codes[rows]), len(self.signs), self.inferred
-        )
+        values, feasible = self.caller.known(codes, self.decisions, len(self.signs), self.inferred)
         return values * self.signs, feasible
 
     def fresh(self, codes: Array) -> Points:
@@ -101,7 +84,7 @@ class Candidates:
         """The code (d,) of a new candidate that cannot be priced yet, if any: to try it shows what it consists of."""
         codes = self._untried(self.decisions.sample(64, rng))
         self.price(codes)
-        return next((code for key, code in zip(keys(codes), codes, strict=True) if self.costs.unpriced(key)), None)
+        return next((code for code, open_ in zip(codes, self.caller.unpriced(codes), strict=True) if open_), None)
 
     def _untried(self, codes: Array) -> Array:
         codes = self.canonical(codes)
@@ -119,11 +102,3 @@ def ends(values: Array, n: int, senses: Sequence[float] = (1.0, -1.0)) -> Array:
     known = np.flatnonzero(~np.isnan(values).all(axis=0))
     found = [np.argsort(sense * values[:, j], kind="stable")[:n] for j in known for sense in senses]
     return np.concatenate(found) if found else np.zeros(0, dtype=int)
-
-
-def keys(codes: Array) -> list[bytes]:
-    """What identifies each code (n, d); numbers are told apart to fourteen digits."""
-    fraction, exponent = np.frexp(codes)
-    rounded = np.ldexp(np.round(fraction, 14), exponent)
-    rounded = np.where(np.isnan(codes), np.nan, rounded + 0.0)  # one NaN, no minus zero
-    return [row.tobytes() for row in rounded]

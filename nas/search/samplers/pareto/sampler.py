@@ -14,12 +14,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
-from nas.pareto import Array
 from nas.search.samplers.pareto.history import Tried
 from nas.search.samplers.pareto.initial_design import next_start, start_size
-from nas.search.samplers.pareto.known_objectives import Known, KnownCosts, KnownMany
-from nas.search.samplers.pareto.pool import Candidates, keys
-from nas.search.samplers.pareto.space import Params, Presence, draw, learn_decisions
+from nas.search.samplers.pareto.known_objectives import ByCode, ByParams, Caller, Coded, Known, KnownMany
+from nas.search.samplers.pareto.pool import Candidates
+from nas.search.samplers.pareto.space import Params, Presence, draw, keys, learn_decisions
 
 if TYPE_CHECKING:
     from nas.search.samplers.pareto.learned_front import Fits
@@ -46,6 +45,8 @@ class ParetoSampler(BaseSampler):
     feasible: `f(params)` is false for candidates that are never to be proposed.
     canonical: `f(params)` is the parameters of the one candidate that stands for all that are the same. It may leave
         out parameters that do not matter.
+    coded: all three for thousands of candidates at once, as arrays of codes, in the place of the functions above; it
+        needs `space`. This is what `nas search` uses: nothing is converted between a candidate and its parameters.
     space: the distributions by name, where they are known before the first trial; else they are learned from the
         trials, so that the first is random, and the first ones may be infeasible. A parameter that some trials lack is
         taken to depend on the one whose values tell them apart, and to be there always where none does; what was tried
@@ -63,21 +64,22 @@ class ParetoSampler(BaseSampler):
         known_many: KnownMany | None = None,
         feasible: Callable[[Params], bool] | None = None,
         canonical: Callable[[Params], Params] | None = None,
+        coded: Coded | None = None,
         space: Mapping[str, BaseDistribution] | None = None,
         reference: Sequence[float] | None = None,
         start: int | None = None,
     ) -> None:
         if seed is not None and seed < 0:
-            raise UserError(f"seed must be 0 or more; came {seed}")
+            raise UserError(f"seed must be 0 or more; got {seed}")
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.space = dict(space or {})
         self.reference, self.start = reference, start
-        self._canonical = canonical
-        self._costs = KnownCosts(known, known_many, feasible)
+        if coded is not None and (known or known_many or feasible or canonical or not space):
+            raise UserError("coded needs space, and takes the place of known, known_many, feasible and canonical")
+        self._caller: Caller = ByCode(coded) if coded else ByParams(known, known_many, feasible, canonical)
         self._lock = threading.Lock()
         self._fits: Fits = {}
         self._for: tuple[Any, ...] = ()  # the space and the directions that the rest is of
-        self._same: dict[bytes, Array] = {}
         self._presence: dict[int, Presence] = {}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -97,9 +99,9 @@ class ParetoSampler(BaseSampler):
         `space` that another sampler keeps for itself, and where no candidate is feasible.
         """
         if not 2 <= len(study.directions) <= 4:
-            raise UserError(f"ParetoSampler needs a study of 2 to 4 objectives; came {len(study.directions)}")
+            raise UserError(f"ParetoSampler needs a study of 2 to 4 objectives; got {len(study.directions)}")
         if self.reference is not None and len(self.reference) != len(study.directions):
-            raise UserError(f"reference must have {len(study.directions)} values; came {len(self.reference)}")
+            raise UserError(f"reference must have {len(study.directions)} values; got {len(self.reference)}")
         if not search_space:
             return {}
         if withheld := sorted(self.space.keys() - search_space.keys()):
@@ -125,15 +127,16 @@ class ParetoSampler(BaseSampler):
             return given
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         if (now := (dict(space), tuple(study.directions))) != self._for:  # codes of another space mean nothing here
-            self._for, self._presence, self._same = now, {}, {}
-            self._costs.forget()
+            self._for, self._presence = now, {}
+            self._caller.forget(parameters=False)
         # a trial that failed or was pruned may have ended before it suggested everything
         ended = [t.params for t in trials if t.state == TrialState.COMPLETE and t.params]
         decisions = learn_decisions(space, ended, given)
         if decisions.presence != self._presence:
-            self._presence, self._same = dict(decisions.presence), {}
+            self._presence = dict(decisions.presence)
+            self._caller.forget(parameters=True)
         inferred = not set(space) <= set(self.space)  # then there may be more that no trial has shown yet
-        candidates = Candidates(decisions, self._costs, signs, self._canonical, self._same, inferred)
+        candidates = Candidates(decisions, self._caller, signs, inferred)
         tried = _tried(candidates, trials)
         start = start_size(len(space)) if self.start is None else self.start
         if len(tried.codes) < start or tried.done.sum() < 2 or not tried.feasible.any():
@@ -176,8 +179,8 @@ def _tried(candidates: Candidates, trials: Sequence[FrozenTrial]) -> Tried:
     for row, found in zip(values, ours, strict=True):
         if found is not None:
             row[:] = np.where(np.isnan(row), signs * np.array(found), row)
-    for at in np.flatnonzero(done & np.array([candidates.costs.unpriced(key) for key in keys(codes)], dtype=bool)):
-        candidates.costs.check(decisions.params(codes[at : at + 1])[0])
+    for at in np.flatnonzero(done & candidates.caller.unpriced(codes)):
+        candidates.caller.check(decisions.params(codes[at : at + 1])[0])
     there = done | feasible
     return Tried(codes[there], values[there], feasible[there], done[there])
 

@@ -211,6 +211,14 @@ def _rule(codes: Array, j: int, parents: Iterable[int], distributions: Sequence[
     return best[1] if best else None
 
 
+def keys(codes: Array) -> list[bytes]:
+    """What identifies each code (n, d); numbers are told apart to fourteen digits."""
+    fraction, exponent = np.frexp(codes)
+    rounded = np.ldexp(np.round(fraction, 14), exponent)
+    rounded = np.where(np.isnan(codes), np.nan, rounded + 0.0)  # one NaN, no minus zero
+    return [row.tobytes() for row in rounded]
+
+
 def levels(distribution: BaseDistribution) -> float:
     """How many values a distribution has; inf: any number in a range."""
     if isinstance(distribution, CategoricalDistribution):

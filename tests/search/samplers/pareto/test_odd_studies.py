@@ -136,7 +136,7 @@ def test_a_sampler_in_a_second_study_goes_by_that_study() -> None:
             trial = study.ask(space)
             study.tell(trial, [0.1 * i, cost[trial.params["o"]]])
         assert {t.params["o"] for t in study.trials} == {"a", "b"}
-    sampler._costs._known = lambda p: (None, cost[p["o"]], 1.0)
+    sampler._caller._known = lambda p: (None, cost[p["o"]], 1.0)
     three = study_with(sampler, ("maximize", "minimize", "minimize"))
     assert three.ask(space).params["o"] in ("a", "b")
 
@@ -163,7 +163,7 @@ def test_what_another_sampler_keeps_for_itself_is_named() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=fixed)
     with pytest.raises(UserError, match="must propose x"):
         study.ask(NINE)
-    with pytest.raises(UserError, match="seed must be 0 or more; came -1"):
+    with pytest.raises(UserError, match="seed must be 0 or more; got -1"):
         ParetoSampler(seed=-1)
 
 

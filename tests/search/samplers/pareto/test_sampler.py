@@ -190,16 +190,16 @@ def test_any_objectives_may_be_known(case: str) -> None:
 
 def test_one_objective_and_five_are_refused() -> None:
     for directions in (("minimize",), ("minimize",) * 5):
-        with pytest.raises(UserError, match=f"2 to 4 objectives; came {len(directions)}"):
+        with pytest.raises(UserError, match=f"2 to 4 objectives; got {len(directions)}"):
             study_with(ParetoSampler(known, space=MIXED), directions).ask(MIXED)
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ([None], "2 entries, one per objective; came 1"),
-        ([None, math.nan], "finite numbers, or None; came nan"),
-        ([None, math.inf], "finite numbers, or None; came inf"),
+        ([None], "2 entries, one per objective; got 1"),
+        ([None, math.nan], "finite numbers, or None; got nan"),
+        ([None, math.inf], "finite numbers, or None; got inf"),
         ([None, "fast"], "one number or None per objective"),
         (3.0, "one number or None per objective"),
     ],
@@ -216,7 +216,7 @@ def test_known_must_know_the_same_objectives_always() -> None:
 
 
 def test_known_many_must_answer_for_each() -> None:
-    with pytest.raises(UserError, match="each of 9 candidates; came 1"):
+    with pytest.raises(UserError, match="each of 9 candidates; got 1"):
         study_with(ParetoSampler(known_many=lambda many: [[None, 1.0]], space=NINE)).ask(NINE)
 
 
@@ -283,3 +283,30 @@ def test_it_finds_more_of_the_front_than_random_candidates() -> None:
 
     ours = found(ParetoSampler(known, seed=0, space=MIXED))
     assert ours > max(found(optuna.samplers.RandomSampler(seed=s)) for s in range(5))
+
+
+class Coded:
+    """The functions above by code, for the space MIXED, whose widths are the numbers themselves."""
+
+    def known(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        op, depth, width = codes[:, :3].T
+        costs = depth * width * (op + 1)
+        return np.stack([np.full(len(codes), np.nan), costs], axis=1), costs <= 300
+
+    def canonical(self, codes: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(5) == 4, np.round(codes, 1), codes)  # drop: only tenths count
+
+
+def test_a_caller_by_code_gets_the_same_candidates_as_one_by_parameters() -> None:
+    by_params = ParetoSampler(
+        known, feasible=lambda p: price(p) <= 300, canonical=lambda p: p | {"drop": round(p["drop"], 1)},
+        space=MIXED, seed=2, start=4,
+    )  # fmt: skip
+    by_code = ParetoSampler(coded=Coded(), space=MIXED, seed=2, start=4)
+    assert run(study_with(by_code), 9) == run(study_with(by_params), 9)
+
+
+@pytest.mark.parametrize("more", [{"known": known, "space": MIXED}, {"canonical": dict, "space": MIXED}, {}])
+def test_a_caller_by_code_needs_the_space_and_nothing_else(more: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="coded needs space"):
+        ParetoSampler(coded=Coded(), **more)
