@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nas.cli.held_out import print_errors
 from nas.files.plain import printable
-
-if TYPE_CHECKING:
-    from nas.device.profile import About
 
 Out = Annotated[Path, typer.Option(help="The profile's folder; one that exists is made anew.")]
 AboutFile = Annotated[
@@ -43,36 +39,15 @@ def import_(
 
     Example: nas devices import note10.csv --format ofa --about note10.toml --out device_profiles/samsung-note10
     """
-    from nas.device.formats.layer_times import TRACE_FORMATS, read_trace
-    from nas.device.formats.ofa import FORMATS, import_table
-    from nas.device.formats.relative_tables import RELATIVE_FORMATS
-    from nas.errors import UserError, unknown
+    from nas.profiling.build.imported import import_profile
 
-    traces, relative = form in TRACE_FORMATS, form in RELATIVE_FORMATS
-    if form not in (known := [*FORMATS, *RELATIVE_FORMATS, *TRACE_FORMATS]):
-        raise unknown("table format", form, known)
-    given = {"platform": platform, "rest-ms": rest_ms, "model": model}
-    needed = ["model"] * traces + ["rest-ms"] * relative + ["platform"] * (form == "hwnasbench-fbnet")
-    for name, value in given.items():
-        if (value is not None) != (name in needed):
-            must = "needs" if name in needed else "takes no"
-            raise UserError(f"--format {form} {must} --{name}")
-    if len(files) > 1 and (traces or relative):
-        raise UserError(f"--format {form} reads one file; came {len(files)}")
-    options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items() if value is not None)
-    options += f" --precision {precision}" if traces and precision != "fp32" else ""
-    names = " ".join(shlex.quote(file.name) for file in files)
-    description = _about(about, out, f"nas devices import {names} --format {form}{options} --out {out}")
-    if traces:
-        from nas.models.price import read_model
-
-        rates = read_trace(files[0], form, read_model(str(model)), precision)
-        _write(out, description, {"rates": rates})
+    blocks = import_profile(
+        files, form, out, about=about, platform=platform, rest_ms=rest_ms, model=model, precision=precision
+    )
+    if blocks is None:
         print(f"{out}: rates of one network's layers; what another network costs is an extrapolation")
-        return
-    times = RELATIVE_FORMATS[form](files[0], platform or "", rest_ms or 0.0) if relative else import_table(files, form)
-    _write(out, description, {"lookup_table": times})
-    print(f"{out}: {len(times)} measured blocks")
+    else:
+        print(f"{out}: {blocks} measured blocks")
 
 
 def fit(
@@ -91,47 +66,13 @@ def fit(
 
     Example: nas devices fit runs.csv --platform rpi4-tflite-v2.7.1-ruy --out device_profiles/raspberry-pi-4
     """
-    from nas.device.fit.blocks import fit_blocks
-    from nas.device.fit.rates import fit_profile
-    from nas.device.formats.help import NETWORK_FORMATS
-    from nas.device.formats.mlperf import read_mlperf
-    from nas.device.formats.vendor_tables import read_published
-    from nas.device.profile import Line
-    from nas.errors import unknown
+    from nas.profiling.build.fitted import fit_device
 
-    if form not in (known := ["mlperf", "published", *NETWORK_FORMATS]):
-        raise unknown("format of measured networks", form, known)
-    option = "" if form == "mlperf" else f" --format {form}"
-    description = _about(
-        about, out, f"nas devices fit {runs.name}{option} --platform {shlex.quote(platform)} --out {out}"
-    )
-    if form not in NETWORK_FORMATS:
-        published = read_published(runs, platform) if form == "published" else None
-        fitted = fit_profile(published.runs if published else read_mlperf(runs, platform))
-        _write(out, description, {"rates": fitted.rates, "validation": fitted.validation, "errors": fitted.errors})
+    fitted = fit_device(runs, platform, out, about=about, form=form)
+    if fitted.blocks is None:
         print(f"{out}: rates fitted to {platform}")
-        if published and published.left_out:
-            print(f"Left out, for they cannot be built here: {printable(', '.join(published.left_out))}")
-        print_errors(fitted.errors)
-        return
-    networks = NETWORK_FORMATS[form](runs, platform)
-    blocks = fit_blocks(networks)
-    line = Line(slope=1.0, offset_ms=float(f"{blocks.offset_ms:.6g}"))
-    changed = {"blocks": "fitted", "batch": networks.batch, "calibration": {networks.precision: line}}
-    description = description.model_copy(update=changed)
-    _write(out, description, {"lookup_table": blocks.times, "validation": blocks.validation, "errors": blocks.errors})
-    print(f"{out}: {len(blocks.times)} blocks fitted to {len(networks.names)} networks on {platform}")
-    print_errors(blocks.errors)
-
-
-def _about(about: Path | None, out: Path, command: str) -> About:
-    from nas.device.profile import read_about, require_ours
-
-    require_ours(out)
-    return read_about(about or out / "profile.toml").model_copy(update={"command": command})
-
-
-def _write(out: Path, about: About, data: dict[str, Any]) -> None:
-    from nas.device.profile import write_profile
-
-    write_profile(out, about, **data)
+    else:
+        print(f"{out}: {fitted.blocks} blocks fitted to {fitted.networks} networks on {platform}")
+    if fitted.left_out:
+        print(f"Left out, because they cannot be built here: {printable(', '.join(fitted.left_out))}")
+    print_errors(fitted.errors)

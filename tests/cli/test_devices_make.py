@@ -107,7 +107,7 @@ def test_rates_are_fitted_to_published_latencies(folder: Path, nas) -> None:  # 
         ("import proxyless.yaml --format proxylessnas --rest-ms 3", "--format proxylessnas takes no --rest-ms"),
         ("import fbnet.csv --format hwnasbench-fbnet --rest-ms 3", "--format hwnasbench-fbnet needs --platform"),
         ("import fbnet.csv --format singlepath", "--format singlepath needs --rest-ms"),
-        ("import fbnet.csv fbnet.csv --format singlepath --rest-ms 3", "--format singlepath reads one file; came 2"),
+        ("import fbnet.csv fbnet.csv --format singlepath --rest-ms 3", "--format singlepath reads one file; got 2"),
         ("import tflite.txt --format tflite", "--format tflite needs --model"),
         ("import tflite.txt --format tflite --model net.tflite", "a model must be given as path.onnx or timm:NAME"),
         ("import none.yaml --format ofa", "none.yaml: not a readable YAML file"),
