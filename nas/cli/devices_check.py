@@ -30,7 +30,7 @@ def validate(
     name: Annotated[str, typer.Argument(help="A profile's name or folder.")],
     against: Annotated[Path, typer.Option(help="results.json, or a CSV: network,precision,latency_ms[,energy_mj].")],
     platform: Annotated[str | None, typer.Option(help="The file is MLPerf's table: this platform's rows.")] = None,
-    precision: Annotated[str | None, typer.Option(help="These precisions alone, with commas between.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Only these precisions, e.g. fp32,int8.")] = None,
     keep_all: Annotated[bool, typer.Option("--all", help="Keep networks that calibrate a profile, too.")] = False,
     as_measured: Annotated[
         bool, typer.Option("--as-measured", help="Leave times at the speed that the machine had meanwhile.")

@@ -73,7 +73,7 @@ def choose(library: Library, pool: BlockTable, n: int) -> np.ndarray:
     """
     uses = library.uses(pool)
     if not FEWEST <= n <= len(uses):
-        raise UserError(f"from {FEWEST} to {len(uses)} networks can be chosen of {len(uses)}; came {n}")
+        raise UserError(f"from {FEWEST} to {len(uses)} networks can be chosen of {len(uses)}; got {n}")
     prior = Prior.of(library, uses)
     relative = uses / (uses @ prior.centre)[:, None]
     covariance = np.tensordot(np.square(CHOICE_SPREAD), prior.kernels(prior.centre, relative), 1) + 1  # free scale
@@ -95,7 +95,7 @@ def adapt(library: Library, pool: BlockTable, networks: BlockTable, measured: Se
     """
     cost, seen, uses = np.asarray(measured, dtype=float), library.uses(networks), library.uses(pool)
     if cost.shape != (len(seen),) or len(cost) < FEWEST:
-        raise UserError(f"a board is adapted from {FEWEST} or more networks, each with its cost; came {cost.size}")
+        raise UserError(f"a board is adapted from {FEWEST} or more networks, each with its cost; got {cost.size}")
     if not (np.isfinite(cost).all() and (cost > 0).all()):
         raise UserError("measured costs must be finite and above 0")
     prior = Prior.of(library, uses)

@@ -50,7 +50,7 @@ def fit_blocks(networks: NetworkTable) -> FittedBlocks:
     """
     cost, n = networks.latency_ms, len(networks.names)
     if n < LEAST_NETWORKS:
-        raise UserError(f"a fit of blocks needs at least {LEAST_NETWORKS} networks; came {n}")
+        raise UserError(f"a fit of blocks needs at least {LEAST_NETWORKS} networks; got {n}")
     uses, per_block = networks.uses, _features(networks.blocks.blocks, networks.precision)
     features = uses @ per_block
     features[:, INDEX["network"]] = 1

@@ -74,7 +74,7 @@ def introduce(items: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], runne
     if len(items) < len(plan["items"]) - 1:
         say("this runtime computes fp16 as fp32, so fp16 is not measured")
     if runner.threads > len(usable_cpus()):
-        say(f"warning: {runner.threads} threads, but it may run on {len(usable_cpus())} processors alone")
+        say(f"warning: {runner.threads} threads, but it may run on {len(usable_cpus())} processors only")
     for what in disturbances():
         say(f"warning: {what}")
 

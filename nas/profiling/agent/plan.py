@@ -33,7 +33,7 @@ def read_plan(folder: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{path}: is no plan: {str(error)[:200]}") from None
+        raise Refused(f"{path}: is not a plan: {str(error)[:200]}") from None
     try:
         check_plan(plan)
     except Refused as refused:

@@ -150,7 +150,7 @@ def align(trace: Trace, pattern: Sequence[tuple[float, float]]) -> Alignment:
     if score[best] < LEAST_CORRELATION:
         raise UserError(
             f"{trace.source}: the load pattern is not in it: the best correlation is {score[best]:.2f}, it must be "
-            f"{LEAST_CORRELATION}; let the meter record from before the run to after it, and leave the board alone"
+            f"{LEAST_CORRELATION}; record from before the run to after it, with nothing else running on the board"
         )
     if second > MOST_RUNNER_UP * score[best]:
         raise UserError(

@@ -78,7 +78,7 @@ def bench_sampler(name: str, task: Task, seed: int) -> BaseSampler:
     except TypeError as error:
         raise UserError(f"sampler {name} cannot be made with a seed: {error}") from None
     if not isinstance(found, BaseSampler):
-        raise UserError(f"sampler {name} is no optuna.samplers.BaseSampler")
+        raise UserError(f"sampler {name} is not an optuna.samplers.BaseSampler")
     return found
 
 

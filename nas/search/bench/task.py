@@ -40,9 +40,11 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     known = [c for c in COSTS if c in columns] if costs is None else list(costs)
     choices = [c for c in columns if c not in (NETWORK, *trainings, *COSTS, *known)]
     if odd := [c for c in choices if c.startswith("accuracy_")]:
-        raise UserError(f"{path}: column {odd[0]} is no training, which are accuracy_1, accuracy_2, ...; leave it out")
+        raise UserError(
+            f"{path}: column {odd[0]} is not a training: these are accuracy_1, accuracy_2, ...; leave it out"
+        )
     if wrong := [c for c in known if c in (NETWORK, *trainings) or known.count(c) > 1]:
-        raise UserError(f"{path}: costs must be columns of costs, each once; came {', '.join(known)} ({wrong[0]})")
+        raise UserError(f"{path}: costs must be columns of costs, each once; got {', '.join(known)} ({wrong[0]})")
     if missing := [c for c in known if c not in columns]:
         raise UserError(f"{path}: has no column {missing[0]}")
     if len(known) > 3:

@@ -74,7 +74,7 @@ def test_a_part_is_never_negative() -> None:
 def test_too_few_networks_are_refused() -> None:
     table, ms = known()
     few = NetworkTable(table.names[:99], table.blocks.of(np.arange(99)), ms[:99])
-    with pytest.raises(UserError, match="needs at least 100 networks; came 99"):
+    with pytest.raises(UserError, match="needs at least 100 networks; got 99"):
         fit_blocks(few)
 
 

@@ -341,7 +341,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(board, bundle):
 def test_a_bundle_that_is_none_is_refused(bundle):
     output = io.StringIO()
     (bundle / "models/link.onnx").symlink_to("/etc/passwd")
-    with pytest.raises(UserError, match="plain files alone"):
+    with pytest.raises(UserError, match="plain files only"):
         run_on_board("host", bundle, bundle.parent / "r.json", output=output)
     (bundle / "plan.json").unlink()
     with pytest.raises(UserError, match=r"it has no plan\.json"):

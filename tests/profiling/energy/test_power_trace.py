@@ -148,7 +148,7 @@ def test_a_run_whose_pattern_the_meter_recorded_twice_is_ambiguous():
 
 def test_a_meter_that_was_stopped_before_the_end_is_refused():
     both = [*pattern(), *pattern(BOARD + 600)]
-    with pytest.raises(UserError, match="let the meter record from before the run to after it"):
+    with pytest.raises(UserError, match="record from before the run to after it"):
         align(recorded(both, each=0.1, offset=50.0, end=300), both)
 
 
