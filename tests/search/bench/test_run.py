@@ -131,7 +131,7 @@ def test_a_table_that_is_wrong_leaves_no_folder(tmp_path: Path) -> None:
         ("0.5490", "54.90", "accuracy_1 must be a fraction from 0 to 1; line 2"),
         ("0.5490", "high", "accuracy_1 must be a finite number; line 2"),
         ("skip,skip,skip,small", "skip,skip,skip,skip", "line 3 repeats the choices of line 2"),
-        ("accuracy_2", "accuracy_std", "column accuracy_std is no training"),
+        ("accuracy_2", "accuracy_std", "column accuracy_std is not a training"),
         ("a,b,c,d", "macs,size_mb,energy_mj,d", "has 5 costs .* choose one to three of them by --costs"),
     ],
 )
@@ -150,8 +150,8 @@ def test_a_table_that_is_wrong_is_one_line(tmp_path: Path, old: str, new: str, m
 @pytest.mark.parametrize(
     ("costs", "message"),
     [
-        (["accuracy_1"], r"costs must be columns of costs, each once; came accuracy_1"),
-        (["params", "params"], r"each once; came params, params"),
+        (["accuracy_1"], r"costs must be columns of costs, each once; got accuracy_1"),
+        (["params", "params"], r"each once; got params, params"),
         (["a"], "a must be a finite number; line 2 has 'skip'"),
         (["flops"], "has no column flops"),
     ],
