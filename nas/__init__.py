@@ -7,11 +7,16 @@ The words of the command line, for programs; each is loaded when it is first use
     nas.predict("timm:mobilenetv2_100", device, "int8").latency_ms
     run = nas.search("raspberry-pi-4", trials=50)
     run.front  # a pandas DataFrame
+    nas.pick(run, max_latency_ms=3.0)  # the trial: its candidate, accuracy and costs
+    nas.report(run)  # report.html and so on, in the run's folder
     nas.build(run, pick=17, onnx="out.onnx")
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,22 +26,36 @@ if TYPE_CHECKING:
     from nas.space.search_space import load_space
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "load_device", "load_run", "load_space", "predict", "search"]
+__all__ = ["__version__", "build", "load_device", "load_run", "load_space", "pick", "predict", "report", "search"]
 
 _PLACES = {
     "build": "nas.deploy.build",
     "load_device": "nas.device.profile",
     "load_run": "nas.run",
     "load_space": "nas.space.search_space",
+    "pick": "nas.report.pick",
     "predict": "nas.models.price",
     "search": "nas.search",
 }
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(_PLACES[name])
     return module if name == "search" else getattr(module, name)
+
+
+class _Package(ModuleType):
+    """`report` is a package too: importing it must not hide the function of that name."""
+
+    @property
+    def report(self) -> Any:
+        return import_module("nas.report.report").report
+
+    @report.setter
+    def report(self, package: ModuleType) -> None:
+        """The import system sets the package here; it stays in `sys.modules`, where imports find it."""
+
+
+sys.modules[__name__].__class__ = _Package

@@ -14,6 +14,7 @@ from nas.errors import UserError
 from nas.run import Run
 from tests.cli.bench import small_onnx
 from tests.data.pictures import write_folder
+from tests.runs import make_run
 
 COLUMNS = (
     "trial", "accuracy", "latency_ms", "energy_mj", "params", "macs", "size_mb", "peak_memory_mb", "precision",
@@ -109,3 +110,31 @@ def test_search_can_be_called_whatever_was_imported_first(first: str) -> None:
 def test_an_unknown_word_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'serch'"):
         nas.serch  # noqa: B018
+
+
+def test_a_network_is_picked_and_a_report_written_as_by_the_command_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert nas.pick(run, max_latency_ms=15.0).trial == nas.pick(run.path, max_latency_ms=15.0).trial == 0
+    assert nas.report(str(run.path), ["md"]) == [run.path / "report.md"]
+    other = make_run(tmp_path / "other", seed=1)
+    assert nas.report([run, other.path], ["json"], out=tmp_path / "both") == [tmp_path / "both" / "comparison.json"]
+    for wrong, message in (
+        ({"runs": []}, "at least one run"),
+        ({"runs": [run, str(run.path)]}, "given twice"),
+        ({"runs": run, "out": tmp_path}, "out is for several runs"),
+        ({"runs": run, "formats": ["pdf"]}, "unknown format 'pdf'"),
+        ({"runs": tmp_path / "none"}, "run.toml"),
+    ):
+        with pytest.raises(UserError, match=message):
+            nas.report(**wrong)
+
+
+@pytest.mark.parametrize("first", ["nas.report.page", "nas.report", "nas"])
+def test_report_is_a_function_whatever_was_imported_first(first: str) -> None:
+    """`nas.report` is a package and a function; the package is found by importing from it."""
+    code = (
+        f"import {first}, nas, inspect; from nas.report import write_report; from nas.report.page import page\n"
+        "print(inspect.isfunction(nas.report), list(inspect.signature(nas.report).parameters))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True ['runs', 'formats', 'out']\n"

@@ -32,9 +32,9 @@ def build(
 
     Example: nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx knee.onnx
     """
-    from nas import report
     from nas.deploy.build import build as build_onnx
     from nas.deploy.build import check_output
+    from nas.report.pick import pick
     from nas.run import load_run
 
     if which not in (None, "knee") and not (which or "").isdecimal():
@@ -43,7 +43,7 @@ def build(
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     number = int(which) if which and which != "knee" else None
-    chosen = report.pick(found, **limits, knee=which == "knee", trial=number)
+    chosen = pick(found, **limits, knee=which == "knee", trial=number)
     written = build_onnx(found, pick=chosen, onnx=onnx, force=force)
     if as_json:
         print_json(

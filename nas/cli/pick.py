@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +10,12 @@ import typer
 from nas.cli.amounts import amount, share
 from nas.cli.output import Quiet, print_json
 from nas.errors import UserError
-from nas.numbers import count, figure, percent
+from nas.files.plain import printable
 
-MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Such as 20ms.")]
-MaxEnergy = Annotated[str | None, typer.Option(metavar="ENERGY", help="Such as 60mJ.")]
-MaxSize = Annotated[str | None, typer.Option(metavar="BYTES", help="Of the weights, such as 4MB.")]
-MaxMemory = Annotated[str | None, typer.Option(metavar="BYTES", help="Peak of the activations, such as 2MB.")]
+MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Latency budget, e.g. 20ms.")]
+MaxEnergy = Annotated[str | None, typer.Option(metavar="ENERGY", help="Energy budget, e.g. 60mJ.")]
+MaxSize = Annotated[str | None, typer.Option(metavar="BYTES", help="Budget for the weights, e.g. 4MB.")]
+MaxMemory = Annotated[str | None, typer.Option(metavar="BYTES", help="Budget for peak activations, e.g. 2MB.")]
 
 
 def budgets(latency: str | None, energy: str | None, size: str | None, memory: str | None) -> dict[str, float]:
@@ -37,15 +36,16 @@ def pick(
     max_size: MaxSize = None,
     max_memory: MaxMemory = None,
     min_accuracy: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="The cheapest that reaches it, such as 95%.")
+        str | None,
+        typer.Option(metavar="PERCENT", help="Pick the fastest with at least this accuracy, e.g. 95%."),
     ] = None,
-    knee: Annotated[bool, typer.Option("--knee", help="The point of the front after which gains shrink.")] = False,
-    trial: Annotated[int | None, typer.Option(help="This trial.")] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="Pick the knee of the front: beyond it, gains shrink.")] = False,
+    trial: Annotated[int | None, typer.Option(help="Pick the trial with this number.")] = None,
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="First measure the front on the run's device: this machine, or --ssh.")
     ] = False,
     ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure on that board.")] = None,
-    python: Annotated[str, typer.Option(help="With --ssh: Python on the board, as venv/bin/python.")] = "python3",
+    python: Annotated[str, typer.Option(help="With --ssh: Python on the board, e.g. venv/bin/python.")] = "python3",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that the runtime computes with (default: as the profile).")
     ] = None,
@@ -53,7 +53,7 @@ def pick(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Pick the most accurate network of a run under budgets, or its knee, and say how to rebuild it.
+    """Pick the most accurate network of a run within budgets, or its knee, and show how to rebuild it.
 
     With --remeasure the networks of the front are timed whole on the device that the run was searched for: this
     machine, or a board over ssh; any other machine is refused. Predicted and measured are then shown side by side,
@@ -63,39 +63,23 @@ def pick(
 
     Example: nas pick runs/tiny-my-board-1 --max-latency 3ms --remeasure --ssh pi@raspberrypi
     """
-    from nas import report
     from nas.report.pick import check_limits
-    from nas.report.words import basis_of, build_command
-    from nas.run import BUDGETS, load_run, row_of
+    from nas.report.pick import pick as pick_trial
+    from nas.report.words import pick_json, pick_text
+    from nas.run import load_run
 
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     least = share(min_accuracy, "--min-accuracy")
-    found = load_run(run)
     if not remeasure and (ssh or (python, threads, meter) != ("python3", None, "none")):
         raise UserError("--ssh, --python, --threads and --meter say how to measure: they need --remeasure")
+    found = load_run(run)
     if remeasure:
         from nas.cli.remeasure import remeasure_front
 
-        check_limits(
-            found, {BUDGETS[name].column: limit for name, limit in limits.items()}, least, knee, trial
-        )  # before minutes of work
+        check_limits(found, limits, least, knee, trial)  # before minutes of work
         found = remeasure_front(found, ssh, python, threads, meter, show=not as_json)
-    chosen = report.pick(found, **limits, min_accuracy=least, knee=knee, trial=trial)
-    command = build_command(found, chosen)
-    measured = found.measured.get(chosen.trial)
+    picked = pick_trial(found, **limits, min_accuracy=least, knee=knee, trial=trial)
     if as_json:
-        predicted = next(t for t in found.trials if t.trial == chosen.trial)
-        print_json(row_of(predicted) | {
-            "candidate": chosen.candidate.as_dict(), "build": command,
-            "measured": None if measured is None else asdict(measured),
-        })  # fmt: skip
-        return
-    costs = chosen.costs
-    energy = f", {figure(costs.energy_mj)} mJ" if costs.energy_mj is not None else ""
-    print(
-        f"trial {chosen.trial}: {percent(chosen.accuracy)} at {figure(costs.latency_ms)} ms{energy} "
-        f"({basis_of(costs)})\n"
-        f"deployed: {chosen.candidate.precision}, {figure(costs.size_mb)} MB, {count(costs.macs)} MACs\n"
-        f"network: {report.summary(chosen.candidate)}  (all of it: --json)\n"
-        f"rebuild it: {command}"
-    )
+        print_json(pick_json(found, picked))
+    else:
+        print(printable(pick_text(found, picked)))

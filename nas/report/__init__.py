@@ -1,4 +1,4 @@
-"""Fronts as tables and pictures, and the choice of one network; reads run folders only."""
+"""Fronts as tables and charts, and the choice of one network; reads run folders only."""
 
 from nas.report.charts import draw_front
 from nas.report.pick import pick

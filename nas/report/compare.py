@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -130,10 +129,10 @@ def compare_csv(runs: Sequence[Run]) -> str:
     return csv_bytes(("run", *COLUMNS), rows).decode()
 
 
-def compare_json(runs: Sequence[Run]) -> str:
+def compare_json(runs: Sequence[Run]) -> dict[str, Any]:
     """Every run with its hypervolume and front, and which runs form a group."""
     box = common_box(runs)
-    return json.dumps({
+    return {
         "objectives": list(box.objectives), "reference_point": dict(box.reference_point),
         "groups": [{"name": g.name, "runs": [str(r.path) for r in g.runs]} for g in groups_of(runs)],
         "runs": [
@@ -142,7 +141,7 @@ def compare_json(runs: Sequence[Run]) -> str:
              "front": [row_of(t) | {"candidate": t.candidate.as_dict()} for t in r.front_trials]}
             for r in runs
         ],
-    }, indent=1) + "\n"  # fmt: skip
+    }  # fmt: skip
 
 
 def compare_table(runs: Sequence[Run]) -> RenderableType:

@@ -46,8 +46,9 @@ def pick(
         "max_latency_ms": max_latency_ms, "max_energy_mj": max_energy_mj, "max_size_mb": max_size_mb,
         "max_memory_mb": max_memory_mb, "max_params": max_params, "max_macs": max_macs,
     }  # fmt: skip
-    limits = {BUDGETS[name].column: limit for name, limit in given.items() if limit is not None}
-    check_limits(run, limits, min_accuracy, knee, trial)
+    budgets = {name: limit for name, limit in given.items() if limit is not None}
+    check_limits(run, budgets, min_accuracy, knee, trial)
+    limits = {BUDGETS[name].column: limit for name, limit in budgets.items()}
     if trial is not None:
         return _numbered(run, trial)
     trained = run.as_measured([t for t in run.trials if t.state == "trained"])
@@ -71,18 +72,18 @@ def pick(
 
 
 def check_limits(
-    run: Run, limits: Mapping[str, float], min_accuracy: float | None, knee: bool, trial: int | None
+    run: Run, budgets: Mapping[str, float], min_accuracy: float | None, knee: bool, trial: int | None
 ) -> None:
-    """Raises UserError for what the run cannot be asked; `limits` are by column."""
+    """Raises UserError for what the run cannot be asked; `budgets` by their names in a run's settings."""
     if trial is not None:
-        if limits or knee or min_accuracy is not None:
+        if budgets or knee or min_accuracy is not None:
             raise UserError("a trial is picked by its number or by limits, not by both")
         _numbered(run, trial)
         return
     trained = [t for t in run.trials if t.state == "trained"]
     if not trained:
         raise UserError(f"{run.path} has no trained network{_why_none(run)}")
-    for column, limit in limits.items():
+    for column, limit in ((BUDGETS[name].column, limit) for name, limit in budgets.items()):
         if not limit > 0:
             raise UserError(f"a budget must be above 0; got {limit:g} for {column}")
         if not any(t.value(column) >= 0 for t in trained):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from nas.device.profile import About
-from nas.run import Costs, MeasuredCosts, Run, Trial
+from nas.numbers import count, figure, percent
+from nas.report.table import summary
+from nas.run import Costs, MeasuredCosts, Run, Trial, row_of
 
 
 def build_command(run: Run, trial: Trial) -> str:
@@ -19,6 +23,28 @@ def basis_of(costs: Costs) -> str:
     if costs.energy_basis in (None, costs.latency_basis):
         return costs.latency_basis
     return f"ms {costs.latency_basis}, mJ {costs.energy_basis}"
+
+
+def pick_text(run: Run, picked: Trial) -> str:
+    """A picked network in four lines: what it reaches, how it is deployed, its architecture, how to rebuild it."""
+    c = picked.costs
+    energy = "" if c.energy_mj is None else f", {figure(c.energy_mj)} mJ"
+    return (
+        f"trial {picked.trial}: {percent(picked.accuracy)} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})\n"
+        f"deployed: {picked.candidate.precision}, {figure(c.size_mb)} MB, {count(c.macs)} MACs\n"
+        f"network: {summary(picked.candidate)}  (every choice: --json)\n"
+        f"rebuild it: {build_command(run, picked)}"
+    )
+
+
+def pick_json(run: Run, picked: Trial) -> dict[str, Any]:
+    """The row of trials.csv of a picked network, as it was predicted, with its choices and what was measured."""
+    predicted = next(t for t in run.trials if t.trial == picked.trial)
+    measured = run.measured.get(picked.trial)
+    return row_of(predicted) | {
+        "candidate": picked.candidate.as_dict(), "build": build_command(run, picked),
+        "measured": None if measured is None else asdict(measured),
+    }  # fmt: skip
 
 
 def proposals_of(run: Run) -> str:
@@ -41,7 +67,9 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
     said = []
     there = [measured[t.trial] for t in front if t.trial in measured]
     where = ", ".join(sorted({m.where for m in there}))
-    if there:
+    if not front:
+        said.append("No network is trained yet, so there is nothing to measure.")
+    elif there:
         said.append(
             f"{len(there)} of the {len(front)} networks on the front were measured on {where}; every other cost is "
             f"predicted from the device profile {s.device}."
@@ -57,6 +85,8 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
             said.append(f"Energy is {a.energy}.")
         if a.limits:
             said.append(f"Limits of the profile: {a.limits}")
+    if not front:
+        return said
     energies = [t.costs for t in front if t.costs.energy_mj is not None]
     if any(t.costs.latency_low_ms is None for t in front) or any(c.energy_low_mj is None for c in energies):
         said.append("The error of some predictions is not known: the profile was not checked against whole networks.")
@@ -72,7 +102,7 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
                 f"The {quantity} of {far} of the front is extrapolated: the profile has measured nothing like parts of "
                 "them."
             )
-    if not any(t.value("energy_mj") >= 0 for t in run.trials):
+    if not energies:
         said.append("The device profile does not predict energy.")
     p = {k: v for k, v in s.proxy.items() if isinstance(v, int | float)}
     if p:

@@ -56,13 +56,13 @@ def _curves(run: Run) -> str:
 
 def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Writes comparison.html, .csv, .json, .md and .png, those of `formats`. Raises UserError as `write_report`."""
-    from nas.report.compare import compare_csv, compare_json
+    from nas.report.compare import compare_csv
     from nas.report.page import compare_page
 
     check_formats(formats)
     if CURVES in formats:
-        raise UserError(f"format {CURVES} is of one run; {len(runs)} were given")
-    make = {"html": compare_page, "csv": compare_csv, "json": compare_json, "md": compare_markdown}
+        raise UserError(f"format {CURVES} is for one run; got {len(runs)}")
+    make = {"html": compare_page, "csv": compare_csv, "json": _json, "md": compare_markdown}
     texts = {f: make[f](runs) for f in FORMATS if f in formats and f in make}
     make_folder(folder)
     written = [_write(folder / f"comparison.{f}", text) for f, text in texts.items()]
@@ -82,3 +82,9 @@ def check_formats(formats: Sequence[str]) -> None:
 def _write(file: Path, text: str) -> Path:
     write_atomic(file, text.encode())
     return file
+
+
+def _json(runs: Sequence[Run]) -> str:
+    from nas.report.compare import compare_json
+
+    return json.dumps(compare_json(runs), indent=1) + "\n"

@@ -1,5 +1,5 @@
 // The page of one run: the chart and its sliders, the pick by the rules of `nas pick`, and what is said of it.
-let trials, trained, front, has, limited, limit, spread, picked = null, frame = 0, budgetMode = "best";
+let trials, trained, front, has, limited, limit, spread, picked = null, unnamed = [], frame = 0, budgetMode = "best";
 
 // ---- the pick
 const mode = () => document.querySelector("input[name=mode]:checked").value;
@@ -213,7 +213,7 @@ const wholeOf = (x, y) => trained.filter(t => cost(t, x) != null && cost(t, y) !
 const referenceText = (r, x) => `${r.name}, ${r.precision}: ${shown(x, r[x])}`;
 function draw() {  // all that does not depend on the pick; `mark` adds what does
   const x = $("x").value, y = $("y").value, traces = [];
-  if (!trained.length) { $("front").replaceChildren(element("p", { class: "soft" }, "Nothing to draw: no network is trained yet.")); return; }
+  if (!trained.length) return;
   const whole = wholeOf(x, y);
   const points = (list, extra) => ({ type: "scatter", mode: "markers", ...places(list, x, y), text: list.map(hover), customdata: list.map(t => t.trial), hovertemplate: "%{text}<extra></extra>", ...extra });
   traces.push({ type: "scatter", mode: "lines", ...places(frontOf(whole, x, y), x, y), line: { shape: stepOf(y), color: color("soft"), width: 1.5 }, hoverinfo: "skip", name: "front of these axes", showlegend: !PHONE });
@@ -235,37 +235,40 @@ function draw() {  // all that does not depend on the pick; `mark` adds what doe
   const xaxis = scale(x, whole.map(t => cost(t, x))), yaxis = scale(y, whole.map(t => cost(t, y)));
   Plot.react("front", traces, layout({ margin: barMargin(), xaxis, yaxis, yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true }, uirevision: x + y }), BAR);
   mark();
+  nameReferences();
+  mark();  // the ring is placed in pixels of the axes as they now are
 }
 function corner(a, value, way) {  // of the ring: Plotly misplaces pixels left of an anchor on a logarithmic axis, so it stands at the corner
   return { [way + "anchor"]: a.p2d(a.d2p(value) + (way === "x" ? -10 : 10)), [way + "0"]: 1e-9, [way + "1"]: 20 };
 }
-function mark() {  // the pick's ring, the budgets' lines, and the names that find room
-  const x = $("x").value, y = $("y").value, box = $("front"), full = box._fullLayout;
+function mark() {  // the pick's ring and the budgets' lines: shapes alone, which Plotly draws at once
+  const x = $("x").value, y = $("y").value, box = $("front"), full = box._fullLayout, shapes = [];
   if (!trained.length || !full) return;
-  const { xaxis, yaxis } = full, shapes = [], annotations = [], taken = [], place = (a, v) => a.type === "log" ? Math.log10(v) : v;  // shapes take the value, notes its logarithm
-  for (const [c, way, a] of [[x, "x", xaxis], [y, "y", yaxis]]) if (limit[c] != null) {
-    const at = drawn(c, limit[c]), text = "budget " + shown(c, limit[c]), across = way === "x";
-    shapes.push({ type: "line", xref: across ? "x" : "paper", yref: across ? "paper" : "y", ...(across ? { x0: at, x1: at, y0: 0, y1: 1 } : { x0: 0, x1: 1, y0: at, y1: at }), line: { color: color("warn"), dash: "dash", width: 1.5 } });
-    annotations.push({ text, showarrow: false, font: { color: color("warn"), size: 12 }, textangle: across ? -90 : 0, xshift: across ? -2 : 0, ...(across ? { x: place(a, at), xanchor: "right", y: 1, yref: "paper", yanchor: "top" } : { x: 0, xref: "paper", xanchor: "left", y: place(a, at), yanchor: "bottom" }) });
-    if (across) taken.push({ at: a.d2p(at) - 9, low: yaxis._length - 7 * text.length, high: yaxis._length });
+  for (const [c, across] of [[x, true], [y, false]]) if (limit[c] != null) {
+    const at = drawn(c, limit[c]), label = { text: "budget " + shown(c, limit[c]), font: { color: color("warn"), size: 12 }, textposition: "end", xanchor: "right", yanchor: "bottom" };
+    shapes.push({ type: "line", xref: across ? "x" : "paper", yref: across ? "paper" : "y", ...(across ? { x0: at, x1: at, y0: 0, y1: 1 } : { x0: 0, x1: 1, y0: at, y1: at }), line: { color: color("warn"), dash: "dash", width: 1.5 }, label });
   }
-  const whole = wholeOf(x, y), unnamed = [];
-  for (const r of nearReferences(x, whole)) {
-    const at = xaxis.d2p(drawn(x, r[x])), text = `${r.name}, ${r.precision}`, long = 5.9 * text.length + 6;
-    let low = 3;
-    for (const other of taken.filter(o => Math.abs(o.at - at) < 16).sort((a, b) => a.low - b.low)) if (low + long > other.low && low < other.high) low = other.high + 4;
-    if (low + long > yaxis._length || at > xaxis._length - 4) { unnamed.push(r); continue; }
-    taken.push({ at, low, high: low + long });
-    annotations.push({ text: escape(text), x: place(xaxis, drawn(x, r[x])), y: low / yaxis._length, yref: "paper", yanchor: "bottom", xanchor: "left", textangle: -90, showarrow: false, font: { size: 10.5, color: color("soft") } });
-  }
-  if (picked && cost(picked, x) != null && cost(picked, y) != null)
-    shapes.push({ type: "circle", xsizemode: "pixel", ysizemode: "pixel", ...corner(xaxis, drawn(x, cost(picked, x)), "x"), ...corner(yaxis, drawn(y, cost(picked, y)), "y"), line: { color: color("ink"), width: 2.5 } });
-  Plot.relayout(box, { shapes, annotations });
-  const said = [], missing = c => trained.filter(t => cost(t, c) == null).length;
+  const there = picked && cost(picked, x) != null && cost(picked, y) != null;
+  if (there) shapes.push({ type: "circle", xsizemode: "pixel", ysizemode: "pixel", ...corner(full.xaxis, drawn(x, cost(picked, x)), "x"), ...corner(full.yaxis, drawn(y, cost(picked, y)), "y"), line: { color: color("ink"), width: 2.5 } });
+  Plot.relayout(box, { shapes });
+  const missing = c => trained.filter(t => cost(t, c) == null).length, said = [];
   for (const c of new Set([x, y])) if (missing(c)) said.push(`${missing(c)} of ${trained.length} networks are not drawn: they have no ${axis[c].label}.`);
-  if (picked && (cost(picked, x) == null || cost(picked, y) == null)) said.push("The pick is one of them.");
+  if (picked && !there) said.push("The pick is one of them.");
   if (unnamed.length) said.push(`Known networks without a label: ${unnamed.map(r => referenceText(r, x)).join("; ")}.`);
   $("drawn").textContent = said.join(" ");
+}
+function nameReferences() {  // upright beside their lines, above each other where lines are close; `unnamed` find no room
+  const x = $("x").value, box = $("front"), { xaxis, yaxis } = box._fullLayout, annotations = [], taken = [];
+  unnamed = [];
+  for (const r of nearReferences(x, wholeOf(x, $("y").value))) {
+    const at = xaxis.d2p(drawn(x, r[x])), text = `${r.name}, ${r.precision}`, long = 5.9 * text.length + 6;
+    let low = 3;
+    for (const other of taken.filter(o => Math.abs(o.at - at) < 16)) low = Math.max(low, other.high + 4);
+    if (low + long > yaxis._length || at < 0 || at > xaxis._length - 4) { unnamed.push(r); continue; }
+    taken.push({ at, high: low + long });
+    annotations.push({ text: escape(text), x: xaxis.type === "log" ? Math.log10(drawn(x, r[x])) : drawn(x, r[x]), y: low / yaxis._length, yref: "paper", yanchor: "bottom", xanchor: "left", textangle: -90, showarrow: false, font: { size: 10.5, color: color("soft") } });
+  }
+  Plot.relayout(box, { annotations });
 }
 function drawCurve() {
   if (!$("curve")) return;
@@ -273,6 +276,7 @@ function drawCurve() {
     layout({ dragmode: false, xaxis: { ...still(), title: { text: "epoch" }, dtick: picked.curve.length < 12 ? 1 : undefined }, yaxis: { ...still(), title: { text: "validation accuracy (%)" } } }), NO_BAR);
 }
 function drawVolume() {
+  if (!$("volume")) return;
   const seconds = $("over").value === "seconds";
   Plot.react("volume", [{ type: "scatter", mode: "lines", line: { shape: "hv", color: color("fp32") }, x: D.volume.map(v => seconds ? v[1] / 60 : v[0] + 1), y: D.volume.map(v => v[2]), hovertemplate: "%{y:.3f} after %{x:.3~g}<extra></extra>" }],
     layout({ dragmode: false, xaxis: { ...still(), title: { text: seconds ? "training time, summed (min)" : "trials" } }, yaxis: { ...still(), title: { text: "hypervolume" } } }), NO_BAR);
@@ -305,7 +309,7 @@ function drawImportance() {
   const drawAll = () => { draw(); drawCurve(); drawVolume(); drawImportance(); };
   drawAll();
   redrawWithTheme(drawAll);
-  if (trained.length) $("front").on("plotly_relayout", e => { if (Object.keys(e).some(key => /axis/.test(key))) mark(); });  // zoomed: other names find room
+  if (trained.length) $("front").on("plotly_relayout", e => { if (Object.keys(e).some(key => /axis/.test(key))) { nameReferences(); mark(); } });  // zoomed: other names find room
   if (trained.length) $("front").on("plotly_click", e => { const at = e.points[0]; if (at && at.customdata !== undefined) choose(at.customdata); });
   for (const id of ["x", "y"]) $(id).addEventListener("change", draw);
   $("over").addEventListener("change", drawVolume);
