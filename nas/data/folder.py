@@ -103,7 +103,7 @@ class _Search:
     """Finds pictures below folders, each once, and remembers what was left out."""
 
     def __init__(self) -> None:
-        self.seen: set[str] = set()  # real paths of pictures and folders
+        self.seen: set[tuple[int, int]] = set()  # device and inode of pictures and folders
         self.hidden = self.again = self.beside = 0
         self.others: Counter[str] = Counter()  # files that are not pictures, by suffix
         self.left_folders: list[str] = []
@@ -150,12 +150,9 @@ class _Search:
         """Every picture below a class's folder, also behind links; what was read already, in any class, is left out."""
         found = []
         for place, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
-            real = os.path.realpath(place)
-            if real in self.seen:  # a link that leads back, or to another class
-                self.again += 1
+            if self._again(place):  # a link that leads back, or to another class
                 folders.clear()
                 continue
-            self.seen.add(real)
             shown = sorted(name for name in folders if not _is_hidden(name))
             self.hidden += len(folders) - len(shown)
             folders[:] = shown
@@ -165,12 +162,21 @@ class _Search:
                     self.hidden += 1
                 elif not is_picture(path):
                     self._count_other(path, False)
-                elif (real := os.path.realpath(path)) in self.seen:
-                    self.again += 1
-                else:
-                    self.seen.add(real)
+                elif not self._again(path):
                     found.append(path)
         return found
+
+    def _again(self, path: Path | str) -> bool:
+        """Whether a link, of any kind, leads to what was read already; counts it."""
+        try:
+            about = Path(path).stat()
+        except OSError:  # a link to nowhere: read and refused later
+            return False
+        key = about.st_dev, about.st_ino
+        again = key in self.seen
+        self.again += again
+        self.seen.add(key)
+        return again
 
     def left_out(self) -> tuple[str, ...]:
         words = []

@@ -23,7 +23,7 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     """
     from nas.runtimes.onnxruntime import OnnxRuntime
 
-    path, number = Path(onnx), pick if isinstance(pick, int) else pick.trial
+    path, number = Path(onnx), pick.trial if isinstance(pick, Trial) else int(pick)
     check_output(path, force=force)
     found = run if isinstance(run, Run) else load_run(run)
     if not found.model(number).exists():

@@ -24,7 +24,7 @@ def quantized(model: nn.Module, precision: Precision, train: Split, resolution: 
     int8: batch norms folded, weights rounded to 8 bits per output channel (symmetric), and the outputs of layers,
     residual additions and squeeze-excites to 8 bits per tensor (affine), with the ranges seen on 256 training images
     (Jacob et al., CVPR 2018, section 3, after training). fp16: weights and outputs rounded to half precision.
-    Biases stay exact, as int8 kernels add them in 32 bits.
+    Biases stay exact, as int8 kernels add them in 32 bits. Raises FloatingPointError when such an output is not finite.
     """
     if precision == "fp32":
         return model
@@ -93,6 +93,8 @@ class _Range:
     high = 1e-6
 
     def observe(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if not bool(output.isfinite().all()):
+            raise FloatingPointError("a layer's output on the calibration images is not finite")
         self.low, self.high = min(self.low, float(output.min())), max(self.high, float(output.max()))
 
     def round(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:

@@ -113,6 +113,8 @@ def test_linked_folders_and_files_are_read_once(tmp_path: Path) -> None:
     (near / "green/again").symlink_to(near / "blue")  # another class's pictures
     dataset = load_dataset(f"folder:{near}")
     assert sum(sizes(dataset)) == 23 and "2 links to what was read already" in dataset.description
+    os.link(near / "blue/000.png", near / "green/hard.png")
+    assert "3 links to what was read already" in load_dataset(f"folder:{near}").description
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,11 @@ def run(tmp_path: Path) -> Run:
     return made
 
 
-@pytest.mark.parametrize("how", ["number", "trial", "folder"])
+@pytest.mark.parametrize("how", ["number", "trial", "folder", "column"])
 def test_a_trial_becomes_a_file(run: Run, how: str, tmp_path: Path) -> None:
     pick = next(t for t in run.trials if t.trial == 1) if how == "trial" else 1
+    if how == "column":  # NumPy's integers
+        pick = next(number for number in run.front["trial"] if number == 1)
     written = nas.build(run.path if how == "folder" else run, pick=pick, onnx=tmp_path / "out.onnx")
     assert written.path == tmp_path / "out.onnx" and written.difference < 1e-3
     facts = {p.key: p.value for p in onnx.load(str(written.path)).metadata_props}

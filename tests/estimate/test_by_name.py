@@ -18,6 +18,23 @@ def test_an_unknown_estimator_is_named_with_those_there_are() -> None:
         make_estimator("proxi", load_dataset("digits"), {}, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("fidelity", "message"),
+    [
+        ({"evil": 1}, "unknown proxy setting 'evil'"),
+        ({"epochs": "6"}, "epochs must be a whole number; got '6'"),
+        ({"epochs": 1.5}, "epochs must be a whole number"),
+        ({"epochs": True}, "epochs must be a whole number"),
+        ({"data_share": [1]}, "data_share must be a number"),
+        ({"data_share": float("nan")}, "must lie above 0"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+    ],
+)
+def test_a_fidelity_that_cannot_be_is_refused(fidelity: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_estimator("proxy", load_dataset("digits"), fidelity, seed=0)
+
+
 def test_a_rank_is_never_taken_for_an_accuracy() -> None:
     assert Estimate(0.5, 1.0).accuracy == 0.5
     with pytest.raises(ValueError, match="only ranks candidates"):

@@ -76,3 +76,11 @@ def test_two_bits_would_show(trained: nn.Module, digits: Dataset, monkeypatch: p
     monkeypatch.setattr("nas.train.rounding.WEIGHT_STEPS", 1)
     int8 = quantized(trained, "int8", digits.train, 8)
     assert evaluate(int8, TASK, digits.validation, 8) < evaluate(trained, TASK, digits.validation, 8) - 0.1
+
+
+def test_an_output_that_is_not_finite_has_no_range(trained: nn.Module, digits: Dataset) -> None:
+    broken = deepcopy(trained)
+    with torch.no_grad():
+        broken.get_parameter("classifier.weight").fill_(3e38)
+    with pytest.raises(FloatingPointError, match="output on the calibration images is not finite"):
+        quantized(broken, "int8", digits.train, 8)

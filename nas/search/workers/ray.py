@@ -112,7 +112,9 @@ class RayWorkers:
                 return found
             except GetTimeoutError:  # what a dead node held cannot be fetched
                 self._require_alive()
-            except RayTaskError as error:  # a fault in the code, not in the training
+            except RayTaskError as error:  # a fault in the code or in what the user gave, not in the training
+                if isinstance(error.cause, UserError):
+                    raise UserError(str(error.cause)) from None
                 raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
             except RayError as error:
                 self._require_alive()

@@ -255,3 +255,17 @@ def test_one_worker_never_starts_ray(tmp_path: Path) -> None:
         cluster=Cluster(1),
     )  # fmt: skip
     assert not ray.is_initialized()
+
+
+def test_a_fault_of_the_users_on_a_worker_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would add the worker's traceback to it."""
+    from ray.exceptions import RayTaskError
+
+    from nas.search.workers.ray import RayWorkers
+
+    def failed(*args: object, **given: object) -> None:
+        raise RayTaskError("f", "Traceback:\n  many\n  lines", UserError("a.png: not a readable image"))
+
+    monkeypatch.setattr("nas.search.workers.ray.ray.get", failed)
+    with pytest.raises(UserError, match=r"^a\.png: not a readable image$"):
+        RayWorkers.__new__(RayWorkers)._result(None, None)  # type: ignore[arg-type]
