@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.errors import UserError
 from nas.space.block import Block
 
 if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
+
+MOST_MADE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,22 @@ def _distinct(keys: list[np.ndarray], sizes: list[int], rows: int) -> tuple[np.n
 
 
 def all_blocks(space: SearchSpace, classes: int | None = None, resolution: int | None = None) -> tuple[Block, ...]:
-    """Every distinct block of the space, at one resolution if given: what a lookup table must hold."""
+    """Every distinct block of the space, at one resolution if given: what a lookup table must hold.
+
+    Raises UserError where the choices make more than a million combinations.
+    """
     found: dict[Block, None] = {}
+    work = 0
     for i, stage in enumerate(space.stages):
-        for j in range(stage.deepest):
+        for j in range(min(2, stage.deepest)):  # blocks after the first are alike
             names = [c for c in space.choices if c.name in space.depends_on(i, j)]
             options = [(resolution,) if c.name == "resolution" and resolution else c.options for c in names]
+            work += prod(map(len, options))
+            if work > MOST_MADE:
+                raise UserError(
+                    f"{space.name} has too many blocks for a lookup table: more than {MOST_MADE:,} combinations of "
+                    f"choices; give one resolution, or a space of fewer choices"
+                )
             for values in product(*options):
                 given = dict(zip((c.name for c in names), values, strict=True))
                 block = space.block(i, j, space.getter(given), classes or space.table.classes)

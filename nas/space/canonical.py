@@ -8,6 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING
 
+from nas.space.block import Block
 from nas.space.candidate import Candidate
 from nas.space.language import Language, sizes
 from nas.space.stage_table import PER_BLOCK, Stage, as_options
@@ -161,10 +162,12 @@ class CanonicalForm:
                         made, first = language.maker(i, 0, shape, channels)
                         out = language.after(i, 0, shape, channels)
                         made_later, later = language.maker(i, 1, out, channels)
-                        pairs = list(zip(made, made_later, strict=True))
+                        both: dict[tuple[Block | None, ...], int] = {}
+                        pairs = zip(made, made_later, strict=True)
+                        stand = tuple(both.setdefault(pair, number) for number, pair in enumerate(pairs))
                         yield (
                             tuple(first[block] for block in made), tuple(later[block] for block in made_later),
-                            tuple(pairs.index(pair) for pair in pairs),
+                            stand,
                             tuple(block is None for block in made), tuple(block is None for block in made_later),
                         )  # fmt: skip
 

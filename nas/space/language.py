@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
+from nas.errors import UserError
 from nas.space.block import Block
 from nas.space.candidate import Value
 from nas.space.layer import Shape
@@ -22,6 +23,8 @@ from nas.space.stage_table import PER_BLOCK, Stage, as_options, scaled
 
 if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
+
+MOST_STATES = 50_000  # of the automaton: seconds; the shipped spaces need at most a few hundred
 
 
 class State(NamedTuple):
@@ -52,11 +55,16 @@ class Language:
 
     @cached_property
     def count(self) -> int:
-        """How many different strings there are."""
-        total = 0
+        """How many different strings there are. Raises UserError where that takes too long to count."""
+        total, work = 0, 0
         start = (state for width in range(len(self.widths)) for state in self._enter(width, 0, self._image))
         level = Counter({self._closure(start): 1})
         while level:
+            if (work := work + sum(map(len, level))) > MOST_STATES:
+                raise UserError(
+                    f"the networks of {self.space.name} cannot be counted: too many of its stages can make the same "
+                    f"blocks; give neighbouring stages different channels or strides"
+                )
             longer: Counter[frozenset[State]] = Counter()
             for states, ways in level.items():
                 if any(state.stage == len(self.space.stages) for state in states):
@@ -137,11 +145,16 @@ class Language:
             yield from ((block, moved._replace(combination=number)) for number, block in enumerate(blocks))
 
     def _free(self, state: State) -> Iterator[State]:
-        """From a state without a block: by an identity, or to the next stage."""
+        """From a state without a block: to the next stage, or by an identity.
+
+        Where each block may be an identity, only strings with identities behind the other blocks are followed.
+        """
         stage = self.space.stages[state.stage]
-        if state.place in as_options(stage.depth):
+        skips = stage.block == "ops" and any(block is None for block, _ in self._moves(state))
+        behind = skips and stage.per == "block" and (state.place > 0 or stage.stride == 1)
+        if behind or state.place in as_options(stage.depth):
             yield from self._enter(state.width, state.stage + 1, state.shape)
-        if stage.block == "ops":
+        if skips and not behind:
             yield from (after for block, after in self._moves(state) if block is None)
 
     def _closure(self, states: Iterable[State]) -> frozenset[State]:

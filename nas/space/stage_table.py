@@ -20,7 +20,7 @@ from nas.space.layer import Precision
 
 MOST_STAGES, MOST_BLOCKS = 100, 1000  # of a table; of all its stages together
 MOST_OPTIONS = 100  # of one choice
-MOST_VARIANTS = 1_000_000  # different blocks at one resolution
+MOST_VARIANTS = 250_000  # different blocks at one resolution
 MOST_CHANNELS, MOST_EXPANDED = 16_384, 131_072  # after the width multiplier; of them, after the expansion
 MOST_PIXELS, MOST_KERNEL = 4096, 63
 

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nas.catalog import names
+from nas.errors import UserError
 from nas.space.block import Block
 from nas.space.candidate import Candidate
 from nas.space.search_space import SearchSpace, load_space
@@ -134,3 +135,14 @@ def test_size_by_hand(stages: list[dict[str, object]], table: dict[str, object],
     assert space.size == size
     assert len({space.network(candidate).blocks for candidate in every_candidate(space)}) == size
     assert len({space.canonical(candidate) for candidate in every_candidate(space)}) == size
+
+
+def test_many_identities_are_counted_at_once() -> None:
+    """Up to 900 blocks of one operation where shapes stay: none to 900 of them."""
+    assert space_of({"block": "ops", "op": ["e3", "none"], "depth": 900, "channels": 16}).size == 901
+
+
+def test_a_table_whose_networks_cannot_be_counted_says_so() -> None:
+    stage = {"block": "mbconv", "depth": list(range(1, 10)), "channels": [16, 24, 32], "kernel": [3, 5]}
+    with pytest.raises(UserError, match="cannot be counted: too many of its stages can make the same blocks"):
+        _ = space_of(*[stage] * 60, width=[1 + n / 100 for n in range(20)]).size
