@@ -1,6 +1,7 @@
 """The rules of the house: formatting, lint, types, who may import whom, and what runs on a board."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,21 @@ def test_what_runs_on_a_board_imports_nothing_else_of_nas() -> None:
         if name.startswith("..") or (name[0] != "." and name not in sys.stdlib_module_names | HAS)
     }
     assert wrong == set()
+
+
+def said_by(path: Path) -> list[tuple[int, str]]:
+    """The texts in a file's code that are no docstrings, with their lines."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings)
+    return [(text.lineno, text.value) for text in texts if isinstance(text.value, str)]
+
+
+def test_messages_use_one_word_for_one_thing() -> None:
+    """What a value is is said with "got"; a thing "is not a run folder" rather than "is no run folder"."""
+    odd = re.compile(r"\bcame\b|(?<!there )\bis no (?!longer\b|more\b)\w|\bnobody\b|\bthat is none\b")
+    texts = [(path, *text) for path in (ROOT / "nas").rglob("*.py") for text in said_by(path)]
+    assert len(texts) > 5000  # it looks where the messages are
+    assert [f"{path.relative_to(ROOT)}:{line}: {text}" for path, line, text in texts if odd.search(text)] == []
+    assert all(odd.search(text) for text in ("must be above 0; came -3", "x is no run folder"))
+    assert not any(odd.search(text) for text in ("must be above 0; got -3", "there is no folder x", "is no longer"))

@@ -54,7 +54,7 @@ def search(
     max_memory: MaxMemory = None,
     max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 2.5M.")] = None,
     max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 100M.")] = None,
-    precision: Annotated[str | None, typer.Option(help="Search these alone, such as int8.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Search only these, e.g. int8.")] = None,
     sampler: Annotated[
         str | None,
         typer.Option(help="pareto, tpe, nsga2 or random (default: pareto; tpe for one objective, or more than four)."),
@@ -157,7 +157,7 @@ def _cluster(workers: int | None, address: str | None, cpus: float | None, gpus:
     from nas.search.workers.workers import Cluster
 
     if not all(0 <= x < float("inf") for x in (cpus or 0, gpus)) or (cpus == 0 and gpus == 0):
-        raise UserError(f"a training needs processors and GPUs of 0 or more; came {cpus or 0:g} and {gpus:g}")
+        raise UserError(f"a training needs processors and GPUs of 0 or more; got {cpus or 0:g} and {gpus:g}")
     shared = 1.0 if address else max(1.0, (os.cpu_count() or 1) / (workers or 1))
     return Cluster(workers, address, shared if cpus is None else cpus, gpus)
 

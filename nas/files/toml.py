@@ -60,20 +60,20 @@ def check_texts(value: object, path: Path) -> None:
     elif isinstance(value, str) and (len(value) > LONGEST or has_tricks(value)):
         raise UserError(
             f"{path}: a text must have no control characters and at most {LONGEST:,} characters; "
-            f"came {len(value):,}: {value[:SHOWN]!r}"
+            f"got {len(value):,}: {value[:SHOWN]!r}"
         )
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first problem that pydantic found, as 'key: what must hold, came value', in one line."""
+    """The first problem that pydantic found, as 'key: what must hold; got value', in one line."""
     problems = error.errors(include_url=False)
     problem = max(problems, key=lambda p: (sum(isinstance(x, int) for x in p["loc"]), p["type"] == "too_short"))
     key = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part))[:SHOWN] or "the file"
     more = len({p["loc"][:2] for p in problems}) - 1
-    came = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f", came {problem['input']!r}"
-    came = came if len(came) <= SHOWN else came[:SHOWN] + "..."
+    got = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f"; got {problem['input']!r}"
+    got = got if len(got) <= SHOWN else got[:SHOWN] + "..."
     message = problem["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "unknown key")
-    return f"{key}: {message}{came}" + (f" (and {more} more)" if more else "")
+    return f"{key}: {message}{got}" + (f" (and {more} more)" if more else "")
 
 
 def _is_union_branch(part: str | int) -> bool:

@@ -77,10 +77,10 @@ CASES = {
     ),
     # search spaces by path
     "space-unknown-key": (f"{PI} --space spaces/unknown-key.toml", r"unknown-key\.toml: clases: unknown key"),
-    "space-wrong-type": (f"{PI} --space spaces/wrong-type.toml", r"wrong-type\.toml: classes: .*came 'ten'"),
+    "space-wrong-type": (f"{PI} --space spaces/wrong-type.toml", r"wrong-type\.toml: classes: .*got 'ten'"),
     "space-empty-choice": (
         f"{PI} --space spaces/empty-choice.toml",
-        r"empty-choice\.toml: stage\.2\.expand: .*came \[\]",
+        r"empty-choice\.toml: stage\.2\.expand: .*got \[\]",
     ),
     "space-no-toml": ("spaces spaces/no-toml.toml", r"no-toml\.toml: not a readable TOML file: .*line 4"),
     "space-no-file": (f"{PI} --space spaces/gone.toml", r"spaces/gone\.toml: there is no such file"),
@@ -100,8 +100,8 @@ CASES = {
     "errors-no-number": (f"{PRICE} profiles/errors-no-number", r"errors\.csv: mean must be .*line 2 has 'few'"),
     "profile-no-toml": ("devices show profiles/no-toml", r"profile\.toml: not a readable TOML file"),
     "profile-unknown-key": ("devices show profiles/unknown-key", r"profile\.toml: bord: unknown key"),
-    "profile-wrong-type": ("devices show profiles/wrong-type", r"profile\.toml: date: .*came 2024"),
-    "profile-no-precision": ("devices show profiles/no-precision", r"profile\.toml: precisions: .*came \[\]"),
+    "profile-wrong-type": ("devices show profiles/wrong-type", r"profile\.toml: date: .*got 2024"),
+    "profile-no-precision": ("devices show profiles/no-precision", r"profile\.toml: precisions: .*got \[\]"),
     "profile-no-tables": ("devices show profiles/no-tables", r"needs blocks\.csv or rates\.csv"),
     "profile-nothing": ("devices show profiles/nothing", r"profile\.toml: not a readable TOML file"),
     "profile-no-folder": (f"{PRICE} profiles/gone", "profiles/gone: there is no such folder"),

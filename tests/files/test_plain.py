@@ -67,9 +67,9 @@ def test_a_link_may_stay_in_the_folder_and_not_leave_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('name = "a\\u001b[31mred"', r"a text must have no control characters .*came 9: 'a\\x1b\[31mred'"),
+        ('name = "a\\u001b[31mred"', r"a text must have no control characters .*got 9: 'a\\x1b\[31mred'"),
         ('name = "a"\n"\\u0007key" = 1', r"a text must have no control characters"),
-        (f'name = "{"x" * 10_001}"', "at most 10,000 characters; came 10,001"),
+        (f'name = "{"x" * 10_001}"', "at most 10,000 characters; got 10,001"),
         ("name = " + "[" * 50_000, "too deep in each other"),
         ("name" + ".a" * 20_000 + " = 1", "a line must have at most 200 dots"),
         ("name = " + "1" * 5_000, "not a readable TOML file"),
@@ -88,5 +88,5 @@ def test_a_toml_file_of_tricks_is_refused_in_a_short_line(text: str, message: st
 
 def test_a_wrong_value_is_shown_cut(tmp_path: Path) -> None:
     (tmp_path / "f.toml").write_text(f'name = "a"\nms = "{"9" * 5_000}"\n')
-    with pytest.raises(UserError, match=r"ms: .*came '9{70,}\.\.\.$"):
+    with pytest.raises(UserError, match=r"ms: .*got '9{70,}\.\.\.$"):
         read_toml(tmp_path / "f.toml", Named)
