@@ -10,7 +10,7 @@ import typer
 from nas.cli.held_out import print_errors
 from nas.files.plain import printable
 
-Out = Annotated[Path, typer.Option(help="The profile's folder; one that exists is made anew.")]
+Out = Annotated[Path, typer.Option(help="The profile's folder; one that exists is replaced.")]
 AboutFile = Annotated[
     Path | None,
     typer.Option(help="A TOML file with board, soc, runtime, source ... (default: the profile.toml in --out)."),
@@ -28,7 +28,7 @@ def import_(
     platform: Annotated[str | None, typer.Option(help="The column's name (hwnasbench-fbnet): raspi4, pixel3.")] = None,
     rest_ms: Annotated[
         float | None,
-        typer.Option(help="Milliseconds of what the table has not (hwnasbench-fbnet, singlepath)."),
+        typer.Option(help="Milliseconds of what the table lacks (hwnasbench-fbnet, singlepath)."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="What the trace is of: path.onnx, or timm:NAME[@RESOLUTION].")

@@ -1,4 +1,4 @@
-"""nas profile: a device profile, measured here, over ssh, or by carrying a bundle to the board."""
+"""nas profile: a device profile, measured here, over ssh, or by copying a bundle to the board."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: 
 Runtime = Annotated[str, typer.Option(help="What runs the models: onnxruntime, or litert (TFLite models).")]
 Resolution = Annotated[int | None, typer.Option(help="Only this one of the space's resolutions (default: all).")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed of the order and the whole networks.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Measure ten networks, and adapt from the devices known.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Measure ten networks, and adapt the known devices to them.")]
 Networks = Annotated[
     int | None,
     typer.Option(min=1, help="Measure so many whole networks and no blocks: what 'nas devices validate' compares."),
@@ -43,7 +43,7 @@ PowerUnit = Annotated[
 ]
 
 app = typer.Typer(
-    help="Measure a device profile: of this machine, of a board over ssh, or with a bundle carried to it.\n\n"
+    help="Measure a device profile: of this machine, of a board over ssh, or with a bundle copied to it.\n\n"
     "Blocks are timed one by one, then whole networks that calibrate their sum; the error on a fifth of them, left "
     "out at a time, is printed. Stop it at any time; the same command goes on. Leave the machine alone meanwhile.\n\n"
     "Example: nas profile --space mobilenet-v3 --resolution 160 --name my-laptop\n\n"
@@ -137,7 +137,7 @@ def pack(
     )  # fmt: skip
     _announce(plan)
     write_bundle(plan, out, packing(len(plan.items)))
-    print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: take this folder to the board")
+    print(f"{out}: {out.stat().st_size / 1e6:.0f} MB" if out.is_file() else f"{out}: copy this folder to the board")
     note("On the board: unzip it, then python3 agent.pyz; here: nas profile build results.json --name my-board")
 
 

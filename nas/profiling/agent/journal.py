@@ -63,9 +63,9 @@ class Journal:
         for key, value in setting.items():
             if self.first.get(key) != value:
                 was = "another plan" if key == "plan" else f"{key} {self.first.get(key)}, this is {value}"
-                raise Refused(f"{self.path}: was begun with {was}; move it away to begin anew")
+                raise Refused(f"{self.path}: was begun with {was}; move it away to start again")
         if not isinstance(self.first.get("before"), dict):
-            raise Refused(f"{self.path}: line 1 was changed by something else; move it away to begin anew")
+            raise Refused(f"{self.path}: line 1 was changed by something else; move it away to start again")
         for number, entry in enumerate(self.entries, 2):
             if not self._is_measurement(entry):
                 raise Refused(f"{self.path}: line {number} is not a measurement of this plan; move the file away")

@@ -107,7 +107,7 @@ def usable_cpus() -> list[int]:
 def stay_on(text: str) -> list[int]:
     """Keeps this process on the processors of a list like "0,1", and gives them. Raises Refused."""
     if not hasattr(os, "sched_setaffinity"):
-        raise Refused("--cpus works on Linux alone; leave it out")
+        raise Refused("--cpus works on Linux only; leave it out")
     cpus = read_cpus(text)
     try:
         os.sched_setaffinity(0, cpus)

@@ -118,7 +118,7 @@ class SampledMeter:
 
 
 class ExternalMeter:
-    """A meter that the board cannot read: windows get their times alone."""
+    """A meter that the board cannot read: windows get their times only."""
 
     name, includes = "external", "what the external meter feeds"
     period_s: float | None = None

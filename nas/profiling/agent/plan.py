@@ -37,14 +37,14 @@ def read_plan(folder: str | Path) -> dict[str, Any]:
     try:
         check_plan(plan)
     except Refused as refused:
-        raise Refused(f"{path}: {refused}; make the bundle anew") from None
+        raise Refused(f"{path}: {refused}; make a new bundle") from None
     checked: dict[str, str] = {}
     for item in plan["items"]:
         name = item["file"]
         if name not in checked:
             checked[name] = hashlib.sha256(read_model(folder, name)).hexdigest()
         if checked[name] != item["sha256"]:
-            raise Refused(f"{name}: is not the file that the plan was made with; make the bundle anew")
+            raise Refused(f"{name}: is not the file that the plan was made with; make a new bundle")
     return dict(plan)
 
 

@@ -66,7 +66,7 @@ class Runner(ABC):
         """Times a model in turn with the reference: `relative` is the median of each run's time over that of the
         reference runs around it, the machine's speed at that moment left out.
 
-        Either runs twice and the second counts: what the other left in the caches is nobody's cost.
+        Only the second of two runs counts, so neither pays for the other's cache misses.
         """
         np, once = self.numpy, self.prepare(model)
         both = max(2 * (once() + reference()), 1e-7)

@@ -11,7 +11,7 @@ from .plan import RUNTIMES
 from .runner import Runner
 from .terminal import Refused
 
-CAST = b"InsertedPrecisionFreeCast_"  # what ONNX Runtime puts before an operation that it has in float32 alone
+CAST = b"InsertedPrecisionFreeCast_"  # what ONNX Runtime puts before an operation that it has in float32 only
 CPU = "CPUExecutionProvider"  # ONNX Runtime's default
 
 

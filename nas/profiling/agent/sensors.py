@@ -129,7 +129,7 @@ def read_sensor(path: str | Path) -> float:
             return float(file.read(64))
     except PermissionError:
         how = "run this as root"
-        if Path(path).name == "energy_uj":  # for root alone since Linux 5.10
+        if Path(path).name == "energy_uj":  # for root only since Linux 5.10
             how += ", or until the next start: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
         raise Refused(f"{path}: permission denied: {how}") from None
     except (OSError, ValueError) as error:

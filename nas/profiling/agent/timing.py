@@ -16,7 +16,7 @@ from .runner import Runner
 from .terminal import Progress, Refused, say
 
 STUDENT = (0, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)  # t, 97.5%
-RENEWED = 20  # visits after which the references are loaded anew: where a session lies in memory is worth some per cent
+RENEWED = 20  # visits after which the references are loaded again: where a session lies in memory matters by per cents
 
 
 def uncertainty(relatives: Sequence[float]) -> float:

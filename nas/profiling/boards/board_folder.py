@@ -41,7 +41,8 @@ async def send(
     whole, and the agent checks its checksum. The other files are small, and always sent."""
     there = await _sizes(folder, sftp, files)
     sizes = {name: path.stat().st_size for name, path in files.items()}
-    due = [name for name in files if not name.endswith((".onnx", "plan.json")) or there.get(name) != sizes[name]]
+    checked = {name for name in files if name.startswith("models/") or name == "plan.json"}
+    due = [name for name in files if name not in checked or there.get(name) != sizes[name]]
     total, sent = sum(sizes[name] for name in due), 0
     screen.say(f"sending {len(due)} of {len(files)} files, {total / 1e6:.1f} MB, to {folder.target}")
     free = await _free(folder, sftp)

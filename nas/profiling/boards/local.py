@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.errors import UserError
+from nas.files.json import read_json
 from nas.profiling.agent import command as agent
 from nas.profiling.agent.machine import machine
+from nas.profiling.agent.plan import LARGEST_PLAN
 from nas.profiling.plan.bundle import Progress, described, write_bundle
 from nas.profiling.plan.plan import Plan
 from nas.profiling.results.machine import Identity
@@ -47,14 +49,17 @@ def prepare(plan: Plan, folder: Path, progress: Progress | None = None) -> Path:
 
 def _same(plan: Plan, bundle: Path) -> bool:
     try:
-        there = json.loads((bundle / "plan.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        there = read_json(bundle / "plan.json", LARGEST_PLAN)
+    except UserError:
         return False
     wanted = json.loads(json.dumps(described(plan)))
-    rows = [{key: row[key] for key in ("id", "name", "precision", "kind")} for row in there.pop("items", [])]
-    return bool(wanted == there and rows == [
-        {"id": i.id, "name": i.name, "precision": i.precision, "kind": i.kind} for i in plan.items
-    ])  # fmt: skip
+    rows = there.pop("items", None) if isinstance(there, dict) else None
+    if there != wanted or not isinstance(rows, list) or len(rows) != len(plan.items):
+        return False
+    return all(
+        isinstance(row, dict) and row | {"id": i.id, "name": i.name, "precision": i.precision, "kind": i.kind} == row
+        for row, i in zip(rows, plan.items, strict=True)
+    )
 
 
 def run_here(bundle: Path, arguments: Sequence[str]) -> Results:

@@ -120,13 +120,13 @@ def _bundle_files(bundle: Path) -> dict[str, Path]:
         raise UserError(f"{bundle}: a bundle is a folder with plan.json and agent.pyz; it has no {missing[0]}")
     paths = sorted(bundle.rglob("*"))
     if odd := [path for path in paths if path.is_symlink() or not (path.is_dir() or path.is_file())]:
-        raise UserError(f"{odd[0]}: a bundle has plain files only")
+        raise UserError(f"{odd[0]}: a bundle must hold plain files only")
     files = {path.relative_to(bundle).as_posix(): path for path in paths if path.is_file()}
     return {name: path for name, path in files.items() if name not in MADE_THERE}
 
 
 async def _run(job: Job) -> None:
-    """The whole job, begun anew on a new connection where one was lost: what is done already is not done again."""
+    """The whole job, begun again on a new connection where one was lost: what is done already is not done again."""
     pauses = iter(PAUSES_S)
     connection, client = await connect(job.folder.target, job.known_hosts, job.key)
     while True:

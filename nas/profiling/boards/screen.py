@@ -25,14 +25,14 @@ class Screen:
         self._output.flush()
 
     def count(self, text: str) -> None:
-        """A short text of our own that the next one replaces; on a terminal alone."""
+        """A short text of our own that the next one replaces; on a terminal only."""
         if self._live:
             self._output.write(f"\r{text:<{COUNT}}")
             self._output.flush()
             self._counting = True
 
     def relay(self, data: bytes) -> None:
-        """What came from the board."""
+        """Shows what the board sent."""
         self._clear()
         text = "".join(c for c in self._decoder.decode(data) if c.isprintable() or c in "\n\r\t")
         if self._live:

@@ -135,6 +135,6 @@ def _untrusted(target: Target, client: Client, known: asyncssh.SSHKnownHosts, re
         return f"{target}: its host key is not known ({shown}); {once}"
     name = host if port == 22 else f"[{host}]:{port}"
     return (
-        f"{target}: its host key HAS CHANGED, to {shown}: either the board was set up anew or someone is in between. "
-        f"If it was set up anew: ssh-keygen {f'-f {given} ' if given else ''}-R '{name}', then {once}"
+        f"{target}: its host key HAS CHANGED, to {shown}: either the board was set up again or someone is in between. "
+        f"If it was set up again: ssh-keygen {f'-f {given} ' if given else ''}-R '{name}', then {once}"
     )

@@ -35,7 +35,7 @@ def describe(name: str, results: Results, found: SpaceProfile, command: str) -> 
         noise=_noise(results),
         reference=results.reference,
         reference_ms={p: float(f"{ms:.6g}") for p, ms in speeds(results).items()},
-        limits=f"the {planned.space.name} space{at}; networks of other blocks have no price",
+        limits=f"the {planned.space.name} space{at}; networks with other blocks have no known cost",
         energy=found.energy,
         adapted_from=list(found.adapted_from),
         command=command,

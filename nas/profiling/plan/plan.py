@@ -38,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is measured, the references first. `quick`: networks alone, to adapt a profile from other devices'.
+    """All that is measured, the references first. `quick`: networks only, to adapt a profile from other devices'.
 
     Raises UserError for a precision that the runtime is not timed in.
     """
@@ -81,7 +81,7 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """The blocks of the space, at one resolution if given, and distinct random networks of it.
 
-    Without `blocks` the networks alone, all of them to check a profile with. Raises UserError for a precision that
+    Without `blocks` only the networks, all of them to check a profile with. Raises UserError for a precision that
     ONNX Runtime does not run, or a resolution that the space lacks.
     """
     check_precisions(precisions)
@@ -101,7 +101,7 @@ def plan_of(
     space: SearchSpace, candidates: Sequence[Candidate], precisions: Sequence[Precision], seed: int,
     resolution: int | None = None,
 ) -> Plan:  # fmt: skip
-    """A quick plan: these networks alone, all of which calibrate."""
+    """A quick plan: only these networks, all of which calibrate."""
     check_precisions(precisions)
     items = [network_item(space, candidate, p, "calibrate") for candidate in candidates for p in precisions]
     return Plan(space, resolution, seed, (*references(space, resolution, precisions), *numbered(items)), quick=True)

@@ -187,7 +187,7 @@ class Results(_Part):
         if found.fingerprint != planned.sha256 or found.name != planned.name:
             raise UserError(
                 f"the space {planned.name} has changed since these results were planned; take the version of "
-                "nas that made the bundle, or make it anew"
+                "nas that made the bundle, or make a new bundle"
             )
         return found
 

@@ -23,7 +23,7 @@ def test_processors_are_kept_to_and_recorded(bundle):
 
 def test_a_system_that_cannot_choose_processors_says_so(monkeypatch):
     monkeypatch.delattr(os, "sched_setaffinity")
-    with pytest.raises(Refused, match="--cpus works on Linux alone"):
+    with pytest.raises(Refused, match="--cpus works on Linux only"):
         stay_on("0")
 
 

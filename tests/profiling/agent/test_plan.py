@@ -69,7 +69,7 @@ def test_a_model_that_would_read_other_files_is_refused(bundle, tmp_path):
 def test_a_plan_that_is_none_is_one_line(bundle, capsys, values, said):
     change(bundle, **values)
     line = refusal(capsys, "--bundle", str(bundle), "--out", str(bundle / "results.json"))
-    assert said in line and line.endswith("make the bundle anew")
+    assert said in line and line.endswith("make a new bundle")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b"[]", b'{"format": 1'])
