@@ -18,6 +18,8 @@ from nas.errors import UserError
 LARGEST_SIDE = 224  # pixels kept of a picture's short side in memory
 FOLDERS_OF_SYSTEMS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 
+_LIKE_SPLIT = re.compile(f"({'|'.join(SPLIT_NAMES)})(set|data|img|image|split)?s?")
+
 Files = list[tuple[Path, int]]  # each picture with its label
 
 
@@ -96,7 +98,7 @@ def _check_classes(root: Path, search: _Search) -> None:
 
 
 def _like_split(name: str) -> bool:
-    return any(word.removesuffix("set") in SPLIT_NAMES for word in re.split(r"[^a-z]+", name.lower()))
+    return any(_LIKE_SPLIT.fullmatch(word) for word in re.split(r"[^a-z]+", name.lower()))
 
 
 class _Search:

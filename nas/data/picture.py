@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from nas.errors import UserError
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")  # by content: others start programs, or are rarely tried
+# By content: others start programs, or are rarely tried. MPO, which phones write, begins with a JPEG and is read as one.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".tif",
     ".tiff",
@@ -92,7 +93,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _check_header(image: Image.Image) -> None:
     pixels = image.width * image.height
-    baseline = image.format == "JPEG" and not image.info.get("progressive")
+    baseline = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
     most = MOST_JPEG_PIXELS if baseline else MOST_PIXELS
     if not 0 < pixels <= most:
         raise ValueError(f"must have 1 to {most:,} pixels; got {image.width:,} x {image.height:,}")

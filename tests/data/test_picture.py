@@ -21,10 +21,13 @@ DEEP = np.array([[0, 257, 514, 1000], [32_767, 32_768, 50_000, 257 * 128]] * 2, 
 EIGHT = np.rint(DEEP / 257).astype(np.uint8)  # 0, 1, 2, 4, 127 or 128, ...
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "big.tif", "pgm"])
 def test_grey_of_16_bits_is_divided_by_257(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"deep.{suffix}"
-    if suffix == "pgm":
+    if suffix == "big.tif":  # the higher byte first
+        Image.fromarray(DEEP.astype(">u2")).save(path)
+        assert path.read_bytes()[:2] == b"MM"
+    elif suffix == "pgm":
         path.write_bytes(b"P5 4 4 65535\n" + DEEP.astype(">u2").tobytes())
     else:
         Image.fromarray(DEEP).save(path)
@@ -97,7 +100,7 @@ def test_broken_exif_is_no_fault_of_the_picture(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), (200, 0, 0)).save(
         tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff" + b"x" * 9
     )
-    assert read_square(tmp_path / "a.jpg", 8)[4, 4, 0] > 180
+    assert decode([tmp_path / "a.jpg"], 8)[0, 4, 4, 0] > 180
 
 
 def eps() -> bytes:
@@ -178,9 +181,12 @@ def test_too_many_pixels_are_refused_before_they_are_unpacked(tmp_path: Path) ->
 
 def test_a_large_jpeg_is_read_at_a_fraction_of_its_size(tmp_path: Path) -> None:
     """60 million pixels, as large cameras write them, in grey so that the test is quick."""
-    Image.new("L", (10_000, 6_000), 90).save(tmp_path / "camera.jpg")
+    large = Image.new("L", (10_000, 6_000), 90)
+    large.save(tmp_path / "camera.jpg")
+    large.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[Image.new("L", (8, 8))])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert abs(int(read_square(tmp_path / "camera.jpg", 64).mean()) - 90) <= 2
+    for name in ("camera.jpg", "phone.jpg"):
+        assert abs(int(read_square(tmp_path / name, 64).mean()) - 90) <= 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000  # KB
 
 
