@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from nas.errors import UserError
 
-# By content: others start programs, or are rarely tried. MPO, which phones write, begins with a JPEG and is read as one.
+# By content: others start programs or are rarely tried. MPO, which phones write, begins as a JPEG and is read as one.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".tif",
