@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nas.space.block import Block
 from nas.space.candidate import Candidate
 from nas.space.language import Language, sizes
-from nas.space.stage_table import PER_BLOCK, Stage, as_options
+from nas.space.stage import PER_BLOCK, Stage, as_options
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ from nas.space.block import Block
 from nas.space.candidate import Value
 from nas.space.layer import Shape
 from nas.space.parts import strided
-from nas.space.stage_table import PER_BLOCK, Stage, as_options, scaled
+from nas.space.stage import PER_BLOCK, Stage, as_options, scaled
 
 if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace

@@ -21,7 +21,8 @@ from nas.space.language import count_networks
 from nas.space.layer import Precision, Shape
 from nas.space.network import Network
 from nas.space.parts import strided
-from nas.space.stage_table import PER_BLOCK, Proxy, Span, Stage, StageTable, as_options, scaled
+from nas.space.stage import PER_BLOCK, Stage, as_options, scaled
+from nas.space.stage_table import Proxy, Span, StageTable
 
 Get = Callable[[str], Value]
 

@@ -1,75 +1,41 @@
-"""The file format of a search space: a stage table in TOML, checked key by key.
-
-Sizes are bounded far above what anyone builds, so that no file makes the program run out of memory or time.
-"""
+"""The file format of a search space: a stage table in TOML, checked key by key, and its stages together."""
 
 from __future__ import annotations
 
 from itertools import product
 from math import prod
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from nas.errors import UserError
 from nas.files.names import safe_name
 from nas.files.toml import Table
-from nas.space.block import KINDS, Row, make_divisible
+from nas.space.block import KINDS, Row
 from nas.space.hyperparameters import Hyperparameter, check_hyperparameter
 from nas.space.layer import Precision
+from nas.space.stage import (
+    HEADS,
+    MOST_BLOCKS,
+    MOST_CHANNELS,
+    MOST_EXPANDED,
+    MOST_OPTIONS,
+    PER_BLOCK,
+    Op,
+    Stage,
+    as_options,
+    check_lists,
+    one_or_more,
+    options,
+    scaled,
+    whole,
+)  # fmt: skip
 
-MOST_STAGES, MOST_BLOCKS = 100, 1000  # of a table; of all its stages together
-MOST_OPTIONS = 100  # of one choice
+MOST_STAGES = 100
 MOST_VARIANTS = 250_000  # different blocks at one resolution
-MOST_CHANNELS, MOST_EXPANDED = 16_384, 131_072  # after the width multiplier; of them, after the expansion
-MOST_PIXELS, MOST_KERNEL = 4096, 63
+MOST_PIXELS = 4096
 
-PER_BLOCK = ("kernel", "expand", "se", "op")  # what each block may choose for itself
-BODY = tuple(name for name, kind in KINDS.items() if kind.in_tables and "channels" in kind.uses)
-HEADS = tuple(name for name, kind in KINDS.items() if kind.in_tables and "channels" not in kind.uses)
-
-
-def _one_of(*names: str) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"must be one of {', '.join(names)}; got {name[:80]!r}")
-        return name
-
-    return AfterValidator(check)
-
-
-def _odd(kernel: int) -> int:
-    if kernel % 2 == 0:
-        raise ValueError(f"a kernel must be odd, so that the padding is the same on both sides; got {kernel}")
-    return kernel
-
-
-def _label(name: str) -> str:
-    """A stage's name, which stands before a dot in the names of its choices."""
-    if name and ("." in name or safe_name(name) != name):
-        raise ValueError(f"must have no dot; got {name!r}")
-    return name
-
-
-def options(kind: Any) -> Any:
-    """A list of at least one value of this kind."""
-    return Annotated[list[kind], Field(min_length=1)]
-
-
-def one_or_more(kind: Any) -> Any:
-    """A value, or a list of at least one value of this kind."""
-    return kind | options(kind)
-
-
-def whole(most: int, least: int = 1) -> Any:
-    return Annotated[int, Field(ge=least, le=most)]
-
-
-Kernel = Annotated[int, Field(ge=1, le=MOST_KERNEL), AfterValidator(_odd)]
-Expand = Annotated[int | float, Field(gt=0, le=64)]
-Squeeze = Annotated[int | float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Activation = Literal["", "relu", "relu6", "hswish", "swish"]
 
 
 class Span(Table):
@@ -86,85 +52,6 @@ class Span(Table):
             raise ValueError(f"low must be below high, and above 0 with log; got low={self.low}, high={self.high}")
         if self.integer and not (self.low.is_integer() and self.high.is_integer()):
             raise ValueError(f"with integer, low and high must be whole; got low={self.low}, high={self.high}")
-        return self
-
-
-class Op(Table):
-    """One of the operations that a block may be. A skip is the identity, or a 1x1 convolution where shapes change."""
-
-    block: Annotated[str, _one_of(*BODY, "skip")]
-    kernel: Kernel = 3
-    expand: Expand = 1.0
-    groups: whole(MOST_EXPANDED) = 1  # type: ignore[valid-type]
-    activation: Activation | None = None
-
-    @model_validator(mode="after")
-    def _used(self) -> Self:
-        _refuse_unused(self, {"activation"} if self.block == "skip" else KINDS[self.block].uses, self.block)
-        return self
-
-
-class Stage(Table):
-    """A row of the stage table: `depth` blocks, the first with `stride`. A list makes a choice of it.
-
-    `per` says whether kernel, expand, se and op are chosen for each block or once for the stage. `se` is squeeze-
-    excite's ratio, of the expanded channels or of the block's input. `scale` says whether the width multiplier
-    changes the channels: always, never, or only up (MobileNetV2's head).
-    """
-
-    name: Annotated[str, AfterValidator(_label)] = ""
-    block: Annotated[str, _one_of(*BODY, "ops", *HEADS)]
-    depth: one_or_more(whole(MOST_BLOCKS)) = 1  # type: ignore[valid-type]
-    channels: one_or_more(whole(MOST_CHANNELS)) | None = None  # type: ignore[valid-type]
-    kernel: one_or_more(Kernel) = 1  # type: ignore[valid-type]
-    expand: one_or_more(Expand) = 1  # type: ignore[valid-type]
-    se: one_or_more(Squeeze) = 0  # type: ignore[valid-type]
-    op: options(str) | None = None  # type: ignore[valid-type]
-    se_of: Literal["expanded", "input"] = "expanded"
-    gate: Literal["sigmoid", "hsigmoid"] = "sigmoid"
-    groups: whole(MOST_EXPANDED) = 1  # type: ignore[valid-type]
-    stride: Literal[1, 2] = 1
-    activation: Activation = ""
-    norm: bool = True
-    scale: Literal["always", "never", "up"] = "always"
-    per: Literal["block", "stage"] = "block"
-
-    @property
-    def deepest(self) -> int:
-        """The most blocks that the stage can have."""
-        return max(self.depth) if isinstance(self.depth, list) else int(self.depth)
-
-    @property
-    def chosen(self) -> tuple[str, ...]:
-        """What its blocks, or the stage for all of them, choose for themselves."""
-        return tuple(name for name in PER_BLOCK if len(as_options(getattr(self, name))) > 1)
-
-    @property
-    def body(self) -> bool:
-        """Whether it is of the body: a stage with channels, that may have several blocks."""
-        return self.block not in HEADS
-
-    @property
-    def pools(self) -> bool:
-        """Whether it averages over the whole image."""
-        return self.block in HEADS and KINDS[self.block].pools
-
-    @property
-    def classifies(self) -> bool:
-        """Whether it ends the network, with one output a class."""
-        return self.block in HEADS and KINDS[self.block].classifies
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        _check_lists(self)
-        if (self.channels is None) == self.body:
-            raise ValueError(
-                f"channels must be given for every block but {' and '.join(HEADS)}; block is {self.block!r}"
-            )
-        if (self.op is not None) != (self.block == "ops"):
-            raise ValueError(f"op is given for block 'ops' and for no other; block is {self.block!r}")
-        used = {"op", "channels", "stride", "activation"} if self.block == "ops" else KINDS[self.block].uses
-        _refuse_unused(self, used | ({"depth", "scale", "per"} if self.body else set()), self.block)
         return self
 
 
@@ -194,7 +81,7 @@ class StageTable(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _check_lists(self)
+        check_lists(self)
         if self.stage[-1].body or not self.stage[-1].classifies:
             known = " or ".join(name for name in HEADS if KINDS[name].classifies)
             raise ValueError(f"the last stage must be {known}; it is {self.stage[-1].block!r}")
@@ -277,36 +164,3 @@ class StageTable(Table):
             found += widths * own * channels * (before + channels)
             before = channels if stage.body else before
         return found
-
-
-def scaled(stage: Stage, channels: int, width: float) -> int:
-    """The stage's channels with the width multiplier."""
-    scales = stage.scale == "always" or (stage.scale == "up" and width > 1)
-    return make_divisible(channels * width) if scales and width != 1 else channels
-
-
-def as_options(value: object) -> tuple[Any, ...]:
-    """A choice's options: a list as it is, one value as the only option, None as none."""
-    if value is None:
-        return ()
-    return tuple(value) if isinstance(value, list) else (value,)
-
-
-def _check_lists(table: Table) -> None:
-    """Raises ValueError for a choice of too many options, or of one twice."""
-    for name in type(table).model_fields:
-        value = getattr(table, name)
-        if name == "stage" or not isinstance(value, list):
-            continue
-        if len(value) > MOST_OPTIONS:
-            raise ValueError(f"{name} must have at most {MOST_OPTIONS} options; got {len(value):,}")
-        if len(set(value)) < len(value):
-            raise ValueError(f"{name} must not name a value twice; got {str(value)[:80]}")
-
-
-def _refuse_unused(row: Op | Stage, used: frozenset[str] | set[str], block: str) -> None:
-    """Raises ValueError for a key of the row that changes nothing: its author expects something of it."""
-    for name, field in type(row).model_fields.items():
-        value = getattr(row, name)
-        if name not in ("name", "block", *used) and value != field.default and name in row.model_fields_set:
-            raise ValueError(f"{name} means nothing to a block of kind {block!r}; got {str(value)[:80]}")

@@ -15,7 +15,8 @@ from nas.models.trace import read_module
 from nas.space.layer import Layer
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
-from nas.space.stage_table import BODY, HEADS, Op, Stage, StageTable
+from nas.space.stage import BODY, HEADS, Op, Stage
+from nas.space.stage_table import StageTable
 from tests.space.random_tables import spaces
 
 

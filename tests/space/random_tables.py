@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from nas.space.block import KINDS
 from nas.space.search_space import SearchSpace
-from nas.space.stage_table import BODY, StageTable
+from nas.space.stage import BODY
+from nas.space.stage_table import StageTable
 
 ACTIVATIONS = ["", "relu", "relu6", "hswish", "swish"]
 OPTIONS: dict[str, list[Any]] = {  # of each key of a stage that a kind of block can use

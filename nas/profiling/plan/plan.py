@@ -16,7 +16,7 @@ from nas.space.block_table import all_blocks
 from nas.space.candidate import Candidate
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace
-from nas.space.stage_table import as_options
+from nas.space.stage import as_options
 
 NETWORKS = 22  # whole networks that calibrate the sum of blocks
 NETWORKS_QUICK = 10  # that a profile is adapted from
