@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
@@ -14,7 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.errors import UserError
 from nas.run import Costs, Objective, Settings
 from nas.search.journal import directions
-from nas.search.problem.encoding import candidate_of, distributions, params_of
+from nas.search.problem.encoding import (
+    candidate_of,
+    distributions,
+    params_of,
+    params_of_shown,
+    shown_distributions,
+    shown_params,
+)
 from nas.search.problem.feasibility import Pool, Pricer, misses, spread, violation
 from nas.search.records import Kind, Record
 from nas.search.samplers.by_name import Problem, build_sampler
@@ -23,13 +31,15 @@ from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 
+Params = dict[str, Any]
+
 PATIENCE = 8  # proposals in a row that are infeasible or known before a new feasible candidate is drawn at random
 DRAWS = 2048  # candidates per attempt to draw one that is feasible and new
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One proposal of the sampler. `frozen` is Optuna's trial, whose number counts every proposal."""
+    """One proposal of the sampler. `frozen` is Optuna's trial as the journal keeps it; its number counts all."""
 
     frozen: FrozenTrial
     kind: Kind
@@ -50,19 +60,22 @@ class Outcome:
     expected: list[float] | None = None
 
 
-class _Replayed(FrozenTrial):
-    """A trial of the journal, which Optuna copies when it takes it in: its parts do not change, so they stay."""
+class _Rewritten(FrozenTrial):
+    """A trial with its parameters written in other words.
+
+    Optuna copies what it takes in, part by part; these parts do not change, so they stay.
+    """
 
     @classmethod
-    def of(cls, frozen: FrozenTrial, distributions: dict[str, BaseDistribution]) -> _Replayed:
+    def of(cls, frozen: FrozenTrial, params: Params, distributions: dict[str, BaseDistribution]) -> _Rewritten:
         return cls(
             number=frozen.number, trial_id=frozen._trial_id, state=frozen.state, value=None, values=frozen.values,
-            datetime_start=frozen.datetime_start, datetime_complete=frozen.datetime_complete, params=frozen.params,
+            datetime_start=frozen.datetime_start, datetime_complete=frozen.datetime_complete, params=params,
             distributions=distributions, user_attrs=frozen.user_attrs, system_attrs=frozen.system_attrs,
             intermediate_values={},
         )  # fmt: skip
 
-    def __deepcopy__(self, memo: object) -> _Replayed:
+    def __deepcopy__(self, memo: object) -> _Rewritten:
         return copy(self)
 
 
@@ -77,7 +90,7 @@ class Proposals:
         self.space, self.pricer, self.settings, self.pool = space, pricer, settings, pool
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every new study
         self.study = optuna.create_study(directions=directions(settings))
-        self.distributions = distributions(space)
+        self.distributions, self.shown = distributions(space), shown_distributions(space)
         self.sampler_for = build_sampler(settings.sampler, Problem(space, pricer, settings))
         self.design = spread(pool, settings, settings.start)
         self.known: dict[Candidate, Outcome] = {}
@@ -89,9 +102,10 @@ class Proposals:
 
         Raises UserError for one that this space has not.
         """
-        if frozen.distributions != self.distributions:
+        if frozen.distributions != self.shown:
             raise UserError(f"proposal {frozen.number} is not one of space {self.space.name}")
-        self.study.add_trial(_Replayed.of(frozen, self.distributions))
+        params = params_of_shown(self.space, frozen.params)
+        self.study.add_trial(_Rewritten.of(frozen, params, self.distributions))
         self._settle(record.kind, record.candidate, Outcome(frozen.state, frozen.values))
 
     def ask(self) -> Proposal | None:
@@ -121,7 +135,9 @@ class Proposals:
             kind = "duplicate"
         if kind == "train":
             self.running.add(candidate)
-        return Proposal(self.study.get_trials(deepcopy=False)[-1], kind, candidate, network, costs)
+        frozen = self.study.get_trials(deepcopy=False)[-1]
+        shown = _Rewritten.of(frozen, shown_params(self.space, frozen.params), self.shown)
+        return Proposal(shown, kind, candidate, network, costs)
 
     def answer(self, proposal: Proposal) -> Outcome:
         """What is known of a proposal that needs no training."""

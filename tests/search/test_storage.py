@@ -180,3 +180,6 @@ def test_optunas_dashboard_shows_a_run(tmp_path: Path) -> None:
     best = {t["number"] for t in shown["best_trials"]}
     assert best == {t.trial for t in run.front_trials}
     assert len(shown["trials"]) == 5
+    for trial, entry in zip(run.trials, shown["trials"], strict=True):  # values, not their places in a list of options
+        values = {p["name"]: p["param_external_value"] for p in entry["params"]}
+        assert values["resolution"] == str(trial.candidate["resolution"])

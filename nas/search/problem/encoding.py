@@ -34,14 +34,32 @@ def distribution(choice: Choice) -> BaseDistribution:
 
 def candidate_of(space: SearchSpace, params: Mapping[str, Any]) -> Candidate:
     """The canonical candidate that Optuna's parameters stand for."""
-    indexed = _indexed(space)
-    values = {c.name: indexed[c.name][params[c.name]] if c.name in indexed else params[c.name] for c in space.choices}
-    return space.canonical(Candidate.of(values))
+    shown = shown_params(space, params)
+    return space.canonical(Candidate.of({choice.name: shown[choice.name] for choice in space.choices}))
 
 
 def params_of(space: SearchSpace, candidate: Candidate) -> dict[str, Any]:
+    return params_of_shown(space, candidate.as_dict())
+
+
+def shown_distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The distributions as the journal has them: a choice has its values, so that a dashboard shows 3x3 and not 0."""
+    return {
+        choice.name: CategoricalDistribution(choice.options) if choice.options else distribution(choice)
+        for choice in space.choices
+    }
+
+
+def shown_params(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's parameters as the journal has them."""
     indexed = _indexed(space)
-    return {k: indexed[k].index(value) if k in indexed else value for k, value in candidate.values}
+    return {name: indexed[name][value] if name in indexed else value for name, value in params.items()}
+
+
+def params_of_shown(space: SearchSpace, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that the journal shows so. Raises ValueError for a value that is not an option."""
+    indexed = _indexed(space)
+    return {name: indexed[name].index(value) if name in indexed else value for name, value in shown.items()}
 
 
 @lru_cache(maxsize=8)
