@@ -19,7 +19,7 @@ Array = np.ndarray  # float64 (len(_POINTS),)
 _POINTS = np.concatenate([np.linspace(-9, 9, 73), [-0.5, -0.1, 0.1, 0.5]])
 _TOLERANCE = 5e-3  # relative to 1 + |x|: constants may be halves or rounded
 _MOST_NODES = 24  # operations of one activation
-_MOST_TRIES = 3_000
+_MOST_COMPUTED = 30_000  # operations computed at the points, in one network
 _PARTS = frozenset({"function", "activation", "scale", "shift", "multiply", "add"})
 _STARTS = frozenset({"sigmoid", "tanh", "softplus", "hsigmoid"})  # activations that others are written with
 
@@ -71,17 +71,16 @@ def with_activations(nodes: Sequence[Node], outputs: set[str]) -> list[Node]:
             users.setdefault(name, set()).add(node.output)
     gone: set[str] = set()
     found: dict[str, Node] = {}
-    tries = 0
+    room = [_MOST_COMPUTED]
     for node in reversed(nodes):
-        if node.op not in _PARTS or node.output in gone or tries >= _MOST_TRIES:
+        if node.op not in _PARTS or node.output in gone or room[0] < 0:
             continue
         cluster = _cluster(node, made)
         if len(cluster) < 2 or not any(_starts(made[name]) for name in cluster):
             continue
-        tries += 1
         for root in _roots(cluster, made):
-            function = _named(node.output, root, made)
-            inside = _between(node.output, root, made)
+            function = _named(node.output, root, made, room)
+            inside = _between(node.output, root, made) if function else set()
             closed = all(users[n] <= inside and n not in outputs for n in inside - {node.output})
             if function and closed and len(inside) > 1:
                 gone |= inside - {node.output}
@@ -124,14 +123,18 @@ def _between(output: str, root: str, made: Mapping[str, Node]) -> set[str]:
     return inside
 
 
-def _named(output: str, root: str, made: Mapping[str, Node]) -> str | None:
-    """The function that `output` is of `root`; None if it is no known one, or of more than `root`."""
+def _named(output: str, root: str, made: Mapping[str, Node], room: list[int]) -> str | None:
+    """The function that `output` is of `root`; None if it is not a known one, or of more than `root`.
+
+    What is computed is taken from `room`.
+    """
     values: dict[str, Array] = {root: _POINTS}
 
     def value(name: str, depth: int) -> Array | None:
         if name not in values:
             node = made.get(name)
-            if node is None or node.op not in _PARTS or depth > _MOST_NODES:
+            room[0] -= 1
+            if node is None or room[0] < 0 or node.op not in _PARTS or depth > _MOST_NODES:
                 return None
             inputs = [value(other, depth + 1) for other in node.inputs]
             known = [one for one in inputs if one is not None]

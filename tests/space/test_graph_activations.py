@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from nas.space import graph_activations
 from nas.space.graph import Reading
 from nas.space.onnx_file import read_onnx
 from tests.space.onnx.graphs import model, node, save, zeros
@@ -70,6 +71,19 @@ def test_a_spelling_is_one_layer(tmp_path: Path, name: str) -> None:
     assert [(x.op, x.function) for x in reading.network.layers] == [("conv", ""), ("activation", function)]
 
 
+def test_a_spelling_between_conversions_to_int8_is_one_layer(tmp_path: Path) -> None:
+    def through(name: str) -> list[onnx.NodeProto]:
+        return [node("QuantizeLinear", f"{name} scale point", f"{name}q"),
+                node("DequantizeLinear", f"{name}q scale point", f"{name}i")]  # fmt: skip
+
+    nodes = [node("Div", "c root2", "a"), node("Erf", "a", "e"), *through("e"), *through("one"),
+             node("Add", "ei onei", "p"), *through("p"), node("Mul", "c pi", "m"),
+             node("Mul", "m half", "y")]  # fmt: skip
+    weights = {**W, "scale": np.array(1 / 64, np.float32), "point": np.array(0, np.int8)}
+    reading = read_onnx(save(model([CONV, *nodes], weights), tmp_path))
+    assert reading.unread == () and [x.function for x in reading.network.layers] == ["", "gelu"]
+
+
 def test_the_order_of_the_operations_does_not_matter(tmp_path: Path) -> None:
     assert read(tmp_path, SPELLINGS["gelu-pytorch"][1][::-1]).unread == ()
 
@@ -90,6 +104,15 @@ def test_what_is_no_known_function_is_named(
     tmp_path: Path, nodes: list[onnx.NodeProto], unread: tuple[str, ...]
 ) -> None:
     assert read(tmp_path, nodes).unread == unread
+
+
+def test_a_chain_without_end_is_computed_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    monkeypatch.setattr(graph_activations, "_MOST_COMPUTED", 500)
+    apply = graph_activations._apply
+    monkeypatch.setattr(graph_activations, "_apply", lambda *given: computed.append(1) or apply(*given))
+    chain = [node("Erf", "c", "e0"), *(node("Erf", f"e{i}", f"e{i + 1}") for i in range(400))]
+    assert len(read(tmp_path, chain, "e400").unread) == 1 and len(computed) <= 500
 
 
 def test_a_part_that_something_else_reads_stays(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.errors import UserError
+from nas.space.onnx.wire import one_value
 
 if TYPE_CHECKING:
     import onnx
@@ -124,7 +125,7 @@ class TensorReader:
         if tensor.doc_string:  # a large tensor, of which only this was kept
             held, same, last = map(int, tensor.doc_string.split())
         else:
-            held, same, last = len(raw), bool(raw) and raw.count(raw[:1]) == len(raw), not any(raw[-4:])
+            held, same, last = len(raw), bool(raw) and one_value(raw), not any(raw[-4:])
         value.uniform, value.padded = bool(same), bool(held and last and not same)
         return held
 

@@ -19,7 +19,8 @@ _COMPUTED = frozenset({
     "Identity", "IsInf", "IsNaN", "Less", "LessOrEqual", "Log", "Max", "Min", "Mod", "Mul", "Neg", "NonZero", "Not",
     "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum",
     "Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum",
-    "Tile", "Transpose", "Unsqueeze", "Where", "Xor", "DequantizeLinear", "Sigmoid", "Relu", "Dropout",
+    "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
+    "DequantizeLinear", "Dropout", "QuantizeLinear", "Relu", "Sigmoid",
 })  # fmt: skip
 _REARRANGED = frozenset({
     "Cast", "CastLike", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "Identity",
@@ -46,7 +47,8 @@ def evaluate(node: onnx.NodeProto, ins: Sequence[Value], opset: int) -> list[np.
     feeds = {name: value.data for name, value in zip(names, ins, strict=True)}
     try:
         newest = onnx.defs.get_schema(node.op_type, "").since_version
-        if onnx.defs.get_schema(node.op_type, opset, "").since_version == newest:
+        same = node.op_type in ("QuantizeLinear", "DequantizeLinear")  # of which there is no older reference
+        if same or onnx.defs.get_schema(node.op_type, opset, "").since_version == newest:
             return [np.asarray(found) for found in ReferenceEvaluator(node).run(None, feeds)]
         # a node alone is evaluated as of the newest opset, an older one needs a model around it
         inputs = [onnx.ValueInfoProto(name=name) for name in feeds]

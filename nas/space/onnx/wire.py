@@ -105,13 +105,9 @@ class _Walk:
         return b"".join(parts)
 
     def _summary(self, start: int, end: int) -> str:
-        """Of a weight's bytes: how many, whether all are the same, and whether the last value is 0."""
-        first = bytes(self.data[start : start + 1])
-        same = all(
-            bytes(self.data[at : min(end, at + _CHUNK)]).count(first) == min(end, at + _CHUNK) - at
-            for at in range(start, end, _CHUNK)
-        )
-        return f"{end - start} {same:d} {not any(self.data[end - 4 : end]):d}"
+        """Of a weight's bytes: how many, whether all its values are the same, and whether the last one is 0."""
+        chunks = (bytes(self.data[at : min(end, at + _CHUNK)]) for at in range(start, end, _CHUNK))
+        return f"{end - start} {all(map(one_value, chunks)):d} {not any(self.data[end - 4 : end]):d}"
 
     def _fields_between(self, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
         """Each field's number, wire type and offsets: of its tag, of its content, behind it."""
@@ -149,6 +145,11 @@ class _Walk:
         self.fields += fields
         if self.fields > MOST_FIELDS:
             raise UserError(f"{self.path}: has more structure than a network needs (over {MOST_FIELDS:,} fields)")
+
+
+def one_value(raw: bytes) -> bool:
+    """Whether all values are the same, 0 and -0 taken for one; several chunks are taken to begin alike."""
+    return raw.count(raw[:1]) == len(raw) or raw.count(0) + raw.count(128) == len(raw)
 
 
 def _varint(value: int) -> bytes:
