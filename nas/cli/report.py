@@ -30,8 +30,8 @@ def report(
 ) -> None:
     """Write a run's report.html and charts, and print its front; compare several runs.
 
-    report.html is one file that needs no network: mail it, or open it in a browser. Runs that differ by their seed only
-    are grouped in a comparison.
+    report.html is one file that needs no network: mail it, or open it in a browser. A comparison
+    groups runs that differ only in their seed.
 
     Example: nas report runs/tiny-raspberry-pi-4-1
 

@@ -87,7 +87,7 @@ def _make_room_left(figure: Figure, panel: Axes) -> None:
 def draw_fronts(groups: Sequence[Group], file: Path) -> Path:
     """Draws the fronts of several runs, accuracy against latency, into a PNG file.
 
-    Of runs that differ by their seed alone: what half of them reach as a line, between what all and any of them reach.
+    Of runs that differ only in their seed: what half of them reach as a line, between what all and any of them reach.
     """
     figure = new_figure(7.4, 5.2)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Runs that differ by their seed alone, taken together: a difference between samplers is seen over several seeds."""
+"""Runs that differ only in their seed, taken together: samplers are compared over several seeds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Group:
 
 
 def groups_of(runs: Sequence[Run]) -> list[Group]:
-    """The groups in the order of their first runs, each with a name of its own; a run that is alone has its path."""
+    """The groups in the order of their first runs, each with a name of its own; a single run has its path."""
     grouped: dict[str, list[Run]] = {}
     for r in runs:
         key = repr([_plain(getattr(r.settings, name)) for name in SAME if name != "seed"])

@@ -30,7 +30,7 @@ def markdown(run: Run) -> str:
 
 
 def compare_markdown(runs: Sequence[Run]) -> str:
-    """Several runs as a table, those that differ by their seed alone in one row."""
+    """Several runs as a table, those that differ only in their seed in one row."""
     from nas.report.compare import HEADS, best_under, common_box, compare_rows, notes_on
     from nas.report.groups import groups_of
 

@@ -41,11 +41,11 @@ def network_costs(run: Run) -> NetworkCosts:
     except UserError as error:
         return NetworkCosts(lacking=f"Layers cannot be shown: {error}.")
     for what, name, now, was in (
-        ("space", s.space, space.fingerprint, s.space_sha256),
-        ("device profile", s.device, device.fingerprint, s.device_sha256),
+        ("the space", s.space, space.fingerprint, s.space_sha256),
+        ("the device profile", s.device, device.fingerprint, s.device_sha256),
     ):
         if now != was:
-            return NetworkCosts(lacking=f"Layers cannot be shown: {what} {name} has changed since.")
+            return NetworkCosts(lacking=f"Layers cannot be shown: {what} {name} has changed since this run.")
     trained = [t for t in run.trials if t.state == "trained"]
     codes = []
     for t in trained:

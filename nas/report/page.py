@@ -122,8 +122,8 @@ def _has(run: Run, column: str) -> bool:
 
 def _how(t: Trial, errors: Mapping[int, str]) -> str:
     if t.state == "stopped":
-        return "stopped early: by its curve so far and its cost it would not have reached the front"
-    return f"failed: {errors.get(t.trial) or 'its accuracy was no number'}"
+        return "stopped early: it was unlikely to reach the front"
+    return f"failed: {errors.get(t.trial) or 'its accuracy is not a number'}"
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
@@ -136,11 +136,11 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("budgets", ", ".join(f"{figure(v)} {LABELS[c][1]} {LABELS[c][0]}".replace("  ", " ")
                               for c, v in s.limits.items()) or "none"),
         ("training", proxy or "-"),
-        ("training time", f"{sum(t.seconds for t in run.trials) / 60:.1f} minutes, summed"),
+        ("training time", f"{sum(t.seconds for t in run.trials) / 60:.1f} minutes in total"),
         ("space", f"{s.space}, sha256 {s.space_sha256[:16]}"),
         ("device profile", f"{s.device}, sha256 {s.device_sha256[:16]}"),
         ("dataset", f"{s.dataset}, {s.classes} classes, sha256 {s.dataset_sha256[:16] or '-'}"),
         ("versions", ", ".join(f"{k} {v}" for k, v in s.versions.items()) or "-"),
-        ("begun", s.created or "-"),
+        ("started", s.created or "-"),
         ("run folder", str(run.path)),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nas.files.plain import printable
 from nas.numbers import figure, percent
 from nas.run import Run, Trial
 from nas.space.candidate import Candidate, Value
@@ -17,10 +18,11 @@ LETTERS = {"depth": "d", "kernel": "k", "expand": "e", "se": "se", "channels": "
 
 
 def front_table(run: Run) -> Group:
-    """The front, cheapest first: three digits a cost, accuracies to a tenth of a per cent; intervals below."""
+    """The front, cheapest first: three digits a cost, accuracies to 0.1%; intervals below."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     s, front = run.settings, run.front_trials
     tested = any(t.test_accuracy is not None for t in front)
@@ -33,20 +35,20 @@ def front_table(run: Run) -> Group:
     for t in front:
         accuracy = "/".join(percent(a).rstrip("%") for a in (t.accuracy, t.test_accuracy)[: 1 + tested])
         costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
-        table.add_row(str(t.trial), accuracy, *costs, t.candidate.precision, summary(t.candidate))
+        table.add_row(str(t.trial), accuracy, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
     title = f"{s.space} on {s.device}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
-    return Group(title, table, *intervals(front))
+    return Group(Text(printable(title)), table, *map(Text, intervals(front)))
 
 
 def intervals(trials: Sequence[Trial]) -> list[str]:
     """How far off latencies and energies may be, by precision and by what they were predicted from."""
-    lines: dict[str, dict[str, str]] = {"ms": {}, "mJ": {}}
+    lines: dict[str, dict[str, str]] = {"latency": {}, "energy": {}}
     for t in trials:
         c, key = t.costs, t.candidate.precision
-        lines["ms"][f"{key}, {c.latency_basis}"] = _between(c.latency_ms, c.latency_low_ms, c.latency_high_ms)
+        lines["latency"][f"{key}, {c.latency_basis}"] = _between(c.latency_ms, c.latency_low_ms, c.latency_high_ms)
         if c.energy_mj is not None:
-            lines["mJ"][f"{key}, {c.energy_basis}"] = _between(c.energy_mj, c.energy_low_mj, c.energy_high_mj)
-    return [f"{unit}, {key}: {between}" for unit, rows in lines.items() for key, between in sorted(rows.items())]
+            lines["energy"][f"{key}, {c.energy_basis}"] = _between(c.energy_mj, c.energy_low_mj, c.energy_high_mj)
+    return [f"{cost}, {key}: {between}" for cost, rows in lines.items() for key, between in sorted(rows.items())]
 
 
 def _between(value: float, low: float | None, high: float | None) -> str:

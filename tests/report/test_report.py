@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,8 @@ def test_the_table_fits_a_terminal_and_holds_the_front(tmp_path: Path) -> None:
     rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
     assert rows[0] == ["2", "80.0", "5.00", "20.0", "0.500", "fp32", "@32", "d2k35"]
     assert [row[0] for row in rows] == ["2", "0", "1", "5", "6"]
-    assert "ms, int8, fitted: 90% of held-out networks fell within -50% to +100%" in text
-    assert "mJ, int8, fitted: 90% of held-out networks fell within -25% to +50%" in text
+    assert "latency, int8, fitted: 90% of held-out networks fell within -50% to +100%" in text
+    assert "energy, int8, fitted: 90% of held-out networks fell within -25% to +50%" in text
 
 
 def test_the_report_writes_pages_and_the_front_only_where_asked(tmp_path: Path) -> None:
@@ -138,3 +139,10 @@ def test_no_label_is_cut_off(step: float, tmp_path: Path, monkeypatch: pytest.Mo
     figure = drawn(run, monkeypatch)
     box = figure.axes[0].yaxis.get_tightbbox()
     assert box is not None and box.x0 >= 0
+
+
+def test_names_in_a_table_do_not_act_on_a_terminal(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    odd = replace(run, settings=replace(run.settings, space="\x1b[2J[bold red]x", dataset="[link=file:]y"))
+    text = printed(odd, 120)
+    assert "\x1b" not in text and "[bold red]x" in text and "[link=file:]y" in text
