@@ -112,19 +112,20 @@ class _Search:
 
     def folders(self, root: Path) -> list[Path]:
         """The visible folders in a folder, by name."""
-        return [path for path in _entries(root) if path.is_dir() and not _is_hidden(path.name)]
+        return [Path(entry.path) for entry in _entries(root) if entry.is_dir() and not _is_hidden(entry.name)]
 
     def holds_pictures(self, root: Path) -> bool:
         """Whether there are visible pictures directly in a folder."""
-        return any(not _is_hidden(path.name) and not path.is_dir() and is_picture(path) for path in _entries(root))
+        files = (Path(entry.path) for entry in _entries(root) if not _is_hidden(entry.name) and not entry.is_dir())
+        return any(map(is_picture, files))
 
     def count_beside(self, root: Path) -> None:
         """Counts what lies beside the class folders, and is not read."""
-        for path in _entries(root):
-            if _is_hidden(path.name):
+        for entry in _entries(root):
+            if _is_hidden(entry.name):
                 self.hidden += 1
-            elif not path.is_dir():
-                self._count_other(path, is_picture(path))
+            elif not entry.is_dir():
+                self._count_other(Path(entry.path), is_picture(Path(entry.path)))
 
     def _count_other(self, path: Path, picture: bool) -> None:
         if picture:
@@ -196,9 +197,11 @@ class _Search:
         return tuple(words)
 
 
-def _entries(root: Path) -> list[Path]:
+def _entries(root: Path) -> list[os.DirEntry[str]]:
+    """By name; whether one is a folder is known without asking the disk again."""
     try:
-        return sorted(root.iterdir())
+        with os.scandir(root) as found:
+            return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"{root}: cannot be read: {error.strerror}") from None
 
