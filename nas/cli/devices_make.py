@@ -10,6 +10,7 @@ import typer
 from nas.cli.held_out import print_errors
 from nas.files.plain import printable
 
+MOST_NAMED = 50  # networks that are left out
 Out = Annotated[Path, typer.Option(help="The profile's folder; one that exists is replaced.")]
 AboutFile = Annotated[
     Path | None,
@@ -74,5 +75,8 @@ def fit(
     else:
         print(f"{out}: {fitted.blocks} blocks fitted to {fitted.networks} networks on {platform}")
     if fitted.left_out:
-        print(f"Left out, because they cannot be built here: {printable(', '.join(fitted.left_out))}")
+        named = ", ".join(name[:80] for name in fitted.left_out[:MOST_NAMED])
+        more = len(fitted.left_out) - MOST_NAMED
+        others = f" and {more} more" if more > 0 else ""
+        print(f"Left out, because they cannot be built here: {printable(named)}{others}")
     print_errors(fitted.errors)

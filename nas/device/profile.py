@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from nas.catalog import find
 from nas.device.tables.blocks import BlockTime, lookup_table_csv, read_lookup_table
-from nas.device.tables.columns import MOST_BYTES
+from nas.device.tables.columns import LEAST_COST, MOST_BYTES, MOST_COST
 from nas.device.tables.validation import (
     HeldOutError,
     Validation,
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from nas.device.tables.rates import Rates
 
 
+Slope = Annotated[float, Field(gt=0, le=1e6)]
+Term = Annotated[float, Field(ge=-MOST_COST, le=MOST_COST)]
+
+
 class Line(Table):
     """From the sum of block times to the time of a whole network.
 
@@ -46,10 +50,10 @@ class Line(Table):
     which inside a network the other blocks' weights have driven out.
     """
 
-    slope: Annotated[float, Field(gt=0)]
-    offset_ms: float
-    per_block_ms: float = 0.0
-    per_million_params_ms: float = 0.0
+    slope: Slope
+    offset_ms: Term
+    per_block_ms: Term = 0.0
+    per_million_params_ms: Term = 0.0
 
     def of(self, total: np.ndarray, blocks: np.ndarray, params: np.ndarray) -> np.ndarray:
         """Whole networks' ms (n,) from their sums of block times, numbers of blocks, and parameters, (n,) each."""
@@ -63,10 +67,10 @@ class Line(Table):
 class EnergyLine(Table):
     """The same of energy."""
 
-    slope: Annotated[float, Field(gt=0)]
-    offset_mj: float
-    per_block_mj: float = 0.0
-    per_million_params_mj: float = 0.0
+    slope: Slope
+    offset_mj: Term
+    per_block_mj: Term = 0.0
+    per_million_params_mj: Term = 0.0
 
     def of(self, total: np.ndarray, blocks: np.ndarray, params: np.ndarray) -> np.ndarray:
         rest = self.per_block_mj * blocks + self.per_million_params_mj * params / 1e6 + self.offset_mj
@@ -98,13 +102,15 @@ class About(Table):
     licence: str | None = None  # of the data that it was made from
     energy: str | None = None  # what it includes: board at the wall, core rail, idle in or out; None: no energy
     energy_without_idle: bool = False  # which of the two the energies are; with `idle_w`, `both_energies` tells both
-    idle_w: Annotated[float, Field(ge=0)] | None = None  # idle power in watts; None: not measured
+    idle_w: Annotated[float, Field(ge=0, le=1e6)] | None = None  # idle power in watts; None: not measured
     ram_mb: Annotated[int, Field(gt=0)] | None = None
     batch: Annotated[int, Field(gt=0)] = 1  # images an inference; costs are those of the whole batch
     clock: str | None = None  # what time was taken with
     noise: str | None = None  # how much the machine's speed varied, in words
     reference: str | None = None  # the network that every run was taken in turn with
-    reference_ms: dict[Precision, Annotated[float, Field(gt=0)]] = {}  # what it takes at the speed that is meant
+    reference_ms: dict[
+        Precision, Annotated[float, Field(ge=LEAST_COST, le=MOST_COST)]
+    ] = {}  # what it takes at the speed that is meant
     repeatability: str | None = None  # how far a second measurement agreed, in words
     blocks: Literal["measured", "fitted"] = "measured"  # blocks.csv: timed one by one, or fitted to whole networks
     adapted_from: list[str] = []  # the few networks measured on the board, where the rest comes from other devices

@@ -15,6 +15,7 @@ from pathlib import Path
 from nas.errors import UserError
 
 MB = 1_000_000
+SHOWN = 300  # characters of a path that cannot be read in its error
 # control characters but tab and line ends; invisible and direction marks; line separators
 _TRICKS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -27,7 +28,7 @@ def read_bytes(path: Path, most: int, kind: str = "plain") -> bytes:
         with path.open("rb") as file:
             found = file.read(most + 1)
     except OSError as error:
-        raise UserError(f"{path}: not a readable {kind} file: {error.strerror or error}") from None
+        raise UserError(f"{str(path)[:SHOWN]}: not a readable {kind} file: {error.strerror or error}") from None
     if len(found) > most:
         raise UserError(f"{path}: must have at most {most / MB:g} MB")
     return found

@@ -10,7 +10,7 @@ import pytest
 
 from nas.device.profile import fingerprint, read_profile, require_ours, write_profile
 from nas.device.tables.validation import HeldOutError, Validation
-from nas.errors import UserError
+from nas.errors import UserError, unknown
 from nas.files.plain import has_tricks
 from tests.device.hand_made import TIMES, about, hand_made
 
@@ -89,9 +89,9 @@ def test_a_trick_is_refused_in_a_short_plain_line(plant: Trick, message: str, fo
 
 def test_large_tables_are_refused_before_they_are_read(folder: Path) -> None:
     with (folder / "blocks.csv").open("ab") as file:
-        file.truncate(8_000_001)  # a sparse file: it takes no room on the disk
+        file.truncate(3_000_001)  # a sparse file: it takes no room on the disk
     for read in (read_profile, fingerprint):
-        with pytest.raises(UserError, match=r"blocks\.csv: must have at most 8 MB"):
+        with pytest.raises(UserError, match=r"blocks\.csv: must have at most 3 MB"):
             read(folder)
 
 
@@ -123,3 +123,21 @@ def test_a_foreign_folder_stays_as_it_is(tmp_path: Path) -> None:
     require_ours(tmp_path / "killed")
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["errors.csv"]
     assert (tmp_path / "thesis" / "errors.csv").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("key", ["slope", "offset_ms", "per_block_ms", "per_million_params_ms"])
+@pytest.mark.parametrize("value", ["1e308", "-1e308"])
+def test_a_calibration_beyond_all_networks_is_refused(key: str, value: str, folder: Path) -> None:
+    line = {"slope": "1.0", "offset_ms": "0.0"} | {key: value}
+    text = "".join(f"{name} = {figure}\n" for name, figure in line.items())
+    file = folder / "profile.toml"
+    assert "slope = 1.5\noffset_ms = 0.5\n" in file.read_text()
+    file.write_text(file.read_text().replace("slope = 1.5\noffset_ms = 0.5\n", text))
+    with pytest.raises(UserError, match=rf"calibration\.fp32\.{key}: Input should be"):
+        read_profile(folder)
+
+
+def test_an_unknown_name_among_thousands_is_a_short_line() -> None:
+    message = str(unknown("platform", "n" * 9_000, (f"{'p' * 5_000}{i}" for i in range(20_000))))
+    assert len(message) < 1_000
+    assert len(str(unknown("platform", "n", (f"p{i}" for i in range(20_000))))) < 600

@@ -51,6 +51,7 @@ def check(
         lambda rest, wanted: by_macs(macs[rest], cost[rest], macs[wanted]),
     )
     constant, line = (errors([predictions(p, f) for f in foldings]).mean() for p in baselines)
-    rank = float(spearmanr(ours[0], cost).statistic)
+    alike = not np.ptp(ours[0]) or not np.ptp(cost)
+    rank = float("nan") if alike else float(spearmanr(ours[0], cost).statistic)
     figures = (float(x) for x in (errors(ours).mean(), errors(ours).std(), rank, constant, line))
     return HeldOutError(precision, quantity, split, len(cost), *figures), ours[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.device.formats.network_table import NetworkTable
-from nas.device.tables.columns import MOST_BYTES, cost, size
+from nas.device.tables.columns import MOST_BYTES, MOST_NETWORKS, cost, size
 from nas.errors import UserError, unknown
 from nas.files.csv import Row, read_rows
 from nas.space.block_table import block_table
@@ -95,11 +95,13 @@ def _read(
                 code[column] = choice.code(value)
         except UserError as error:
             raise UserError(f"{path}: line {line} is not a network of {space.name}: {str(error)[:300]}") from None
+        if len(names) == MOST_NETWORKS:
+            raise UserError(f"{path}: must have at most {MOST_NETWORKS:,} networks")
         names.append(name)
         codes.append(code)
         latency.append(cost(row, PREFIX + platform, path, line))
     if not names:
-        raise UserError(f"{path}: holds no network")
+        raise UserError(f"{path}: must hold at least one network")
     batch = platform.rpartition("_")[2]
     blocks = block_table(space, np.array(codes))
     return NetworkTable(tuple(names), blocks, np.array(latency), batch=int(batch) if batch in BATCHES else 1)

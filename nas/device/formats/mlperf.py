@@ -20,7 +20,7 @@ from nas.space.reference import REFERENCES, reference_network
 COLUMNS = (
     "platform", "model", "family", "width_mult", "resolution", "precision", "latency_ms", "energy_mj_per_inference",
 )  # fmt: skip
-MOST_WIDTH, MOST_RESOLUTION = 16.0, 4096
+MOST_WIDTH, MOST_RESOLUTION, MOST_RUNS = 16.0, 4096, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ def read_mlperf(path: Path, platform: str) -> tuple[Run, ...]:
         if row["platform"] != platform:
             continue
         run = read_run(row, path, line)
+        if len(runs) == MOST_RUNS:
+            raise UserError(f"{path}: must have at most {MOST_RUNS:,} networks of one platform")
         if (run.name, run.precision) in runs:
             raise UserError(f"{path}: line {line} repeats {run.name} {run.precision} of {platform}")
         runs[run.name, run.precision] = run

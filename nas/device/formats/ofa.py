@@ -32,6 +32,7 @@ def _ofa(row: Row, whole: Whole) -> Block:
             return Block("conv", source, target, activation="hswish", norm=False)
         case "Logits":
             return Block("linear", source, target)
+    _is_block(row)
     mid, kernel, stride = (whole(c) for c in ("expand", "kernel", "stride"))
     activation = "hswish" if row["hs"] == "1" else "relu"
     if mid == source[0]:
@@ -50,6 +51,7 @@ def _proxylessnas(row: Row, whole: Whole) -> Block:
             return Block("conv", source, target, activation="relu6")
         case "Logits":
             return Block("pool_linear", source, target)
+    _is_block(row)
     ratio, kernel, stride = (whole(c) for c in ("expand", "kernel", "stride"))
     return Block(
         "ds" if ratio == 1 else "mbconv", source, target, kernel, stride, source[0] * ratio, activation="relu6"
@@ -57,6 +59,11 @@ def _proxylessnas(row: Row, whole: Whole) -> Block:
 
 
 FORMATS: dict[str, Callable[[Row, Whole], Block]] = {"ofa": _ofa, "proxylessnas": _proxylessnas}
+
+
+def _is_block(row: Row) -> None:
+    if not row["expand"]:
+        raise ValueError(f"unknown operation {row['op'][:80]!r}")
 
 
 def _shapes(whole: Whole) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -95,7 +102,7 @@ def import_table(paths: Path | Sequence[Path], form: str) -> tuple[BlockTime, ..
 def _block(form: str, row: Row, path: Path, line: int) -> Block:
     try:
         return FORMATS[form](row, lambda column: size(row, column, path, line))
-    except (ValueError, KeyError, UserError) as error:
+    except (ValueError, KeyError) as error:
         raise UserError(f"{path}: line {line} is not a row of the {form} format: {str(error)[:200]}") from None
 
 

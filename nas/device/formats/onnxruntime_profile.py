@@ -11,7 +11,7 @@ from nas.errors import UserError
 from nas.files.json import read_json
 from nas.files.plain import MB
 
-MOST_BYTES = 20 * MB  # a hundred runs of a network of 200 nodes
+MOST_BYTES = 15 * MB  # a hundred runs of a network of 200 nodes
 SUFFIX = "_kernel_time"
 LONGEST = 1_000  # characters of a node's name
 

@@ -11,7 +11,7 @@ from nas.device.formats.trace import MOST_MS, MOST_NODES, Node, NodeKind, Trace
 from nas.errors import UserError
 from nas.files.plain import MB, read_text
 
-MOST_BYTES = 4 * MB
+MOST_BYTES = 2 * MB
 LONGEST = 2_000  # characters of a row
 
 # what a node type holds, in lower case, tried in this order: TFLite's own kernels and XNNPACK's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.device.formats.mlperf import Run, read_run
+from nas.device.formats.mlperf import MOST_RUNS, Run, read_run
 from nas.device.tables.columns import MOST_BYTES
 from nas.errors import UserError, unknown
 from nas.files.csv import read_rows
@@ -40,6 +40,8 @@ def read_published(path: Path, platform: str) -> Published:
         if row["family"] not in REFERENCES or not row["resolution"]:
             left_out[row["model"]] = None
             continue
+        if len(runs) == MOST_RUNS:
+            raise UserError(f"{path}: must have at most {MOST_RUNS:,} networks of one platform")
         run = read_run(row, path, line, background=False)
         if runs.setdefault((run.name, run.precision), run).latency_ms != run.latency_ms:
             raise UserError(f"{path}: line {line} gives {run.name} {run.precision} a second latency on {platform}")

@@ -89,7 +89,7 @@ def error(rows: Sequence[Validation], precision: Precision, split: str, energy: 
 def read_errors(path: Path) -> tuple[HeldOutError, ...]:
     """Reads errors.csv. Raises UserError for a missing column or a figure that is not a number."""
     found: list[HeldOutError] = []
-    for line, row in read_rows(path, ERROR_COLUMNS, MOST_BYTES):
+    for line, row in read_rows(path, ERROR_COLUMNS, MOST_BYTES // 30):
         if row["quantity"] not in ("latency", "energy"):
             raise UserError(f"{path}: quantity must be latency or energy; line {line} has {row['quantity'][:80]!r}")
         mean, spread, constant, macs = (

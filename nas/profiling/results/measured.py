@@ -93,15 +93,15 @@ def _results(path: Path, about: About, all_networks: bool, scale: bool) -> Measu
 
 def _table(path: Path) -> Iterator[Measured]:
     from nas.device.compare.with_measured import Measured
-    from nas.device.tables.columns import row_precision
-    from nas.files.csv import number, read_rows
+    from nas.device.tables.columns import MOST_BYTES, cost, maybe_cost, row_precision
+    from nas.files.csv import read_rows
 
     models: dict[str, Reading] = {}
     seen: dict[tuple[str, str, str], int] = {}
-    for line, row in read_rows(path, COLUMNS):
+    for line, row in read_rows(path, COLUMNS, MOST_BYTES):
         precision = row_precision(row, path, line)
-        ms = number(row["latency_ms"], path, line, "latency_ms")
-        mj = number(row["energy_mj"], path, line, "energy_mj") if row.get("energy_mj") else None
+        ms = cost(row, "latency_ms", path, line)
+        mj = maybe_cost(row, "energy_mj", path, line)
         name, space = row["network"], row.get("space", "")
         if (first := seen.setdefault((name, space, precision), line)) != line:
             raise UserError(f"{path}: line {line} repeats the network and precision of line {first}")

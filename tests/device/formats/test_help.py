@@ -101,5 +101,5 @@ def test_a_choice_that_the_space_has_not_is_refused(
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no network"):
+    with pytest.raises(UserError, match="must hold at least one network"):
         read_fbnet(fbnet(tmp_path), "titanx_1")

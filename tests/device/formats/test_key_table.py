@@ -83,7 +83,10 @@ def test_the_published_keys_give_the_blocks_of_the_csv_form(table: str, form: st
         ("a: 1\n", "line 1 must be a block's key .* got a scalar"),
         ("Conv-input:1x1x3-output:1x1x3:\n  mean: 1\n", "line 1: .* missing count"),
         ("Conv-output:1x1x3: {mean: 1, count: 1}\n", "line 1: .* must give its input"),
-        ("Conv-input:axbxc-output:1x1x3: {mean: 1, count: 1}\n", "line 1 is not a row of the ofa format"),
+        (
+            "Conv-input:axbxc-output:1x1x3: {mean: 1, count: 1}\n",
+            "in_c must be a whole number of 1 or more; line 1 has 'c'",
+        ),
         ("Dense-input:1x1x3-output:1x1x3: {mean: 1, count: 1}\n", "line 1 is not a row of the ofa format"),
         ("Conv-input:2x2x3-output:1x1x3: {mean: -1, count: 1}\n", "mean_ms must be a finite number above 0; line 1"),
         ("a: {mean: 1\n", "not a readable YAML file"),

@@ -69,3 +69,12 @@ def test_the_public_results_hold_75_networks_of_the_raspberry_pi() -> None:
     )
     assert [sum(run.precision == p for run in runs) for p in ("fp32", "int8")] == [39, 36]
     assert {run.family for run in runs} == {"mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "efficientnet_lite"}
+
+
+def test_a_table_of_too_many_networks_is_refused(tmp_path: Path) -> None:
+    """A fit of thousands would take minutes; published tables have at most hundreds of one platform."""
+    head = "platform,model,family,width_mult,resolution,precision,latency_ms,energy_mj_per_inference\n"
+    rows = "".join(f"board,m,mobilenet_v1,1.0,{size},fp32,100,\n" for size in range(32, 1100))
+    (tmp_path / "runs.csv").write_text(head + rows)
+    with pytest.raises(UserError, match="must have at most 1,000 networks of one platform"):
+        read_mlperf(tmp_path / "runs.csv", "board")

@@ -86,7 +86,7 @@ def test_a_block_of_several_resolutions_has_the_mean_by_runs(tmp_path: Path) -> 
         (",498,0.5", ",498,-0.5", r"mean_ms must be a finite number above 0; line 2 has '-0\.5'"),
         (",498,0.5", ",498,", r"mean_ms must be .*; line 2 has ''"),
         (",498,0.5", ",0,0.5", r"count must be .*; line 2 has '0'"),
-        ("160,AvgPool2D,5", "160,AvgPool2D,five", "line 3 is not a row of the ofa format"),
+        ("160,AvgPool2D,5", "160,AvgPool2D,five", "in_h must be a whole number of 1 or more; line 3 has .five."),
         ("160,AvgPool2D,", "160,MaxPool2D,", "line 3 is not a row of the ofa format"),
         (OFA.splitlines()[2], OFA.splitlines()[1], "listed once; lines 2 and 3 are both conv-3x160x160-24x80x80"),
     ],
