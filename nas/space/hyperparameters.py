@@ -12,6 +12,7 @@ Augmentation = Literal["none", "crop-flip", "randaugment"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 Hyperparameter = Literal["learning_rate", "weight_decay", "label_smoothing", "optimizer", "augmentation"]
 HYPERPARAMETERS: tuple[Hyperparameter, ...] = get_args(Hyperparameter)
+MOST = 3.4e38  # as float32 holds it
 
 _NAMES: dict[str, tuple[str, ...]] = {"optimizer": OPTIMIZERS, "augmentation": AUGMENTATIONS}
 
@@ -25,8 +26,8 @@ def check_hyperparameter(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{name} must be a number; got {str(value)[:80]!r}")
     inside, must = {
-        "learning_rate": (0 < value <= 100, "above 0 and at most 100"),
-        "weight_decay": (0 <= value <= 100, "from 0 to 100"),
+        "learning_rate": (0 < value <= MOST, f"above 0 and at most {MOST:g}"),
+        "weight_decay": (0 <= value <= MOST, f"from 0 to {MOST:g}"),
         "label_smoothing": (0 <= value < 1, "from 0 to below 1"),
     }[name]
     if not inside:

@@ -26,7 +26,7 @@ def test_default_learning_rate_is_the_optimizers() -> None:
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"weight_decay": -0.1}, "weight_decay must be from 0 to 100; got -0.1"),
+        ({"weight_decay": -0.1}, "weight_decay must be from 0 to 3.4e.38; got -0.1"),
         ({"learning_rate": "fast"}, "learning_rate must be a number; got 'fast'"),
     ],
 )
