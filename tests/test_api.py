@@ -64,6 +64,8 @@ def test_a_search_returns_a_run_whose_front_is_a_data_frame(tmp_path: Path) -> N
     again = nas.load_run(tmp_path / "run")
     assert again.trials == run.trials
     assert again.front.equals(run.front)
+    written = nas.build(run, pick=nas.pick(run), onnx=tmp_path / "out.onnx")
+    assert written.path.stat().st_size == pytest.approx(1e6 * written.megabytes)
 
 
 def test_a_search_on_ones_own_images_says_once_what_it_uses_and_leaves_out(tmp_path: Path) -> None:
