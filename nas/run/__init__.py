@@ -19,7 +19,7 @@ from nas.run.objectives import (
 )
 from nas.run.settings import FORMAT, SAME, Settings, check_same, read_settings, write_settings
 from nas.run.storage import Storage, public_url, read_storage
-from nas.run.tables import Tables, front_summary, write_trials
+from nas.run.tables import Tables, front_summary, has_ended, write_trials
 from nas.run.trial import (
     BASES,
     COLUMNS,
@@ -64,6 +64,7 @@ __all__ = [
     "default_objectives",
     "front_summary",
     "front_volume",
+    "has_ended",
     "load_run",
     "locked",
     "make_folder",

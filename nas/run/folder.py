@@ -20,17 +20,14 @@ from typing import TYPE_CHECKING
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
 from nas.files.json import read_json
-from nas.files.plain import MB
 from nas.run.front import front_volume, pareto_trials
 from nas.run.measured import MeasuredCosts, read_measured
 from nas.run.settings import Settings, read_settings
-from nas.run.tables import by_cost
+from nas.run.tables import MOST_SUMMARY, by_cost
 from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MOST_SUMMARY = 16 * MB  # of pareto.json
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,11 +16,14 @@ from typing import Any
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
+from nas.files.json import read_json
+from nas.files.plain import MB
 from nas.run.curves import curve_line
 from nas.run.front import Front
 from nas.run.settings import FORMAT, Settings
 from nas.run.trial import COLUMNS, Trial, csv_bytes, row_of
 
+MOST_SUMMARY = 16 * MB  # of pareto.json
 FRONT_S = 1.0  # seconds between two writings of the front, at least
 
 
@@ -32,7 +35,7 @@ class Tables:
         self._trials: dict[int, Trial] = {}
         self._curves: dict[int, bytes] = {}
         self._written = -FRONT_S  # when the front was, on the monotonic clock
-        self._whole: Mapping[str, int] | None = None  # the proposals with which all is on the disk, in order
+        self._whole: tuple[Mapping[str, int], bool] | None = None  # with what all is on the disk, in order
 
     def keep(self, trial: Trial, curve: Sequence[Mapping[str, Any]], error: str | None) -> tuple[bool, bytes]:
         """Takes a trial in, without writing it: whether the front has changed, and the line of its curve."""
@@ -61,17 +64,20 @@ class Tables:
         """Every trial so far, in the order of their numbers."""
         return [self._trials[number] for number in sorted(self._trials)]
 
-    def write(self, proposals: Mapping[str, int]) -> None:
-        """Writes every table anew, where anything has changed since. Raises UserError when the disk is full."""
-        if self._whole == proposals:
+    def write(self, proposals: Mapping[str, int], *, ended: bool = False) -> None:
+        """Writes every table anew, where anything has changed; pareto.json last, which tells that a run has ended.
+
+        Raises UserError when the disk is full.
+        """
+        if self._whole == (proposals, ended):
             return
         write_atomic(self.path / "curves.jsonl", b"".join(self._curves[number] for number in sorted(self._curves)))
         write_atomic(self.path / "trials.csv", csv_bytes(COLUMNS, map(row_of, self.trials)))
-        self._write_front(proposals)
-        self._whole = dict(proposals)
+        self._write_front(proposals, ended=ended)
+        self._whole = dict(proposals), ended
 
-    def _write_front(self, proposals: Mapping[str, int]) -> None:
-        _write_front(self.path, self.settings, self.front, len(self._trials), proposals)
+    def _write_front(self, proposals: Mapping[str, int], *, ended: bool = False) -> None:
+        _write_front(self.path, self.settings, self.front, len(self._trials), proposals, ended)
         self._written = time.monotonic()
 
 
@@ -80,7 +86,7 @@ def write_trials(
 ) -> None:
     """trials.csv, pareto.csv and pareto.json of a run whose trials are all known; `proposals` as in `Run.proposals`."""
     write_atomic(path / "trials.csv", csv_bytes(COLUMNS, map(row_of, trials)))
-    _write_front(path, settings, Front(settings, trials), len(trials), proposals)
+    _write_front(path, settings, Front(settings, trials), len(trials), proposals, True)
 
 
 def front_summary(settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int]) -> dict[str, Any]:
@@ -88,9 +94,18 @@ def front_summary(settings: Settings, trials: Sequence[Trial], proposals: Mappin
     return _summary(settings, Front(settings, trials), len(trials), proposals)
 
 
-def _write_front(path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int]) -> None:
+def has_ended(path: Path) -> bool:
+    """Whether the search of a run folder came to its end, and wrote so last of all. Raises UserError."""
+    file = path / "pareto.json"
+    summary = read_json(file, MOST_SUMMARY) if file.exists() else {}
+    return isinstance(summary, dict) and summary.get("ended") is True
+
+
+def _write_front(
+    path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int], ended: bool
+) -> None:
     write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, by_cost(front.trials, settings))))
-    summary = _summary(settings, front, trials, proposals)
+    summary = _summary(settings, front, trials, proposals) | {"ended": ended}
     write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
 
 

@@ -18,6 +18,7 @@ from nas.run import (
     Storage,
     check_free,
     check_same,
+    has_ended,
     load_run,
     locked,
     read_settings,
@@ -82,6 +83,7 @@ def search(
                 workers.close()
             if test:
                 running.test()
+            running.end()
         except KeyboardInterrupt:
             so_far = f"stopped after {running.done} of {settings.trials} trials"
             raise KeyboardInterrupt(f"{so_far}; --resume goes on (nas search --resume {path})") from None
@@ -113,7 +115,7 @@ def _unfinished(path: Path, settings: Settings, storage: Storage | None) -> bool
     if not (path / "run.toml").exists():
         return False
     kept = read_settings(path)
-    if kept.storage != (storage.public if storage else "") or _ended(path) >= settings.trials:
+    if kept.storage != (storage.public if storage else "") or has_ended(path):
         return False
     try:
         check_same(path, settings)

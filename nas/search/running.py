@@ -87,7 +87,6 @@ class RunningSearch:
                 break
             done = workers.wait()
             self._end(done.number, self._set_result(done))
-        self._write()
         if note != ENOUGH:
             self._report(None, note)
 
@@ -189,11 +188,15 @@ class RunningSearch:
                 continue
             self.journal.set_test_accuracy(trial.trial, accuracy)
             self.tables.replace(replace(trial, test_accuracy=accuracy))
-        self._write()
 
-    def _write(self) -> None:
-        self.tables.write({str(kind): n for kind, n in self.counts.items()})
-        drop_models(self.path, keep={t.trial for t in self.tables.front.trials})
+    def end(self) -> None:
+        """Writes every table in order, and that the search has ended. Raises UserError."""
+        self._write(ended=True)
+
+    def _write(self, *, ended: bool = False) -> None:
+        results = {record.trial for _, record in self.left if record.result is not None}  # they may reach the front
+        drop_models(self.path, keep={t.trial for t in self.tables.front.trials} | results)
+        self.tables.write({str(kind): n for kind, n in self.counts.items()}, ended=ended)
 
     def _typical(self) -> float | None:
         """Seconds of a trial: the mean so far."""
