@@ -242,16 +242,26 @@ def _with_held(steps: Sequence[tuple[Node, Layer | None]], shapes: Tensors, outp
         for name in node.inputs:
             last[name] = max(index, last.get(name, index))
     alive = {name for name in last if name not in made and name not in outputs}
+    held = sum(prod(shapes[name]) for name in alive)
+    ending: dict[int, list[str]] = {}
+    for index, (node, _) in enumerate(steps):
+        last[node.output] = max(index, last.get(node.output, index))
+    for name, index in last.items():
+        ending.setdefault(index, []).append(name)
     layers = []
     for index, (node, layer) in enumerate(steps):
-        alive -= {name for name in alive if last[name] < index}
+        for name in ending.get(index - 1, ()):
+            if name in alive:
+                alive.remove(name)
+                held -= prod(shapes[name])
         if layer is not None:
-            values = sum(prod(shapes[name]) for name in alive)
+            values = held
             reusable = (name for name in set(node.inputs) if last[name] == index)
             size = prod(shapes[node.output])
             if layer.op not in ("activation", "add", "multiply") or all(prod(shapes[n]) != size for n in reusable):
                 values += size
             layers.append(replace(layer, held=max(0, values - layer.live)))
-        alive.add(node.output)
-        last.setdefault(node.output, index)
+        if node.output not in alive:
+            alive.add(node.output)
+            held += prod(shapes[node.output])
     return layers

@@ -40,7 +40,7 @@ from nas.space.onnx.tensors import (
 if TYPE_CHECKING:
     import onnx
 
-MOST_STEPS = 20_000  # operations that are read, turns of loops included
+MOST_STEPS = 12_000  # operations that are read, turns of loops included
 MOST_DEPTH = 40  # subgraphs and functions in each other
 MOST_BYTES = 32_000_000  # values of constants that are kept
 
