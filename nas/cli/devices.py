@@ -98,7 +98,7 @@ app.command("fit", short_help="Fit a profile to measured whole networks.")(devic
 
 
 def _listed(name: str, folder: Path) -> dict[str, Any]:
-    """A profile's entry in the list, from its description and errors alone: the tables may be long."""
+    """A profile's entry in the list, from only its description and errors: the tables may be long."""
     from nas.device.profile import basis, read_about
     from nas.device.tables.validation import read_errors
     from nas.files.plain import file_in
@@ -152,7 +152,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
     print(
         "\nbits: fp32, fp16, int8. from: blocks measured one by one; blocks fitted or rates\n"
         "fitted to whole networks; adapted from so many networks and other devices.\n"
-        "off: mean error on networks held out, in the worst precision; ?: not checked;\n"
+        "off: mean error on held-out networks, in the worst precision; ?: not checked;\n"
         "-: no energy. More: nas devices show NAME"
     )
 

@@ -1,4 +1,4 @@
-"""A profile's held-out errors, printed beside what a constant and the MACs alone would reach."""
+"""A profile's held-out errors, printed beside those of a constant and of a line through the MACs."""
 
 from __future__ import annotations
 
@@ -25,4 +25,5 @@ def print_errors(errors: Sequence[HeldOutError]) -> None:
         for e in errors
     ]  # fmt: skip
     print_table(heads, rows, right=heads[3:])
-    print("Mean absolute error; held out: network, one or a fifth of them at a time;\nfamily, all of its kind at once.")
+    print("Mean absolute error. Held out: network, one or a fifth of them at a time;")
+    print("family, all networks of one kind at once.")

@@ -1,4 +1,4 @@
-"""Counts: what a layer is charged for (MACs by kind, values, megabytes moved), from its shapes alone.
+"""Counts: what a layer is charged for (MACs by kind, values, megabytes moved), from its shapes only.
 
 Counts add up. So a network is priced without building it, and one vector of counts prices a block forever.
 """

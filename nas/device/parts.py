@@ -63,7 +63,7 @@ def block_time(profile: DeviceProfile, block: Block, precision: Precision) -> tu
     """A block's measured time, and whether it is a larger classifier's; None where the table has neither.
 
     A classifier for few classes is charged as the smallest measured one that reads the same and has more classes:
-    published tables hold ImageNet's alone.
+    published tables hold only ImageNet's.
     """
     if found := profile.times.get((block.key, precision)):
         return found, False

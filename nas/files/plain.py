@@ -21,7 +21,7 @@ _TRICKS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u20
 
 
 def read_bytes(path: Path, most: int, kind: str = "plain") -> bytes:
-    """The file's bytes. Raises UserError when it is no plain file or has more than `most` bytes."""
+    """The file's bytes. Raises UserError when it is not a plain file or has more than `most` bytes."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise UserError(f"{path}: not a readable {kind} file: it is a folder, a pipe or a device")

@@ -20,7 +20,7 @@ from nas.space.layer import Precision
 class Library:
     """Costs of `blocks` on d devices, in ms or mJ: `costs` (d, blocks), and `offsets` (d,) paid once per inference.
 
-    May hold no device: then a new board is fitted from the layers alone.
+    May hold no device: then a new board is fitted from its layers only.
     """
 
     names: tuple[str, ...]

@@ -23,7 +23,7 @@ class Prior:
     """What a board may charge, as tables (blocks + 1,) scaled so that a network of the pool costs 1 on average."""
 
     names: tuple[str, ...]
-    anchors: np.ndarray  # (d + 2, blocks + 1): the known devices, their mean, the layers alone; (1, ...) of no device
+    anchors: np.ndarray  # (d + 2, blocks + 1): the known devices, their mean, only the layers; (1, ...) of no device
     devices: np.ndarray  # (d, blocks + 1)
     work: np.ndarray  # (w, blocks + 1): counts, MACs
     layers: np.ndarray  # (k, blocks + 1): layers by kind, and what is paid once
@@ -59,7 +59,7 @@ class Prior:
 
     @property
     def centre(self) -> np.ndarray:
-        """The known devices' mean, or the layers alone."""
+        """The known devices' mean, or only the layers."""
         return np.asarray(self.anchors[max(0, len(self.anchors) - 2)])
 
     def ways(self, anchor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -87,7 +87,8 @@ def network_ratios(first: DeviceProfile, second: DeviceProfile) -> dict[Precisio
 def slower(first: DeviceProfile, second: DeviceProfile) -> dict[Precision, float]:
     """By what factor the machine was slower for the second profile, by precision; none without a shared reference.
 
-    Also none where the two are not of one processor with as many threads: that is no matter of a machine's speed.
+    Also none where the two are not of one processor with as many threads: their times then differ by
+    more than the machine's speed.
     """
     one, other = first.about, second.about
     if not one.reference or (one.reference, one.soc, one.threads) != (other.reference, other.soc, other.threads):

@@ -16,7 +16,7 @@ from nas.space.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A whole network and what one inference of it cost: ms and mJ. `unread`: operations that are no layers."""
+    """A whole network and what one inference of it cost: ms and mJ. `unread`: operations that are not layers."""
 
     name: str
     network: Network
@@ -47,7 +47,7 @@ class Unpriced:
 
 @dataclass(frozen=True)
 class Check:
-    """What came of it: every measured network is either in `priced` or in `unpriced`.
+    """What was found: every measured network is either in `priced` or in `unpriced`.
 
     `in_fit` counts the priced networks that the profile was fitted to, in this or another measurement: their errors
     are not held-out ones.

@@ -1,4 +1,4 @@
-"""Networks held out of a fit: the error on them, beside what a constant and the MACs alone would reach."""
+"""Networks held out of a fit: the error on them, beside that of a constant and of a line through the MACs."""
 
 from __future__ import annotations
 

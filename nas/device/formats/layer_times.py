@@ -3,8 +3,8 @@
 A trace knows operations and times, but neither MACs nor what a convolution is for; the network gives those. Its
 convolutions and linear layers are matched one by one (`matching`); additions, products and activations as sums. A rate
 is the time of all layers of a kind over their MACs or values, so the network itself is priced exactly; what is no layer
-(reorders, quantisation, starting the run) is charged once per inference. One network is no evidence for another one:
-nearly all prices from such rates are extrapolations, and there is no held-out error.
+(reorders, quantisation, starting the run) is charged once per inference. One network says little of another one:
+nearly all costs from such rates are extrapolations, and there is no held-out error.
 """
 
 from __future__ import annotations

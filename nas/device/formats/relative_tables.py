@@ -1,7 +1,7 @@
 """Lookup tables that hold only what a space searches; the rest of a network is one number, `rest_ms`.
 
 HW-NAS-Bench's FBNet blocks, in milliseconds relative to a skip (Li et al., ICLR 2021), whose rest is the network of
-skips alone; and Single-Path NAS's MnasNet blocks (Stamoulis et al., ECML PKDD 2019), whose rest is all that is not
+only skips; and Single-Path NAS's MnasNet blocks (Stamoulis et al., ECML PKDD 2019), whose rest is all that is not
 searched. The rest is divided among its blocks by their MACs. Every network of the space has these blocks, so any other
 division gives the same sums.
 """

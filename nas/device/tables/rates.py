@@ -33,7 +33,7 @@ class Rate:
     """Rates of one precision and quantity, in ms or mJ per unit of COUNTS, float64 (len(COUNTS),).
 
     `low` and `high` (len(COUNTS),) are the smallest and largest count among the fitted networks, `cost_low` and
-    `cost_high` the cheapest and dearest of them. A count whose `high` is 0 was in none: its rate is not known.
+    `cost_high` the cheapest and most expensive of them. A count whose `high` is 0 was in none: its rate is not known.
     """
 
     precision: Precision
@@ -52,7 +52,7 @@ class Rate:
     def charged(self) -> Counts:
         """The rates that predictions use: what the fit never saw is charged as its nearest kin, never 0.
 
-        float64 (len(COUNTS),). Convolutions as KIN says; a product as an addition; an activation as the dearest one
+        float64 (len(COUNTS),). Convolutions as KIN says; a product as an addition; an activation as the costliest one
         seen and a product, as which a runtime without a kernel for it runs it (x * sigmoid(x)). `Rates.unknown` names
         all but the convolutions of another size.
         """
@@ -61,9 +61,9 @@ class Rate:
             rate[INDEX[name]] = next((self.rate[INDEX[kin]] for kin in KIN[name] if kin in seen), 0.0)
         if "multiply" not in seen:
             rate[INDEX["multiply"]] = rate[INDEX["add"]]
-        dearest = max(self.rate[INDEX[name]] for name in ACTIVATIONS)
+        costliest = max(self.rate[INDEX[name]] for name in ACTIVATIONS)
         for name in set(ACTIVATIONS) - seen:
-            rate[INDEX[name]] = dearest + rate[INDEX["multiply"]]
+            rate[INDEX[name]] = costliest + rate[INDEX["multiply"]]
         return rate
 
     def cost(self, network: Network) -> float:
