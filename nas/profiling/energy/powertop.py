@@ -27,7 +27,9 @@ def powertop_trace(path: Path, texts: Mapping[Path, str]) -> Trace:
         if MARK not in text:
             raise UserError(f"{file}: is not a report of PowerTOP; keep only its reports in the folder")
         for report in re.split(r"(?=PowerTOP Version;)", text)[1:]:
-            watts, joules = (_quantity(report, what) for what in (r"discharge rate of\s*:?", r"consumed was\s*:?"))
+            watts, joules = (
+                _quantity(report, what) for what in (r"discharge rate of\s{0,20}:?", r"consumed was\s{0,20}:?")
+            )
             if watts and joules:
                 samples[_start(file, report) + joules / watts / 2] = watts
     if len(samples) < 2:
@@ -41,7 +43,7 @@ def powertop_trace(path: Path, texts: Mapping[Path, str]) -> Trace:
 
 def _quantity(report: str, what: str) -> float | None:
     """The watts or joules behind some words of a report, as '  9.57  W' or '  840 mW'; None where there are none."""
-    found = re.search(what + r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([kmuµ]?)\s*[WJ]", report)
+    found = re.search(what + r"\s{0,20}:?\s{0,20}(\d{1,9}(?:\.\d{1,9})?)\s*([kmuµ]?)\s*[WJ]", report)
     return float(found[1]) * PREFIXES[found[2]] if found else None
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from nas.errors import UserError
 
 TIME, POWER, VOLTAGE, CURRENT = "time", "power", "voltage", "current"
+DEVICE = "device"  # which GPU a row of nvidia-smi is of
+DEVICE_NAMES = {"index", "uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id", "serial"}
 WORDS = {
     TIME: {"time", "timestamp", "datetime", "elapsed", "t"},
     POWER: {"power", "p"},
@@ -44,7 +46,7 @@ class Column:
 
 
 def columns_of(path: Path, line: int, names: Sequence[str]) -> dict[str, Column] | None:
-    """The columns for time and power, or time, voltage and current; None where these names are not among them.
+    """The columns for time and power, or time, voltage and current, and that of the GPU; None where they are not there.
 
     Raises UserError where more than one column could be one of these.
     """
@@ -67,7 +69,9 @@ def columns_of(path: Path, line: int, names: Sequence[str]) -> dict[str, Column]
     needed = (TIME, POWER) if use_power else (TIME, VOLTAGE, CURRENT)
     if not all(found[kind] for kind in needed):
         return None
-    return {kind: found[kind][0] if kind == TIME else _only(path, line, kind, found[kind]) for kind in needed}
+    chosen = {kind: found[kind][0] if kind == TIME else _only(path, line, kind, found[kind]) for kind in needed}
+    devices = [Column(index, name, None) for index, name in enumerate(names) if name.lower() in DEVICE_NAMES]
+    return chosen | ({DEVICE: devices[0]} if devices else {})
 
 
 def _only(path: Path, line: int, kind: str, found: Sequence[Column]) -> Column:

@@ -15,12 +15,22 @@ from nas.files.plain import MB, read_bytes
 from nas.profiling.energy.power_trace import Trace, averaged
 from nas.profiling.energy.powertop import MARK, powertop_trace
 from nas.profiling.energy.tegrastats import is_tegrastats, tegrastats_trace
-from nas.profiling.energy.trace_columns import CURRENT, POWER, TIME, UNITS, VOLTAGE, Column, columns_of, factor_of
+from nas.profiling.energy.trace_columns import (
+    CURRENT,
+    DEVICE,
+    POWER,
+    TIME,
+    UNITS,
+    VOLTAGE,
+    Column,
+    columns_of,
+    factor_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST = 64 * MB
+LARGEST = 32 * MB
 LARGEST_REPORT = 10 * MB  # of PowerTOP
 MOST_REPORTS = 10_000
 HEADER_LINES, HEADER_BYTES = 50, 1 << 16  # some meters write about themselves first
@@ -43,6 +53,8 @@ def read_trace(path: Path, units: Mapping[str, float] | None = None) -> Trace:
         files = sorted(path.glob("*.csv"))
         if not 0 < len(files) <= MOST_REPORTS:
             raise UserError(f"{path}: a folder must hold 1 to {MOST_REPORTS} reports of PowerTOP; it has {len(files)}")
+        if sum(file.stat().st_size for file in files if file.is_file()) > LARGEST:
+            raise UserError(f"{path}: the reports of PowerTOP must have at most {LARGEST / MB:g} MB together")
         texts = (read_bytes(file, LARGEST_REPORT, "trace").decode("utf-8", errors="replace") for file in files)
         return powertop_trace(path, dict(zip(files, texts, strict=True)))
     content = read_bytes(path, LARGEST, "trace")
@@ -69,6 +81,8 @@ def _table(path: Path, content: bytes, start: Sequence[str], units: Mapping[str,
     except (ValueError, MemoryError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: not a readable table: {' '.join(str(error).split())[:200]}") from None
     first = line + 2
+    if DEVICE in columns and table[columns[DEVICE].index].astype(str).str.strip().nunique() > 1:
+        raise UserError(f"{path}: must be of one GPU, or their powers would be averaged; record with nvidia-smi --id=0")
 
     def si(kind: str) -> np.ndarray:
         return _in_si(path, table[columns[kind].index], kind, columns[kind], first, units, comma=comma)

@@ -18,7 +18,7 @@ from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.search_space import SearchSpace, load_space, parse_space
 
-LARGEST = 64 * MB
+LARGEST = 32 * MB
 
 CLOCKS = {"thread": "time of the thread", "wall": "time that passed"}  # as profile.toml says it
 

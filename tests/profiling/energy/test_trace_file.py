@@ -83,6 +83,7 @@ TEGRASTATS = "RAM 2034/7620MB (lfb 4x2MB) CPU [2%@1190,0%@1190] {rails} VDD_SOC 
         ("timestamp, power.draw [W]\n2026/03/01 10:15:00.250, 25.31\n2026/03/01 10:15:01.250, 26.00\n",
          [MARCH_1 + 0.25, MARCH_1 + 1.25], [25.31, 26]),  # csv,nounits
         ("timestamp, power.draw.instant, power.limit [W]\n0, 25.31, 70.00 W\n1, 26, 70.00 W\n", [0, 1], [25.31, 26]),
+        ("timestamp, index, power.draw [W]\n0, 0, 5 W\n1, 0, 6 W\n", [0, 1], [5, 6]),
         ("time,power_mw\n0,1500\n1,2500\n", [0, 1], [1.5, 2.5]),
         ("time,Power (uW)\n0,1500000\n1,2500000\n", [0, 1], [1.5, 2.5]),
         ("time,P [µW]\n0,1500000\n1,2500000\n", [0, 1], [1.5, 2.5]),
@@ -126,6 +127,7 @@ def test_a_powers_unit_is_its_names_its_numbers_or_its_tools(tmp_path, text, sec
         ("03-01-2026 10:15:00 " + TEGRASTATS.format(rails=""), "line 1: "),
         ("13-41-2026 10:15:00 " + TEGRASTATS.format(rails="VDD_IN 1mW/1mW"), "is not a valid date"),
         ("time_s,power_w\n0,1\n1e18,2\n", "at most seven days; got 1e+18 s"),
+        ("timestamp, index, power.draw [W]\n0, 0, 5 W\n0, 1, 9 W\n1, 0, 5 W\n1, 1, 9 W\n", "must be of one GPU"),
         ("time,power_w\n0,1e300\n1,2\n", "powers must be at most 1e+06 W"),
     ],
 )
@@ -216,3 +218,18 @@ def test_a_folder_holds_powertops_reports_alone(tmp_path):
     shutil.copy(TRACES / "usb_meter.csv", tmp_path)
     with pytest.raises(UserError, match="is not a report of PowerTOP"):
         read_trace(tmp_path)
+
+
+def test_spaces_without_end_in_a_report_take_no_time(tmp_path):
+    """A pattern that may try every number of spaces would take hours over these."""
+    report = next((TRACES / "powertop").glob("*.csv")).read_text()
+    (tmp_path / "power.csv").write_text(report.replace("discharge rate of", "discharge rate of" + " " * 1_000_000) * 2)
+    with pytest.raises(UserError, match="needs two or more PowerTOP reports"):
+        read_trace(tmp_path / "power.csv")
+
+
+def test_reports_that_are_too_much_together_are_refused(tmp_path, monkeypatch):
+    shutil.copytree(TRACES / "powertop", tmp_path / "reports")
+    monkeypatch.setattr("nas.profiling.energy.trace_file.LARGEST", 3000)
+    with pytest.raises(UserError, match="MB together"):
+        read_trace(tmp_path / "reports")

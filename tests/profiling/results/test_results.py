@@ -82,8 +82,8 @@ def test_a_file_that_is_cut_off_too_large_or_absent_is_refused(tmp_path: Path) -
     with pytest.raises(UserError, match=r"is not a results\.json written by the agent"):
         read_results(file)
     with file.open("wb") as large:
-        large.truncate(64_000_001)
-    with pytest.raises(UserError, match="at most 64 MB"):
+        large.truncate(32_000_001)
+    with pytest.raises(UserError, match="at most 32 MB"):
         read_results(file)
     with pytest.raises(UserError, match="not a readable results file"):
         read_results(tmp_path / "absent.json")
