@@ -20,6 +20,7 @@ from nas.space.reference import reference_network
 MODELS = [
     "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_lite0", "efficientnet_b0", "resnet18", "mnasnet_100",
     "ghostnet_100", "regnety_002", "densenet121", "mobilenetv4_conv_small",
+    "mobileone_s0", "nf_resnet50",  # weights that are made of two parameters
 ]  # fmt: skip
 REFERENCES = {
     "mobilenetv1_100": "mobilenet_v1",
