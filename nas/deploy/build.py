@@ -21,17 +21,14 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     >>> nas.build("runs/tiny-raspberry-pi-4-1", pick=17, onnx="out.onnx").megabytes  # doctest: +SKIP
     0.34
     """
-    from nas.runtimes.onnxruntime import OnnxRuntime
-
     path, number = Path(onnx), pick.trial if isinstance(pick, Trial) else int(pick)
     check_output(path, force=force)
     found = run if isinstance(run, Run) else load_run(run)
-    if not found.model(number).exists():
-        raise UserError(f"{found.path} keeps only the models of its front, and trial {number} is not on it")
 
-    from nas.models.trained import load_trained
+    from nas.models.trained import load_trial
+    from nas.runtimes.onnxruntime import OnnxRuntime
 
-    return OnnxRuntime().export(load_trained(found.model(number)), path)
+    return OnnxRuntime().export(load_trial(found.path, number), path)
 
 
 def check_output(path: Path, *, force: bool) -> None:

@@ -21,6 +21,7 @@ from nas.files.json import read_json_table
 from nas.files.plain import MB, file_in, read_bytes
 from nas.files.toml import Table
 from nas.models.builder import build
+from nas.run import model_folder
 from nas.space.block import Block
 from nas.space.layer import Precision
 from nas.space.network import Network
@@ -148,6 +149,20 @@ def load_trained(folder: Path) -> TrainedModel:
     return TrainedModel(
         network, weights, table.task, table.classes, table.preprocessing, table.precision, table.recipe, table.lineage
     )
+
+
+def load_trial(run: Path, trial: int) -> TrainedModel:
+    """The model that a run's folder keeps of a trial.
+
+    Raises UserError as `load_trained` does, where none is kept, and for the model of another trial.
+    """
+    folder = model_folder(run, trial)
+    if not folder.exists():
+        raise UserError(f"{run} keeps only the models of its front, and trial {trial} is not on it")
+    model = load_trained(folder)
+    if model.lineage.trial != trial:
+        raise UserError(f"{folder}: must hold the model of trial {trial}; it holds that of trial {model.lineage.trial}")
+    return model
 
 
 def check_finite(weights: Mapping[str, Tensor], where: str) -> None:

@@ -48,6 +48,13 @@ def test_a_trial_without_a_model_is_refused(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "out.onnx").exists()
 
 
+def test_the_model_of_another_trial_is_refused(run: Run, tmp_path: Path) -> None:
+    run.model(1).rename(run.model(2))
+    with pytest.raises(UserError, match="must hold the model of trial 2; it holds that of trial 1"):
+        nas.build(run, pick=2, onnx=tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()
+
+
 def test_a_file_is_replaced_only_when_asked(run: Run, tmp_path: Path) -> None:
     (tmp_path / "out.onnx").write_text("mine")
     with pytest.raises(UserError, match="already exists"):
