@@ -51,7 +51,9 @@ class _Package(ModuleType):
 
     @property
     def report(self) -> Any:
-        return import_module("nas.report.report").report
+        function = import_module("nas.report.report").report
+        function.__name__ = "nas.report"  # by it `import nas.report.page as page` finds the package's files
+        return function
 
     @report.setter
     def report(self, package: ModuleType) -> None:

@@ -136,6 +136,7 @@ def test_report_is_a_function_whatever_was_imported_first(first: str) -> None:
     """`nas.report` is a package and a function; the package is found by importing from it."""
     code = (
         f"import {first}, nas, inspect; from nas.report import write_report; from nas.report.page import page\n"
+        "import nas.report.page as module; assert module.page is page\n"
         "print(inspect.isfunction(nas.report), list(inspect.signature(nas.report).parameters))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

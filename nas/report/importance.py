@@ -10,7 +10,7 @@ import numpy as np
 from nas.run import ACCURACY, Run
 from nas.space.candidate import Value
 
-LEAST, MOST = 20, 300  # trained networks: too few say nothing, and more take seconds to say the same
+LEAST, MOST = 20, 200  # trained networks: too few say nothing, and more take seconds to say the same
 FOLDS, REPEATS, TREES = 5, 5, 100
 EXPLAINED = 0.1  # of the variance, on networks left out: below it nothing is said
 
