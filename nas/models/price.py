@@ -10,7 +10,7 @@ from nas.device.cost import Prediction
 from nas.device.cost import predict as predict_network
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError
-from nas.space.graph import Reading
+from nas.space.graph.graph import Reading
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
 
@@ -28,7 +28,7 @@ def read_model(model: str) -> Reading:
     if not model.startswith("timm:"):
         if not model.endswith(".onnx"):
             raise UserError(f"a model must be given as {FORMS}; got {model[:200]!r}")
-        from nas.space.onnx_file import read_onnx
+        from nas.space.onnx.file import read_onnx
 
         return read_onnx(Path(model))
     name, at, resolution = model.removeprefix("timm:").partition("@")

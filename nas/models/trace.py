@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_flatten
 from torch.utils.module_tracker import ModuleTracker
 
 from nas.errors import UserError, unknown
-from nas.space.graph import Reading, read_graph
-from nas.space.graph_node import Node, NodeOp
+from nas.space.graph.graph import Reading, read_graph
+from nas.space.graph.node import Node, NodeOp
 
 _FUNCTIONS = {
     "relu": "relu", "hardswish": "hswish", "silu": "swish", "hardsigmoid": "hsigmoid", "sigmoid": "sigmoid",

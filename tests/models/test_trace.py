@@ -14,7 +14,7 @@ from nas.errors import UserError
 from nas.models.trace import read_module, read_timm
 from nas.space.layer import Layer
 from nas.space.network import Network
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from nas.space.reference import reference_network
 
 MODELS = [

@@ -21,8 +21,8 @@ from nas.device.formats.tflite_profile import read_tflite
 from nas.device.formats.trace import Node, Trace
 from nas.device.tables.rates import Rate, Rates
 from nas.errors import UserError
-from nas.space.graph import Reading
-from nas.space.graph_origins import Origin
+from nas.space.graph.graph import Reading
+from nas.space.graph.origins import Origin
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
 

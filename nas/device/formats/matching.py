@@ -15,7 +15,7 @@ import numpy as np
 from nas.device.counts import primitive
 from nas.device.formats.trace import Node
 from nas.errors import UserError
-from nas.space.graph_origins import Origin
+from nas.space.graph.origins import Origin
 from nas.space.layer import Layer
 
 MOST = 2_000  # layers of one network

@@ -12,7 +12,7 @@ from nas.errors import UserError
 if TYPE_CHECKING:
     from nas.device.compare.with_measured import Measured
     from nas.device.profile import About
-    from nas.space.graph import Reading
+    from nas.space.graph.graph import Reading
     from nas.space.network import Network
 
 COLUMNS = ("network", "precision", "latency_ms")  # and, where there are any: energy_mj, space

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from math import inf, isinf, prod
 
-from nas.space.graph_node import Node, NodeOp
+from nas.space.graph.node import Node, NodeOp
 from nas.space.onnx.call import DOMAINS, Call, Fields
 from nas.space.onnx.products import GATES, conv, einsum, few_bits, product, recurrent, transposed_conv
 

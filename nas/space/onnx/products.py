@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from nas.space.graph_node import Node
+from nas.space.graph.node import Node
 from nas.space.onnx.call import Call, Fields
 
 

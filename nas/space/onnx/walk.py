@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from nas.errors import UserError
-from nas.space.graph_node import Node
+from nas.space.graph.node import Node
 from nas.space.onnx.call import Call, check_node
 from nas.space.onnx.control import CONTROL
 from nas.space.onnx.fused import standard

@@ -22,7 +22,7 @@ from nas.errors import UserError
 from nas.runtimes.onnx.blocks import block_graph
 from nas.space.block import Block
 from nas.space.network import Network
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from nas.space.reference import reference_network
 from tests.device.hand_made import about
 from tests.shared_data import shared_data

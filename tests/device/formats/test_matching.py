@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from nas.device.counts import INDEX, network_counts
 from nas.device.formats.layer_times import read_trace
 from nas.errors import UserError
-from nas.space.graph import Reading
-from nas.space.onnx_file import read_onnx
+from nas.space.graph.graph import Reading
+from nas.space.onnx.file import read_onnx
 from tests.shared_data import shared_data
 
 MS = {"stem": 0.1, "one": 0.2, "three": 3.0, "after": 0.4, "fc": 0.05}  # of each convolution, and of the classifier

@@ -15,7 +15,7 @@ from nas.runtimes.onnx.int8 import quantized, within_network
 from nas.space.block import Block
 from nas.space.layer import Layer
 from nas.space.network import Network, imported
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from nas.space.reference import reference_network
 
 BLOCKS = [

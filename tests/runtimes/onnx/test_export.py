@@ -17,7 +17,7 @@ from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from nas.space.search_space import load_space
 
 

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from nas.errors import UserError
-from nas.space.graph import Reading
-from nas.space.onnx_file import read_onnx
+from nas.space.graph.graph import Reading
+from nas.space.onnx.file import read_onnx
 from tests.space.onnx.graphs import graph, model, node, save, varied
 
 STEM = 6 * 3 * 9 * 64  # MACs of CONV: 3x3 from 3 to 6 channels on 8x8

@@ -11,8 +11,8 @@ import pytest
 from onnx import numpy_helper
 
 from nas.errors import UserError
-from nas.space.graph import Reading
-from nas.space.onnx_file import read_onnx
+from nas.space.graph.graph import Reading
+from nas.space.onnx.file import read_onnx
 from tests.space.onnx.graphs import model, node, save, varied, zeros
 
 STEM = 6 * 3 * 9 * 64

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from nas.errors import UserError
 from nas.space.onnx import walk, wire
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from tests.space.onnx.graphs import graph, model, node, save, zeros
 
 CONV = node("Conv", "x w", "c", pads=[1] * 4)

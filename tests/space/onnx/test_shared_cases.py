@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from nas.errors import UserError
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from tests.shared_data import ROOT, shared_data
 
 CASES = "../cases/"

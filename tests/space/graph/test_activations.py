@@ -9,8 +9,8 @@ import onnx
 import pytest
 
 from nas.space import graph_activations
-from nas.space.graph import Reading
-from nas.space.onnx_file import read_onnx
+from nas.space.graph.graph import Reading
+from nas.space.onnx.file import read_onnx
 from tests.space.onnx.graphs import model, node, save, zeros
 
 NUMBERS = {

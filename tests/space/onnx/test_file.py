@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nas.errors import UserError
-from nas.space.graph import Reading
+from nas.space.graph.graph import Reading
 from nas.space.layer import Layer
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 
 Rows = list[tuple[str, list[str], list[str], dict[str, object]]]  # op, inputs, outputs, attributes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from nas.space.graph_node import Node
+from nas.space.graph.node import Node
 
 Shape = tuple[int, ...]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from math import isclose, prod
 from typing import cast
 
-from nas.space.graph_activations import with_activations
-from nas.space.graph_layout import without_transposes
-from nas.space.graph_node import Node, Tensors
-from nas.space.graph_origins import Origin, origins
+from nas.space.graph.activations import with_activations
+from nas.space.graph.layout import without_transposes
+from nas.space.graph.node import Node, Tensors
+from nas.space.graph.origins import Origin, origins
 from nas.space.layer import Layer, Op, Precision, Shape
 from nas.space.network import Network, imported
 

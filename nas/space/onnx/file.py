@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
-from nas.space.graph import Reading, read_graph
+from nas.space.graph.graph import Reading, read_graph
 from nas.space.onnx.tensors import FLOAT, Value, shown
 from nas.space.onnx.walk import Walk
 from nas.space.onnx.wire import load_structure

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nas.space.graph_node import Node
+    from nas.space.graph.node import Node
     from nas.space.layer import Layer
 
 FUSABLE = ("activation", "add", "multiply")  # what runtimes run as part of the convolution before it

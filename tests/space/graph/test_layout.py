@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from nas.space.layer import Layer
-from nas.space.onnx_file import read_onnx
+from nas.space.onnx.file import read_onnx
 from tests.space.onnx.graphs import model, node, save, zeros
 
 TURN = node("Transpose", "t", "n", perm=[0, 3, 1, 2])

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas.space.graph_node import Node
+from nas.space.graph.node import Node
 
 Array = np.ndarray  # float64 (len(_POINTS),)
 
