@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +50,13 @@ def profile(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 def test_a_bundle_goes_to_the_board_and_its_results_become_a_profile(profile: Command, tmp_path: Path) -> None:
     packed = profile("pack", *MACRO, "--out", "bundle.zip")
     assert packed.status == 0 and "python3 agent.pyz" in packed.err
-    with zipfile.ZipFile("bundle.zip") as file:
-        file.extractall(tmp_path / "board")
+    (tmp_path / "board").mkdir()
+    unpack = [sys.executable, "-m", "zipfile", "-e", tmp_path / "bundle.zip", "bundle"]  # as README says
+    subprocess.run(unpack, cwd=tmp_path / "board", check=True)
     board = subprocess.run(
-        [sys.executable, "agent.pyz"], cwd=tmp_path / "board", capture_output=True, text=True, check=False
+        [sys.executable, "bundle/agent.pyz"], cwd=tmp_path / "board", capture_output=True, text=True, check=False
     )
-    assert board.returncode == 0 and "results.json" in board.stderr
+    assert board.returncode == 0 and "board/results.json" in board.stderr
     built = profile("build", "board/results.json", "--name", "my-board", "--noisy")
     assert built.status == 0 and "mean error" in built.out and "--device my-board" in built.out
     slower = json.loads(Path("board/results.json").read_text())

@@ -37,7 +37,13 @@ README = """Measures this board for a device profile. Nothing is installed, noth
 Stop it at any time; the same command goes on. Leave the board alone meanwhile.
 """
 AGENT = "agent.pyz"
-AGENT_MAIN = "import sys\nfrom agent.command import main\nsys.exit(main())\n"
+AGENT_MAIN = """import sys
+if sys.version_info < (3, 8):
+    sys.stderr.write("agent: this needs Python 3.8 or later; this is Python %d.%d\\n" % sys.version_info[:2])
+    sys.exit(3)
+from agent.command import main
+sys.exit(main())
+"""
 
 Progress = Callable[[int, int], None]  # models written, models in all
 

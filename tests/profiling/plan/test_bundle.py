@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -145,3 +147,19 @@ def test_progress_counts_the_models(plan, tmp_path):
     seen = []
     write_bundle(plan, tmp_path / "b", lambda done, total: seen.append((done, total)))
     assert seen == [(n, 12) for n in range(1, 13)]
+
+
+def test_an_older_python_is_told_which_one_is_needed(bundle):
+    """Before it reads a line that it cannot."""
+    done = subprocess.run(
+        [sys.executable, "-c", OLD, bundle / "agent.pyz"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr == "agent: this needs Python 3.8 or later; this is Python 3.7\n"
+
+
+OLD = """
+import sys, zipfile
+sys.version_info = (3, 7, 9)
+exec(zipfile.ZipFile(sys.argv[1]).read("__main__.py").decode())
+"""
