@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 import threading
 import warnings
@@ -26,7 +27,7 @@ MOST_PIXELS = 2**25  # 5,792 x 5,792: 134 MB while it is decoded
 MOST_JPEG_PIXELS = 2**27  # of a JPEG that is decoded at an eighth of its size
 LARGE_PIXELS = 2**22  # such pictures are decoded one at a time
 
-_large = threading.Lock()
+_alone = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its messages would stand before our one line
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -63,10 +64,13 @@ def read_square(path: Path, side: int) -> np.ndarray:
     picture, has too many pixels, or has values of 32 bits, whose range nobody knows.
     """
     with _opened(path) as image:
-        if image.width * image.height <= LARGE_PIXELS:
-            return _square(image, side)
-        with _large:
-            return _square(image, side)
+        if image.format == "TIFF":
+            with _alone, _muted():
+                return _square(image, side)
+        if image.width * image.height > LARGE_PIXELS:
+            with _alone:
+                return _square(image, side)
+        return _square(image, side)
 
 
 @contextmanager
@@ -75,6 +79,23 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Without what libtiff writes to the process's stderr about a broken file."""
+    try:
+        saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no stderr
+        yield
+        return
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nothing)
 
 
 @contextmanager

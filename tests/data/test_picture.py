@@ -222,3 +222,15 @@ def test_pillow_says_nothing_of_what_it_reads(tmp_path: Path, caplog: pytest.Log
         assert decode([tmp_path / "a.png"], 8)[0, 4, 4].tolist() == [200, 0, 0]
     assert not said
     assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("PIL").handlers)
+
+
+def test_libtiff_says_nothing_of_a_broken_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.tif", compression="tiff_lzw")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[200:260] = b"\xff" * 60
+    (tmp_path / "a.tif").write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"a\.tif: not a readable image"):
+        decode([tmp_path / "a.tif"], 8)
+    os.write(2, b"stderr is back")
+    assert capfd.readouterr().err == "stderr is back"
