@@ -35,19 +35,17 @@ _PLACES = {
     "load_space": "nas.space.search_space",
     "pick": "nas.report.pick",
     "predict": "nas.models.price",
-    "search": "nas.search",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(_PLACES[name])
-    return module if name == "search" else getattr(module, name)
+    return getattr(import_module(_PLACES[name]), name)
 
 
 class _Package(ModuleType):
-    """`report` is a package too: importing it must not hide the function of that name."""
+    """`report` and `search` are packages too: importing one must not hide the function of that name."""
 
     @property
     def report(self) -> Any:
@@ -58,6 +56,14 @@ class _Package(ModuleType):
     @report.setter
     def report(self, package: ModuleType) -> None:
         """The import system sets the package here; it stays in `sys.modules`, where imports find it."""
+
+    @property
+    def search(self) -> Any:
+        return import_module("nas.search.api").search
+
+    @search.setter
+    def search(self, package: ModuleType) -> None:
+        """As of `report`."""
 
 
 sys.modules[__name__].__class__ = _Package

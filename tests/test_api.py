@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,7 @@ def test_a_timm_model_costs_what_the_board_measured() -> None:
     assert found.latency_ms == pytest.approx(73.9, rel=0.1)
     assert found.energy_mj == pytest.approx(372, rel=0.1)
     assert found.unknown == ()
+    assert re.fullmatch(r"Prediction\([\d.]+ ms \([\d.]+ to [\d.]+\), [\d.]+ mJ, fitted\)", repr(found))
     low, high = found.latency_interval_ms or (0.0, 0.0)
     assert low < found.latency_ms < high
 
@@ -107,6 +110,18 @@ def test_search_can_be_called_whatever_was_imported_first(first: str) -> None:
     code = f"import {first}, nas\ntry:\n  nas.search('nowhere')\nexcept nas.errors.UserError as e:\n  print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("unknown device 'nowhere'")
+
+
+def test_the_search_shows_its_signature_and_its_package_can_be_imported_from() -> None:
+    assert inspect.isfunction(nas.search)
+    assert list(inspect.signature(nas.search).parameters)[:4] == ["device", "space", "dataset", "objectives"]
+    assert "Pareto front" in (nas.search.__doc__ or "")
+    code = (
+        "import nas, inspect; nas.search; from nas.search import ParetoSampler; import nas.search.loop\n"
+        "from nas.search.loop import search; print(ParetoSampler.__name__, inspect.isfunction(nas.search))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "ParetoSampler True\n"
 
 
 def test_an_unknown_word_is_an_attribute_error() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.run import load_run, read_curves, volume_over_trials
-from nas.search.api import search_front
+from nas.search.api import search
 
 EPOCHS, TRIALS = 8, 30
 
@@ -24,7 +24,7 @@ EPOCHS, TRIALS = 8, 30
 def searched(sampler: str, seed: int, stopping: bool) -> list[tuple[int, float]]:
     """After each trial: epochs trained so far, and hypervolume."""
     with tempfile.TemporaryDirectory() as folder:
-        path = search_front(
+        path = search(
             "raspberry-pi-4", sampler=sampler, trials=TRIALS, proxy={"epochs": EPOCHS, "data_share": 0.5},
             seed=seed, early_stopping=stopping, out=Path(folder) / "run", test=False,
         ).path  # fmt: skip

@@ -10,7 +10,7 @@ import typer
 
 from nas import __version__
 from nas.cli import bench, build, devices, pick, predict, profile, report, search, spaces
-from nas.cli.output import QUIET_HELP, set_quiet
+from nas.cli.output import QUIET_HELP, Interrupted, set_quiet
 from nas.errors import UserError
 from nas.files.plain import printable
 
@@ -78,6 +78,8 @@ def main() -> None:
     """Runs the command line. Exit status: 0 done, 1 done in part, 2 a user's mistake, 130 interrupted."""
     try:
         status = app(args=sys.argv[1:] or ["--help"], prog_name="nas", standalone_mode=False)
+        if status == 130:  # what Typer makes of an interrupt
+            print("nas: interrupted", file=sys.stderr)
     except UserError as error:
         status = _complain(str(error))
     except typer.Exit as stop:
@@ -86,9 +88,11 @@ def main() -> None:
         context = getattr(error, "ctx", None) if isinstance(error, _UsageError) else None
         where = f" (see {context.command_path} --help)" if context else ""
         status = _complain(str(getattr(error, "format_message", error.__str__)()) + where)
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        words = str(stop) or str(stop.__cause__ or "")  # Typer makes its own Abort of an interrupt
-        print(f"nas: {printable(words)}" if words else "nas: interrupted", file=sys.stderr)
+    except Interrupted as stop:
+        print(f"nas: {printable(str(stop))}", file=sys.stderr)
+        status = 130
+    except (KeyboardInterrupt, typer.Abort):
+        print("nas: interrupted", file=sys.stderr)
         status = 130
     except OSError as error:
         if error.errno not in _OF_THE_SYSTEM:

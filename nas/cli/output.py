@@ -64,6 +64,10 @@ def hushed() -> Iterator[None]:
         raise
 
 
+class Interrupted(Exception):
+    """Ctrl-C, with what a user should know: Typer keeps only the status of a KeyboardInterrupt."""
+
+
 def print_json(value: Any) -> None:
     """Plain JSON on standard output; a number that is not finite becomes null, as JSON has no other word for it."""
     print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))

@@ -11,7 +11,7 @@ import typer
 
 from nas.cli import completion
 from nas.cli.amounts import amount, listed, precisions
-from nas.cli.output import Quiet, clock, note, print_json, stderr_console
+from nas.cli.output import Interrupted, Quiet, clock, note, print_json, stderr_console
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
 from nas.files.plain import printable
@@ -105,7 +105,7 @@ def search(
     from nas.search import api
 
     cluster = _cluster(workers, ray, cpus_per_trial, gpus_per_trial)
-    with _bar() as (show, say):
+    with _told(), _bar() as (show, say):
         if resume is not None:
             run = api.resume(
                 resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, storage=storage,
@@ -123,7 +123,7 @@ def search(
                 "batch_size": batch_size,
             }
             quick = (space, dataset, trials, minutes) == ("tiny", "digits", None, None)
-            run = api.search_front(
+            run = api.search(
                 device, space, dataset, None if objectives is None else listed(objectives),
                 sampler=sampler, trials=TRIALS if trials is None else trials,
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
@@ -160,6 +160,15 @@ def _cluster(workers: int | None, address: str | None, cpus: float | None, gpus:
         raise UserError(f"a training needs processors and GPUs of 0 or more; got {cpus or 0:g} and {gpus:g}")
     shared = 1.0 if address else max(1.0, (os.cpu_count() or 1) / (workers or 1))
     return Cluster(workers, address, shared if cpus is None else cpus, gpus)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Takes what an interrupted search says past Typer."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(str(stop) or "interrupted") from None
 
 
 @contextmanager

@@ -29,7 +29,7 @@ BASES: tuple[Basis, ...] = ("measured", "fitted", "extrapolated")
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """What one inference costs: batch 1, milliseconds and millijoules, each with its own basis and interval.
 
@@ -49,6 +49,15 @@ class Prediction:
     latency_partial: bool
     energy_partial: bool
     parts: tuple[Part, ...]
+
+    def __repr__(self) -> str:
+        costs = [f"{self.latency_ms:.4g} ms" if self.latency_ms is not None else "no latency"]
+        if self.latency_interval_ms is not None:
+            costs[0] += " ({:.4g} to {:.4g})".format(*self.latency_interval_ms)
+        if self.energy_mj is not None:
+            costs.append(f"{self.energy_mj:.4g} mJ")
+        more = f", {len(self.unknown)} operations unknown" if self.unknown else ""
+        return f"Prediction({', '.join(costs)}, {self.latency_basis}{more})"
 
     @property
     def partial(self) -> bool:

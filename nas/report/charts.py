@@ -57,7 +57,7 @@ def draw_front(run: Run) -> Path:
     figure = new_figure(1.2 + 4.9 * len(columns), 5.4)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     s = run.settings
-    set_title(figure, f"{s.space} on {s.device}, {s.dataset}: {len(trials)} networks trained")
+    set_title(figure, f"{s.space_name} on {s.device_name}, {s.dataset}: {len(trials)} networks trained")
     notes = [
         "Filled: the Pareto front; steps: the front of these two axes; pale: all other networks. Accuracy is on "
         "the validation split after a short training. Bars: 90% of held-out networks fell within this range of the "
@@ -122,7 +122,7 @@ def draw_fronts(groups: Sequence[Group], file: Path) -> Path:
 def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, references: Sequence[Reference]) -> list[str]:
     """One cost against accuracy; returns what must be said below the chart."""
     word, low, high = AXES[column]
-    axes.set_xlabel(f"{word} on {run.settings.device}, one image ({UNITS[column]})")
+    axes.set_xlabel(f"{word} on {run.settings.device_name}, one image ({UNITS[column]})")
     set_grid(axes)
     front = {t.trial for t in run.front_trials}
     for precision, color in PRECISION_COLORS.items():

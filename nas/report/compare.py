@@ -51,7 +51,7 @@ def compare_rows(groups: Sequence[Group], box: Settings) -> list[list[str]]:
         trained = [[t for t in r.trials if t.state == "trained"] for r in runs]
         best = [max(t.value(ACCURACY.column) for t in of_run) for of_run in trained if of_run]
         rows.append([
-            group.name, s.device, s.space, s.sampler, group.seeds,
+            group.name, s.device_name, s.space_name, s.sampler, group.seeds,
             spread([len(of_run) for of_run in trained], lambda n: f"{n:g}"),
             spread([len(r.front_trials) for r in runs], lambda n: f"{n:g}"),
             spread([front_volume(r.trials, box) for r in runs], "{:.4f}".format if len(runs) == 1 else "{:.3f}".format),

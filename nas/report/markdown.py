@@ -23,7 +23,7 @@ def markdown(run: Run) -> str:
         for t in front
     ]  # fmt: skip
     trained = sum(t.state == "trained" for t in run.trials)
-    title = f"### {plain(s.space)} on {plain(s.device)}, {plain(s.dataset)}"
+    title = f"### {plain(s.space_name)} on {plain(s.device_name)}, {plain(s.dataset)}"
     lead = f"{trained} networks trained, {len(front)} on the front; hypervolume {run.hypervolume:.4f}."
     notes = [f"- {plain(line)}" for line in intervals(front)]
     return "\n".join([title, "", lead, "", *table(heads, rows), "", *notes]) + "\n"

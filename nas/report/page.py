@@ -51,7 +51,8 @@ def page(run: Run) -> str:
         f"{figure(v)} {LABELS[c][1] or LABELS[c][0]}" for c, v in s.reference_point.items() if c in s.columns
     )
     return _render("run", run_data(run, costs, found, errors), {
-        "title": f"{s.space} on {s.device}, {s.dataset}", "skip": "pick", "objectives": ", ".join(s.objectives),
+        "title": f"{s.space_name} on {s.device_name}, {s.dataset}", "skip": "pick",
+        "objectives": ", ".join(s.objectives),
         "lead": f"{len(trained):,} networks trained, {len(run.front_trials):,} on the Pareto front of "
                 f"{', '.join(s.objectives)}. {s.created[:10]}",
         "heads": heads, "rows": rows, "intervals": intervals(run.front_trials),

@@ -36,7 +36,7 @@ def front_table(run: Run) -> Group:
         accuracy = "/".join(percent(a).rstrip("%") for a in (t.accuracy, t.test_accuracy)[: 1 + tested])
         costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
         table.add_row(str(t.trial), accuracy, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
-    title = f"{s.space} on {s.device}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
+    title = f"{s.space_name} on {s.device_name}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
     return Group(Text(printable(title)), table, *map(Text, intervals(front)))
 
 

@@ -24,7 +24,7 @@ from nas.run import (
     read_storage,
 )
 from nas.run.objectives import ENERGY
-from nas.search.loop import search
+from nas.search import loop
 from nas.search.problem.costs import DevicePricer, references
 from nas.search.progress import OnProgress, Progress
 from nas.search.samplers.by_name import default_sampler
@@ -37,7 +37,7 @@ TRIALS = 50
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
 
-def search_front(
+def search(
     device: str,
     space: str = "tiny",
     dataset: str = "digits",
@@ -140,7 +140,7 @@ def _run(
             on_note(notes.pop(0))
         on_progress(progress)
 
-    return search(
+    return loop.search(
         narrowed, pricer, make_estimator(settings.estimator, dataset, settings.proxy, settings.seed), settings, path,
         resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster, storage=storage,
         on_progress=show,

@@ -22,6 +22,9 @@ SEARCH = (
 )
 
 
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
 def in_terminal(folder: Path, *arguments: str, until: bytes) -> tuple[int, str]:
     """Runs nas in a terminal of its own and presses Ctrl-C when it has shown `until`; the status and what it showed."""
     child, terminal = pty.fork()
@@ -60,7 +63,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, st
 def test_ctrl_c_in_a_terminal_says_that_resume_goes_on(interrupted: tuple[Path, int, str]) -> None:
     folder, status, shown = interrupted
     assert status == 130, shown
-    last = shown.strip().splitlines()[-1]
+    last = ESCAPES.sub("", shown).strip().splitlines()[-1]
     assert re.fullmatch(r"nas: stopped after \d+ of 500 trials; --resume goes on \(nas search --resume run\)", last)
     assert "Traceback" not in shown
     done = len(load_run(folder / "run").trials)
@@ -70,6 +73,6 @@ def test_ctrl_c_in_a_terminal_says_that_resume_goes_on(interrupted: tuple[Path, 
 
 
 def test_the_bar_tells_time_left_from_time_gone(interrupted: tuple[Path, int, str]) -> None:
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", interrupted[2])
+    shown = ESCAPES.sub("", interrupted[2])
     assert re.search(r" \d+/500 front \d+, hypervolume 0\.\d{3}, \d+:\d\d left, \d+:\d\d elapsed", shown), shown
     assert max(len(line.rstrip()) for line in re.split(r"[\r\n]+", shown) if "hypervolume" in line) <= 80

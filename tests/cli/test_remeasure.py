@@ -12,7 +12,7 @@ import pytest
 
 from nas.profiling.boards.local import this_machine
 from nas.run import Run, load_run
-from nas.search.api import search_front
+from nas.search.api import search
 from tests.cli.command import ROOT, call
 from tests.profiling.boards.ssh_board import Board, running_board
 
@@ -27,7 +27,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Run:
     text = (device / "profile.toml").read_text()
     text = text.replace('name = "raspberry-pi-4"', 'name = "mine"').replace(PI, "a board of the tests")
     (device / "profile.toml").write_text(text.replace("Broadcom BCM2711, 4x Arm Cortex-A72", this_machine().processor))
-    return search_front(
+    return search(
         str(device), trials=4, sampler="random", proxy={"epochs": 1, "data_share": 0.2},
         out=tmp_path_factory.mktemp("runs") / "run", test=False,
     )  # fmt: skip

@@ -30,7 +30,7 @@ from nas.run import (
     write_settings,
     write_trials,
 )
-from nas.search.api import search_front
+from nas.search.api import search
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 from tests.report.browser import data_of, opened, trials_of
@@ -43,7 +43,7 @@ CIFAR = Path(__file__).parents[2] / "experiments" / "first-front"
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A real search: ten networks trained on handwritten digits, for an epoch."""
     path = tmp_path_factory.mktemp("runs") / "digits"
-    return search_front(
+    return search(
         "raspberry-pi-4", trials=10, proxy={"epochs": 1, "data_share": 0.3}, sampler="random", out=path
     )  # fmt: skip
 
@@ -226,7 +226,7 @@ def test_the_page_passes_axe(screen: str, theme: str, digits: Run) -> None:
 
 
 def test_two_devices_are_compared(digits: Run, tmp_path: Path) -> None:
-    other = search_front(
+    other = search(
         "jetson-agx-xavier", trials=5, proxy={"epochs": 1, "data_share": 0.2}, sampler="random", out=tmp_path / "xavier"
     )  # fmt: skip
     written = write_comparison([digits, other], tmp_path)

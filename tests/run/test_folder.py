@@ -36,6 +36,13 @@ def test_the_front_is_the_trained_trials_that_none_beats_cheapest_first(tmp_path
     assert len(run.trials_frame) == 7
 
 
+def test_frames_have_a_column_for_each_choice_and_a_run_says_what_it_is_in_a_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert run.front["stage2.block2.kernel"].tolist() == [5] * 5 and run.front["resolution"].tolist() == [32] * 5
+    assert run.front.columns.is_unique and json.loads(run.front["candidate"][0])["resolution"] == 32
+    assert repr(run) == f"Run('{tmp_path}/run': 7 trials, 5 on the front)"
+
+
 def test_hypervolume_of_two_objectives_by_hand(tmp_path: Path) -> None:
     rows = ((0, 0.5, 20.0, None), (1, 0.8, 50.0, None))
     run = make_run(tmp_path / "run", rows, objectives=("accuracy", "latency"), reference_point={"latency_ms": 100.0})

@@ -121,7 +121,7 @@ def spread(pool: Pool, settings: Settings, n: int) -> Array:
 def _check_prices(columns: Mapping[str, Array], settings: Settings) -> None:
     for column in sorted({*settings.costs, *settings.limits}):
         if column not in columns or np.isnan(columns[column]).all():
-            raise UserError(f"device {settings.device} has no {NAMES[column]} for space {settings.space}")
+            raise UserError(f"device {settings.device_name} has no {NAMES[column]} for space {settings.space_name}")
 
 
 def _unreachable(
@@ -140,6 +140,6 @@ def _unreachable(
         parts.append(f"{NAMES[column]} {least:.4g}{unit} (budget {limit:g}{unit})")
     together = " (each can be reached, but not all by one candidate)" if alone else ""
     return (
-        f"no candidate of {settings.space} on {settings.device} meets the budgets; "
+        f"no candidate of {settings.space_name} on {settings.device_name} meets the budgets; "
         f"the smallest values reachable are {', '.join(parts)}{together}"
     )
