@@ -137,7 +137,8 @@ function showCard() {
 }
 function basisOf(t) {
   const from = { measured: "the sum of blocks that were measured on the device", fitted: "from rates fitted to networks measured on the device", extrapolated: "extrapolated: the device profile has measured nothing like parts of this network" };
-  return D.axes.filter(a => a.basis && t[a.column] != null && from[t[a.basis]]).map(a => `${a.label}: ${from[t[a.basis]]}.`).join(" ");
+  const told = D.axes.filter(a => a.basis && t[a.column] != null && from[t[a.basis]]), bases = [...new Set(told.map(a => t[a.basis]))];
+  return bases.map(basis => `${told.filter(a => t[a.basis] === basis).map(a => a.label).join(" and ")}: ${from[basis]}.`).join(" ");
 }
 function bar(value, most, kind) { return !(most > 0) ? null : element("span", { class: "bar " + kind, style: `width:${Math.max(1, 100 * value / most).toFixed(1)}%` }); }
 function scrolling(label, table) { return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table); }
