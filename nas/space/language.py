@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nas.errors import UserError
 from nas.space.block import Block
-from nas.space.blocks.parts import strided
 from nas.space.candidate import Value
 from nas.space.layer import Shape
+from nas.space.parts import strided
 from nas.space.stage import PER_BLOCK, Stage, as_options, scaled
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from nas.errors import UserError
 from nas.files.plain import read_text
 from nas.files.toml import MOST_BYTES, parse_toml
 from nas.space.block import KINDS, Block, Row
-from nas.space.blocks.parts import strided
 from nas.space.candidate import Candidate, Value
 from nas.space.canonical import CanonicalForm
 from nas.space.choice import Choice
 from nas.space.language import count_networks
 from nas.space.layer import Precision, Shape
 from nas.space.network import Network
+from nas.space.parts import strided
 from nas.space.stage import PER_BLOCK, Stage, as_options, scaled
 from nas.space.stage_table import Proxy, Span, StageTable
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from nas.models.blocks.parts import activation_layer, convolution, norm
+from nas.models.parts import activation_layer, convolution, norm
 from nas.space.block import Block
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nas.models.blocks.parts import convolution, norm, squeeze_excite
+from nas.models.parts import convolution, norm, squeeze_excite
 from nas.space.block import Block
 
 

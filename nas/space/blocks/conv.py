@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nas.space.block import Block, Kind, Row
-from nas.space.blocks.parts import conv_layers, strided
 from nas.space.layer import Layer, Shape
+from nas.space.parts import conv_layers, strided
 
 
 class Conv(Kind):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import prod
 
 from nas.space.block import Block, Kind, Row
-from nas.space.blocks.parts import conv_layers, squeeze_excite, strided
 from nas.space.layer import Layer, Shape
+from nas.space.parts import conv_layers, squeeze_excite, strided
 
 
 class InvertedResidual(Kind):

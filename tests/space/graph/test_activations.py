@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nas.space import graph_activations
+from nas.space.graph import activations
 from nas.space.graph.graph import Reading
 from nas.space.onnx.file import read_onnx
 from tests.space.onnx.graphs import model, node, save, zeros
@@ -108,9 +108,9 @@ def test_what_is_no_known_function_is_named(
 
 def test_a_chain_without_end_is_computed_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []
-    monkeypatch.setattr(graph_activations, "_MOST_COMPUTED", 500)
-    apply = graph_activations._apply
-    monkeypatch.setattr(graph_activations, "_apply", lambda *given: computed.append(1) or apply(*given))
+    monkeypatch.setattr(activations, "_MOST_COMPUTED", 500)
+    apply = activations._apply
+    monkeypatch.setattr(activations, "_apply", lambda *given: computed.append(1) or apply(*given))
     chain = [node("Erf", "c", "e0"), *(node("Erf", f"e{i}", f"e{i + 1}") for i in range(400))]
     assert len(read(tmp_path, chain, "e400").unread) == 1 and len(computed) <= 500
 

@@ -7,7 +7,7 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 
 from nas.space.block import Block
-from nas.space.blocks.parts import squeeze_activation
+from nas.space.parts import squeeze_activation
 
 TIMM_ACTIVATIONS = {"hswish": "hard_swish", "hsigmoid": "hard_sigmoid", "swish": "silu"}
 
