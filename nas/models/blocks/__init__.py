@@ -16,7 +16,9 @@ from nas.errors import UserError
 from nas.space.block import Block
 
 MODULES: dict[str, Callable[[Block], nn.Module]] = {
-    found.name: import_module(f"{__name__}.{found.name}").module for found in iter_modules(__path__)
+    found.name: import_module(f"{__name__}.{found.name}").module
+    for found in iter_modules(__path__)
+    if found.name != "parts"  # what several kinds have in common
 }
 
 
