@@ -99,7 +99,7 @@ app.command("fit", short_help="Fit a profile to measured whole networks.")(devic
 
 def _listed(name: str, folder: Path) -> dict[str, Any]:
     """A profile's entry in the list, from only its description and errors: the tables may be long."""
-    from nas.device.profile import basis, read_about
+    from nas.device.info import basis, read_about
     from nas.device.tables.validation import read_errors
     from nas.files.plain import file_in
 

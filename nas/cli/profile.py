@@ -169,7 +169,7 @@ def build(
 def _folder(name: str, out: Path | None) -> Path:
     """The profile's folder, which must be ours to write, and can be a profile's name."""
     from nas.catalog import home
-    from nas.device.profile import require_ours
+    from nas.device.folder import require_ours
     from nas.errors import UserError
     from nas.files.names import safe_name
 

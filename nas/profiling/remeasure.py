@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nas.device.profile import About, load_device
+from nas.device.info import About
+from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.profiling.boards.local import check_board, clean, prepare, run_here, run_there, this_machine
 from nas.profiling.energy.windows import measured_energy

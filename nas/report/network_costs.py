@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from nas.device.info import About
 from nas.device.parts import Part, by_block, parts_of
-from nas.device.profile import About, load_device
+from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.run import Run
 from nas.space.block import KINDS, Block

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from nas.device.profile import About
+from nas.device.info import About
 from nas.numbers import count, figure, percent
 from nas.report.table import summary
 from nas.run import Costs, MeasuredCosts, Run, Trial, row_of

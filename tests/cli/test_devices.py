@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nas.catalog import names, shipped
-from nas.device.profile import write_profile
+from nas.device.folder import write_profile
 from nas.device.tables.blocks import BlockTime
 from nas.device.tables.validation import Validation
 from nas.space.search_space import load_space

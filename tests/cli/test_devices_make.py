@@ -10,7 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from nas.device.profile import about_toml, read_profile
+from nas.device.info import about_toml
+from nas.device.profile import read_profile
 from nas.runtimes.onnx.blocks import block_graph
 from tests.cli.command import Said, call
 from tests.device.formats.test_help import fbnet

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.device.profile import About, DeviceProfile, read_profile, write_profile
+from nas.device.folder import write_profile
+from nas.device.info import About
+from nas.device.profile import DeviceProfile, read_profile
 from nas.device.tables.blocks import BlockTime
 from nas.device.tables.rates import Rates
 from nas.device.tables.validation import Validation

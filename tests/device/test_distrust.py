@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.device.profile import fingerprint, read_profile, require_ours, write_profile
+from nas.device.folder import require_ours, write_profile
+from nas.device.profile import fingerprint, read_profile
 from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError, unknown
 from nas.files.plain import has_tricks

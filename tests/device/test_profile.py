@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from nas.catalog import names, shipped
-from nas.device.profile import fingerprint, load_device, read_profile, write_profile
+from nas.device.folder import write_profile
+from nas.device.profile import fingerprint, load_device, read_profile
 from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
 from tests.device.hand_made import NETWORK, STEM, TIMES, about, hand_made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from nas.device.profile import About
+from nas.device.info import About
 from nas.profiling.build.space_profile import SpaceProfile
 from nas.profiling.results.machine import identity_of
 from nas.profiling.results.results import CLOCKS, Results

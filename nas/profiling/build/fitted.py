@@ -6,12 +6,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.device.calibration import Line
 from nas.device.fit.blocks import fit_blocks
 from nas.device.fit.rates import fit_profile
+from nas.device.folder import write_profile
 from nas.device.formats.help import NETWORK_FORMATS
 from nas.device.formats.mlperf import read_mlperf
 from nas.device.formats.vendor_tables import read_published
-from nas.device.profile import Line, write_profile
 from nas.device.tables.validation import HeldOutError
 from nas.errors import unknown
 from nas.profiling.build.imported import describe_typed

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from nas.device.folder import require_ours, write_profile
 from nas.device.formats.layer_times import TRACE_FORMATS, read_trace
 from nas.device.formats.ofa import FORMATS, import_table
 from nas.device.formats.relative_tables import RELATIVE_FORMATS
-from nas.device.profile import About, read_about, require_ours, write_profile
+from nas.device.info import About, read_about
 from nas.errors import UserError, unknown
 
 

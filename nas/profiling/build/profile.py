@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.device.profile import About, read_profile, require_ours, write_profile
+from nas.device.folder import require_ours, write_profile
+from nas.device.info import About
+from nas.device.profile import read_profile
 from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
 from nas.profiling.build.description import describe

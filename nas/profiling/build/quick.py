@@ -10,8 +10,9 @@ import numpy as np
 from nas.catalog import names
 from nas.device.adapt.adapt import Adapted, adapt, block_times, choose
 from nas.device.adapt.known_devices import Library, library_of
+from nas.device.calibration import EnergyLine, Line
 from nas.device.fit.held_out import check
-from nas.device.profile import DeviceProfile, EnergyLine, Line, load_device
+from nas.device.profile import DeviceProfile, load_device
 from nas.device.tables.rates import Quantity
 from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nas.device.calibration import EnergyLine, Line
 from nas.device.compare.with_measured import Measured
 from nas.device.fit.held_out import SEEDS, check, random_folds
 from nas.device.fit.rates import FittedProfile, Split
-from nas.device.profile import EnergyLine, Line
 from nas.device.tables.blocks import BlockTime
 from nas.device.tables.rates import Quantity, Rates
 from nas.device.tables.validation import HeldOutError, Validation

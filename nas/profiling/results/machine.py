@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nas.device.profile import About
+from nas.device.info import About
 from nas.errors import UserError
 from nas.profiling.results.results import CLOCKS, Results
 

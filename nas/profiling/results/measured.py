@@ -11,7 +11,7 @@ from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.device.compare.with_measured import Measured
-    from nas.device.profile import About
+    from nas.device.info import About
     from nas.space.graph.graph import Reading
     from nas.space.network import Network
 

@@ -11,8 +11,9 @@ from nas.device.adapt.adapt import Adapted, adapt, block_times, choose
 from nas.device.adapt.known_devices import Library
 from nas.device.cost import price
 from nas.device.fit.blocks import solve
+from nas.device.folder import write_profile
 from nas.device.formats.help import read_fbnet
-from nas.device.profile import read_profile, write_profile
+from nas.device.profile import read_profile
 from nas.errors import UserError
 from nas.space.block_table import BlockTable, block_table
 from nas.space.search_space import load_space

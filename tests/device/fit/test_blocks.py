@@ -8,11 +8,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from nas.device.calibration import Line
 from nas.device.cost import BASES, price
 from nas.device.fit.blocks import fit_blocks, solve
 from nas.device.formats.help import NETWORK_FORMATS
 from nas.device.formats.network_table import NetworkTable
-from nas.device.profile import Line, load_device
+from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.space.block_table import block_table
 from nas.space.search_space import load_space

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.device.profile import about_toml, read_profile
+from nas.device.info import about_toml
+from nas.device.profile import read_profile
 from nas.errors import UserError
 from nas.profiling.build.imported import import_profile
 from tests.device.formats.test_key_table import PROXYLESS
