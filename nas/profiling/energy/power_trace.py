@@ -132,7 +132,7 @@ def align(trace: Trace, pattern: Sequence[tuple[float, float]]) -> Alignment:
     bursts = _bursts(pattern)
     grid = np.arange(trace.t[0], trace.t[-1], BIN_S)
     first = bursts[0][0][0]
-    span = bursts[0][-1][1] - first + 2 * PAD_S
+    span = max(burst[-1][1] - burst[0][0] for burst in bursts) + 2 * PAD_S
     if len(grid) < 3 or trace.t[-1] - trace.t[0] < span:
         raise UserError(f"{trace.source}: the trace is shorter than the load pattern of {span:.0f} s")
     power = np.diff(trace.joules_until(grid)) / BIN_S

@@ -76,12 +76,14 @@ def measured_energy(readings: Energy, trace: Trace | None = None) -> MeasuredEne
     if trace is not None:
         alignment = _alignment(readings, trace)
     elif any(w.joules is None for w in readings.idle) or any(w.joules is None for w in readings.windows):
-        raise UserError(f"the windows of meter {readings.meter!r} have no energy: give the meter's own file as well")
+        raise UserError(
+            f"results: the windows of meter {readings.meter!r} have no energy: add the meter's own file with --power"
+        )
     lost: list[str] = []
     idle = [found for window in readings.idle if (found := _read(window, trace, alignment, "idle", lost))]
     if len(idle) < LEAST_IDLE:
         raise UserError(
-            f"idle power needs {LEAST_IDLE} idle windows or more; {len(idle)} of {len(readings.idle)} can be read"
+            f"results: idle power needs {LEAST_IDLE} idle windows; {len(idle)} of {len(readings.idle)} can be read"
             + (f": {lost[0]}" if lost else "")
         )
     joules, seconds = np.array(idle).T

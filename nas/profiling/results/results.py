@@ -22,6 +22,7 @@ LARGEST = 32 * MB
 
 CLOCKS = {"thread": "time of the thread", "wall": "time that passed"}  # as profile.toml says it
 
+MOST_INTERVALS, MOST_WINDOWS = 1000, 1_000_000  # the agent plays eight intervals, in every run that goes on
 LAST_SECOND = 253_402_300_800  # unix time of the year 10000
 MOST_MS, MOST_JOULES = 1e7, 1e9  # of one run of a model, of one window: hours, and megawatts for a quarter of one
 
@@ -131,9 +132,11 @@ class Energy(_Part):
         None  # between two changes of the reading
     )
     utc_offset_s: Finite | None = None  # the machine's time zone: PowerTOP writes local time
-    idle: list[Idle]
-    windows: list[Window]
-    pattern: list[tuple[Moment, Moment]] = []  # when the agent kept the machine busy, for aligning an outside meter
+    idle: Annotated[list[Idle], Field(max_length=MOST_WINDOWS)]
+    windows: Annotated[list[Window], Field(max_length=MOST_WINDOWS)]
+    pattern: Annotated[
+        list[tuple[Moment, Moment]], Field(max_length=MOST_INTERVALS)
+    ] = []  # when the agent kept the machine busy, for aligning an outside meter
 
 
 class Results(_Part):

@@ -157,3 +157,12 @@ def test_a_trace_shorter_than_the_pattern_and_no_pattern_are_refused():
         align(constant(seconds=10), pattern())
     with pytest.raises(UserError, match="needs busy intervals"):
         align(constant(), [])
+
+
+def test_a_pattern_that_is_longer_than_the_trace_is_refused_before_it_is_laid_over_it() -> None:
+    """Whichever of several: a stranger's intervals of a thousand years would not fit in memory."""
+    t = np.arange(0.0, 60.0, 0.1)
+    trace = Trace(t, np.ones(len(t)), "meter")
+    usual = [(10.0, 17.5), (20.5, 23.5)]
+    with pytest.raises(UserError, match="shorter than the load pattern of"):
+        align(trace, [*usual, (1000.0, 3e10)])

@@ -127,7 +127,7 @@ def test_powertop_is_placed_by_the_boards_time_zone():
 
 
 def test_windows_without_energy_want_the_meters_file():
-    with pytest.raises(UserError, match="have no energy: give the meter's own file"):
+    with pytest.raises(UserError, match="have no energy: add the meter's own file"):
         measured_energy(energy([("b1", 5, 8, 100, None)]))
 
 
