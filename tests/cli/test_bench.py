@@ -32,6 +32,8 @@ def test_the_command_prints_a_table_and_draws_curves(
     assert found["share"]["pareto"]["16"]["mean"] > found["share"]["random"]["16"]["mean"]
     assert "did you mean 'pareto'" in nas("bench search --table networks.csv --samplers paretto").err
     assert nas("bench search --table nothing.csv").status == 2
+    said = nas("bench search --samplers random --seeds 1 --evaluations 8 --json")  # the table that is shipped
+    assert json.loads(said.out)["share"]["random"]["8"]["mean"] > 0 and Path("bench-digits/results.csv").exists()
     assert "must name one of pareto" in nas("bench search --table networks.csv --samplers ,").err
     assert "networks.csv exists and is not a folder" in nas("bench search --table networks.csv --out networks.csv").err
     monkeypatch.setattr("sys.path", [p for p in sys.path if p])

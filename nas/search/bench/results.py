@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -132,6 +133,11 @@ def _append(file: Path, rows: Sequence[tuple[object, ...]]) -> None:
             opened.write(text.getvalue().encode())
     except OSError as error:
         raise UserError(f"cannot write {file}: {error.strerror}") from None
+
+
+def shipped_table() -> Path:
+    """A small table to try it on, which experiments/search-efficiency/digits_table.py measured."""
+    return Path(str(files("nas.search.bench"))) / "digits.csv"
 
 
 def at_evaluations(curves: dict[int, Array], n: int) -> Array:
