@@ -132,7 +132,7 @@ def test_windows_without_energy_want_the_meters_file():
 
 
 def test_idle_power_must_be_known():
-    with pytest.raises(UserError, match="needs 3 idle windows or more; 2 of 2 can be read"):
+    with pytest.raises(UserError, match="needs 3 idle windows; 2 of 2 can be read"):
         measured_energy(energy([("b1", 5, 8, 100, 15.0)], ((0, 5, 10.0), (20, 25, 10.0))))
 
 
