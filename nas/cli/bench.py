@@ -37,18 +37,22 @@ def search(
         typer.Option(help="A CSV of networks: choices, accuracy, costs; see below (default: one to try it on)."),
     ] = None,
     samplers: Annotated[
-        str, typer.Option(help="Some of pareto, tpe, nsga2, gp, random; or module:Class of any Optuna sampler.")
+        str,
+        typer.Option(help="Samplers: some of pareto, tpe, nsga2, gp, random, or module:Class of any Optuna sampler."),
     ] = "pareto,tpe,nsga2,random",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Searches of each sampler.")] = 10,
-    evaluations: Annotated[int, typer.Option(min=2, max=10_000, help="Distinct networks that each one trains.")] = 100,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of searches with each sampler.")] = 10,
+    evaluations: Annotated[
+        int, typer.Option(min=2, max=10_000, help="Number of distinct networks that each search trains.")
+    ] = 100,
     costs: Annotated[
-        str | None, typer.Option(help="Columns that are objectives beside accuracy (default: every cost there is).")
+        str | None, typer.Option(help="Columns that are objectives besides accuracy (default: all costs).")
     ] = None,
     least_accuracy: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="The reference's accuracy (default: the lower quartile).")
+        str | None,
+        typer.Option(metavar="PERCENT", help="Accuracy of the reference point (default: the lower quartile)."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="A folder for results.csv and curves.png (default: bench-TABLE).")
+        Path | None, typer.Option(help="Folder for results.csv and curves.png (default: bench-TABLE).")
     ] = None,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -35,46 +35,55 @@ def search(
         str,
         typer.Option(help="A search space, by name or file; nas spaces lists them.", autocompletion=completion.spaces),
     ] = "tiny",
-    dataset: Annotated[str, typer.Option(help="digits, cifar10, folder:PATH or npz:PATH.")] = "digits",
+    dataset: Annotated[str, typer.Option(help="The images: digits, cifar10, folder:PATH or npz:PATH.")] = "digits",
     objectives: Annotated[
         str | None,
         typer.Option(
-            help="Some of accuracy, latency, energy, params, macs, peak-memory, size, with commas between "
-            "(default: accuracy, latency, and energy where the device has it)."
+            help="What to optimize: some of accuracy, latency, energy, params, macs, peak-memory, size, with commas "
+            "between (default: accuracy, latency, and energy where the device has it)."
         ),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help=f"Networks to train (default: {TRIALS}).")] = None,
+    trials: Annotated[int | None, typer.Option(help=f"Number of networks to train (default: {TRIALS}).")] = None,
     max_minutes: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Stop after, such as 2h (default: no limit; 4.5 min for tiny on digits)."),
+        typer.Option(metavar="TIME", help="Time limit, e.g. 2h (default: no limit; 4.5 min for tiny on digits)."),
     ] = None,
     max_latency: MaxLatency = None,
     max_energy: MaxEnergy = None,
     max_size: MaxSize = None,
     max_memory: MaxMemory = None,
-    max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 2.5M.")] = None,
-    max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Such as 100M.")] = None,
+    max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit on the parameters, e.g. 2.5M.")] = None,
+    max_macs: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Limit on the multiply-adds, e.g. 100M.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="Search only these, e.g. int8.")] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="pareto, tpe, nsga2 or random (default: pareto; tpe for one objective, or more than four)."),
+        typer.Option(
+            help="Sampler: pareto, tpe, nsga2 or random (default: pareto; tpe for one objective, or more than four)."
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of a proxy training (default: the space's).")] = None,
-    data_share: Annotated[float | None, typer.Option(help="Share of the training images.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a proxy training (default: the space's).")] = None,
+    data_share: Annotated[
+        float | None, typer.Option(help="Share of the training images that a proxy training uses.")
+    ] = None,
     resolution_share: Annotated[
-        float | None, typer.Option(help="Training resolution as a share of the candidate's; its cost is that of all.")
+        float | None,
+        typer.Option(help="Training resolution as a share of the candidate's; costs are predicted at full resolution."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
     early_stopping: Annotated[
-        bool, typer.Option("--early-stopping", help="Do not train to the end what will not reach the front.")
+        bool, typer.Option("--early-stopping", help="Stop trainings that are unlikely to reach the front (ASHA).")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trainings at a time, by Ray (default: 1).")] = None,
-    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Train on this Ray cluster, such as auto.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of trainings at a time, by Ray (default: 1).")
+    ] = None,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Train on this Ray cluster, e.g. auto.")] = None,
     cpus_per_trial: Annotated[
         float | None,
-        typer.Option(help="Processors of a training (default: this machine's, shared evenly; 1 on --ray)."),
+        typer.Option(help="Processors for each training (default: this machine's, shared evenly; 1 on --ray)."),
     ] = None,
-    gpus_per_trial: Annotated[float, typer.Option(help="GPUs of a training.")] = 0.0,
+    gpus_per_trial: Annotated[float, typer.Option(help="GPUs for each training.")] = 0.0,
     storage: Annotated[
         str,
         typer.Option(
@@ -83,9 +92,11 @@ def search(
             "in NAS_STORAGE_PASSWORD; it is never written down. --resume needs the URL again.",
         ),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal runs on one machine.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal runs on one machine.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder (default: runs/SPACE-DEVICE-N).")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run, as it was begun.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Resume this run, with the settings that it was begun with.")
+    ] = None,
     test: Annotated[bool, typer.Option(help="Measure the final front on the test split.")] = True,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON; progress goes to stderr.")] = False,
@@ -175,7 +186,7 @@ def _told() -> Iterator[None]:
 def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
     """A bar on stderr with the front's size, its hypervolume and the time left, and a way to print a line above it.
 
-    Lines instead of the bar where stderr is no terminal.
+    Lines instead of the bar where stderr is not a terminal.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

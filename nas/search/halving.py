@@ -17,10 +17,10 @@ class EarlyStopping:
     """Asynchronous successive halving by Pareto rank, with the costs known exactly.
 
     At a rung, after a quarter and a half of the epochs, a trial's accuracy so far and its costs are compared with those
-    of every trial that came so far: it goes on unless half of them or more lie on better fronts (non-dominated sorting,
+    of every trial so far: it goes on unless half of them or more lie on better fronts (non-dominated sorting,
     Deb et al., IEEE TEVC 2002; asynchronous successive halving, Li et al., MLSys 2020; several objectives, Schmucker et
     al., arXiv:2106.12639). Its cost is not an estimate, so a small network is never stopped for being worse than a
-    large one. Decisions depend on the trials that came before alone, never on the clock.
+    large one. Decisions depend only on the trials before, never on the clock.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -77,7 +77,7 @@ class EarlyStopping:
 
 
 def _held(accuracy: float | None) -> float:
-    """An accuracy that is no number is as bad as any: comparisons with NaN would never end."""
+    """An accuracy that is not a number is as bad as any: comparisons with NaN would never end."""
     return accuracy if accuracy is not None and math.isfinite(accuracy) else 0.0
 
 
