@@ -200,7 +200,7 @@ def test_what_trained_on_a_node_that_dies_is_trained_again_and_told_once(tmp_pat
 def test_when_ray_itself_dies_the_last_line_says_that_resume_goes_on(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patience = "import nas.search.workers.ray as r\nr.PATIENCE_S = dict.fromkeys(r.PATIENCE_S, 1.0)\n"
+    patience = "from nas.search.workers import ray as r\nr.PATIENCE_S = dict.fromkeys(r.PATIENCE_S, 1.0)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", patience + INTERRUPTED, str(tmp_path / "run")], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -261,11 +261,12 @@ def test_a_fault_of_the_users_on_a_worker_stays_one_line(monkeypatch: pytest.Mon
     """Ray would add the worker's traceback to it."""
     from ray.exceptions import RayTaskError
 
+    from nas.search.workers import ray as module
     from nas.search.workers.ray import RayWorkers
 
     def failed(*args: object, **given: object) -> None:
         raise RayTaskError("f", "Traceback:\n  many\n  lines", UserError("a.png: not a readable image"))
 
-    monkeypatch.setattr("nas.search.workers.ray.ray.get", failed)
+    monkeypatch.setattr(module.ray, "get", failed)
     with pytest.raises(UserError, match=r"^a\.png: not a readable image$"):
         RayWorkers.__new__(RayWorkers)._result(None, None)  # type: ignore[arg-type]
