@@ -117,7 +117,7 @@ def test_the_search_shows_its_signature_and_its_package_can_be_imported_from() -
     assert list(inspect.signature(nas.search).parameters)[:4] == ["device", "space", "dataset", "objectives"]
     assert "Pareto front" in (nas.search.__doc__ or "")
     code = (
-        "import nas, inspect; nas.search; from nas.search import ParetoSampler; import nas.search.loop\n"
+        "import nas, inspect; nas.search; from nas.search import ParetoSampler; import nas.search.loop as loop\n"
         "from nas.search.loop import search; print(ParetoSampler.__name__, inspect.isfunction(nas.search))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
