@@ -30,4 +30,5 @@ def slow_down(factor: float) -> None:
         self.clock = lambda: factor * clock()
 
     Runner.set_clock = slower  # type: ignore[method-assign]
-    bundle.AGENT_MAIN = _SCALED.format(factor=factor) + bundle.AGENT_MAIN
+    before, start, after = bundle.AGENT_MAIN.partition("from agent.command")
+    bundle.AGENT_MAIN = before + _SCALED.format(factor=factor) + start + after
