@@ -45,25 +45,31 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """`report` and `search` are packages too: importing one must not hide the function of that name."""
+    """`report` and `search` are packages too: importing one must not hide the function of that name.
+
+    The import system sets a package here as an attribute, which is passed over; it stays in `sys.modules`.
+    """
 
     @property
     def report(self) -> Any:
-        function = import_module("nas.report.report").report
-        function.__name__ = "nas.report"  # by it `import nas.report.page as page` finds the package's files
-        return function
+        return _function("nas.report", "report")
 
     @report.setter
-    def report(self, package: ModuleType) -> None:
-        """The import system sets the package here; it stays in `sys.modules`, where imports find it."""
+    def report(self, package: ModuleType) -> None: ...
 
     @property
     def search(self) -> Any:
-        return import_module("nas.search.api").search
+        return _function("nas.search", "api")
 
     @search.setter
-    def search(self, package: ModuleType) -> None:
-        """As of `report`."""
+    def search(self, package: ModuleType) -> None: ...
+
+
+def _function(package: str, file: str) -> Any:
+    """The function called like its package; by its name `import nas.search.loop as loop` finds the package's files."""
+    function = getattr(import_module(f"{package}.{file}"), package.rpartition(".")[2])
+    function.__name__ = package
+    return function
 
 
 sys.modules[__name__].__class__ = _Package
