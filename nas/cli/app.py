@@ -102,7 +102,9 @@ def main() -> None:
 
 
 def _complain(message: str) -> int:
-    line = printable(" ".join(message.split()))
+    from nas.run.storage import without_secrets  # late: an error is rare
+
+    line = without_secrets(printable(" ".join(message.split())))
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 4 :]}"
     print(f"nas: {line}", file=sys.stderr)

@@ -19,7 +19,7 @@ BUDGETS = (16, 32, 50, 75, 100, 150, 200, 300, 500)  # evaluations that have a c
 COLUMNS = 6  # of them, at most: what 80 characters hold
 
 app = typer.Typer(
-    help="Compare samplers on tables whose every answer is known.\n\n"
+    help="Compare samplers on a table of trained networks.\n\n"
     "Example: nas bench search --table networks.csv --seeds 10",
     no_args_is_help=True,
 )
@@ -34,7 +34,7 @@ def _group() -> None:
 def search(
     table: Annotated[
         Path | None,
-        typer.Option(help="A CSV of networks: choices, accuracy, costs; see below (default: one to try it on)."),
+        typer.Option(help="A CSV of networks, as above (default: a small one that comes with nas)."),
     ] = None,
     samplers: Annotated[
         str,
@@ -57,12 +57,12 @@ def search(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """How much of the true front's hypervolume do samplers find, by the number of trainings?
+    """Compare how much of the true front's hypervolume each sampler finds, by the number of trainings.
 
-    The CSV has one row a candidate: accuracy as a fraction, or accuracy_1, accuracy_2, ... of several trainings; costs
-    named latency_ms, energy_mj, params, macs, size_mb or peak_memory_mb; network, if several rows build the same; every
-    other column is a choice. A search sees one training's accuracy; the front that it chooses is scored by the mean.
-    `pareto` is told the costs, as nas search tells it; the others find them out. A stopped run goes on.
+    The CSV has a row for each candidate: accuracy as a fraction, or accuracy_1, accuracy_2, ... of several trainings;
+    costs named latency_ms, energy_mj, params, macs, size_mb or peak_memory_mb; network, if several rows build the same;
+    every other column is a choice. A search sees the accuracy of one training; its front is scored by the mean.
+    `pareto` knows the costs beforehand, as in nas search. The same command continues a stopped comparison.
 
     Without --table: 128 networks, each trained twice on handwritten digits for two epochs, with costs on a Raspberry Pi
     4. They take seconds to search; conclusions need a larger table.
@@ -109,7 +109,7 @@ def search(
         for s, row in found.items()
     ]
     print_table(heads, rows, right=heads[1:])
-    print(f"Per cent of the true front's hypervolume after so many trainings: mean of {seeds}")
+    print(f"Percent of the true front's hypervolume after so many trainings: mean of {seeds}")
     print("seeds and their standard deviation.")
     print(f"Results: {folder / 'results.csv'}\nPicture: {picture}")
 

@@ -28,7 +28,7 @@ def build(
 ) -> None:
     """Write a picked network of a run, with its proxy weights, as an fp32 ONNX file.
 
-    The weights are the short proxy training's: good for measuring on a board, not yet for use.
+    The weights come from the short proxy training: good enough to measure with, not to deploy.
 
     Example: nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx knee.onnx
     """

@@ -65,7 +65,7 @@ def show(
     picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show where a profile's numbers come from, how far they were off, and what it must not be used for.
+    """Show where a profile's figures come from, how accurate they are, and what it must not be used for.
 
     Example: nas devices show raspberry-pi-4 --picture pi.png
     """

@@ -29,19 +29,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def validate(
     name: Annotated[str, typer.Argument(help="A profile's name or folder.")],
     against: Annotated[Path, typer.Option(help="results.json, or a CSV: network,precision,latency_ms[,energy_mj].")],
-    platform: Annotated[str | None, typer.Option(help="The file is MLPerf's table: this platform's rows.")] = None,
+    platform: Annotated[
+        str | None, typer.Option(help="The platform whose rows are read, if the file is MLPerf's table.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="Only these precisions, e.g. fp32,int8.")] = None,
-    keep_all: Annotated[bool, typer.Option("--all", help="Keep networks that calibrate a profile, too.")] = False,
+    keep_all: Annotated[bool, typer.Option("--all", help="Also compare networks that calibrated a profile.")] = False,
     as_measured: Annotated[
-        bool, typer.Option("--as-measured", help="Leave times at the speed that the machine had meanwhile.")
+        bool, typer.Option("--as-measured", help="Do not rescale times to the machine speed of the profile.")
     ] = False,
     picture: Annotated[Path | None, typer.Option(help="Draw predicted against measured into this PNG.")] = None,
     as_json: Json = False,
 ) -> int:
     """Compare a profile's predictions with measured whole networks.
 
-    A network of the CSV is what nas predict takes; with a column space, a candidate of it: JSON, or choice=value;...
-    What cannot be priced is named, and the exit status is then 1.
+    In a CSV, a network is named as for nas predict, or with a column space is a candidate of it: JSON, or
+    choice=value;... Networks without a predicted cost are listed, and the exit status is then 1.
 
     Example: nas devices validate raspberry-pi-4 --against measured.csv --picture pi.png
     """
@@ -117,20 +119,22 @@ def _print_check(profile: DeviceProfile, found: Check) -> None:
         print_table(("worst latency", "precision", "measured", "predicted", "error"), rows,
                     right=("measured", "predicted", "error"))  # fmt: skip
     if found.unpriced:
-        print(f"{profile.name} cannot price {len(found.unpriced)} of {len(found.priced) + len(found.unpriced)}:")
+        print(f"{profile.name} has no cost for {len(found.unpriced)} of {len(found.priced) + len(found.unpriced)}:")
         print_table(("network", "precision", "lacking"), [(u.network, u.precision, u.lacking) for u in found.unpriced])
 
 
 def diff(
     first: Annotated[str, typer.Argument(help="A profile's name or folder.")],
-    second: Annotated[str, typer.Argument(help="Another one; ratios are its times over the first's.")],
-    within: Annotated[str, typer.Option(help="What agreement is: the mean difference over whole networks.")] = "3%",
+    second: Annotated[str, typer.Argument(help="Another one; ratios are second / first.")],
+    within: Annotated[
+        str, typer.Option(help="Largest mean difference over whole networks that counts as agreement.")
+    ] = "3%",
     space: Annotated[str | None, typer.Option(help="Predict random networks of this search space on both.")] = None,
-    networks: Annotated[int, typer.Option(min=4, max=100_000, help="How many of them.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Draws them.")] = 0,
+    networks: Annotated[int, typer.Option(min=4, max=100_000, help="How many random networks.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Compare two profiles: what they say of themselves, their blocks, and measured whole networks.
+    """Compare two profiles: their descriptions, blocks and measured whole networks.
 
     Example: nas devices diff this-machine this-machine-again --space tiny
     """
@@ -164,7 +168,7 @@ def diff(
     if said:
         print_table(("", one.name, other.name), said)
     else:
-        print("Both profiles say the same of themselves.")
+        print("Both profiles have the same description.")
     _print_ratios("block", blocks, f"{other.name} / {one.name}")
     _print_ratios("measured whole network", whole, f"{other.name} / {one.name}")
     if space:
@@ -180,7 +184,7 @@ def _print_ratios(what: str, found: Mapping[Precision, Ratios], ratio: str) -> N
     if not found:
         print(f"No {what} in common.")
         return
-    heads = (f"{what}s", "n", "median", "central 90%", "mean off")
+    heads = (f"{what}s", "n", "median", "central 90%", "mean diff")
     print_table(heads, [_ratio_row(p, r) for p, r in found.items()], right=heads[1:])
     largest = [(f"{p} {name}", _plain(x)) for p, r in found.items() for name, x in r.largest[:3]]
     print_table((f"{what}s that differ most", ratio), largest, right=(ratio,))
@@ -190,13 +194,13 @@ def _print_predicted(found: Mapping[Precision, SpaceRatios], space: str, ratio: 
     if not found:
         print("The two profiles have no precision in common.")
         return
-    heads = ("predicted", "n", "median", "central 90%", "mean off", "Spearman", "no price")
+    heads = ("predicted", "n", "median", "central 90%", "mean diff", "Spearman", "no cost")
     rows: list[tuple[Any, ...]] = [
         (*(_ratio_row(p, s.ratios) if s.ratios else (p, 0, "-", "-", "-")), _plain(s.spearman), s.unpriced)
         for p, s in found.items()
     ]
     print_table(heads, rows, right=heads[1:])
-    print(f"Random networks of {space}, priced on both, {ratio}; no price: drawn and passed over.")
+    print(f"Random networks of {space}, predicted on both, {ratio}; no cost: drawn, but left out.")
 
 
 def _ratio_row(precision: Precision, r: Ratios) -> tuple[Any, ...]:

@@ -29,12 +29,10 @@ def import_(
     platform: Annotated[str | None, typer.Option(help="The column's name (hwnasbench-fbnet): raspi4, pixel3.")] = None,
     rest_ms: Annotated[
         float | None,
-        typer.Option(help="Milliseconds of what the table lacks (hwnasbench-fbnet, singlepath)."),
+        typer.Option(help="Milliseconds of the layers that the table lacks (hwnasbench-fbnet, singlepath)."),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="What the trace is of: path.onnx, or timm:NAME[@RESOLUTION].")
-    ] = None,
-    precision: Annotated[str, typer.Option(help="What the trace ran in: fp32, fp16 or int8.")] = "fp32",
+    model: Annotated[str | None, typer.Option(help="The traced network: FILE.onnx, or timm:NAME[@RESOLUTION].")] = None,
+    precision: Annotated[str, typer.Option(help="Its precision in the trace: fp32, fp16 or int8.")] = "fp32",
 ) -> None:
     """Make a profile from a published table of measured blocks, or from a runtime's trace of one network.
 
@@ -46,7 +44,7 @@ def import_(
         files, form, out, about=about, platform=platform, rest_ms=rest_ms, model=model, precision=precision
     )
     if blocks is None:
-        print(f"{out}: rates of one network's layers; what another network costs is an extrapolation")
+        print(f"{out}: rates of one network's layers; the costs of other networks are extrapolated")
     else:
         print(f"{out}: {blocks} measured blocks")
 
@@ -63,7 +61,7 @@ def fit(
         str, typer.Option("--format", help="mlperf, published (rates); help-fbnet, help-ofa (a table of blocks).")
     ] = "mlperf",
 ) -> None:
-    """Fit a profile to whole networks, and say how far off it is on networks and families held out.
+    """Fit a profile to measured whole networks, and print its errors on held-out networks and families.
 
     Example: nas devices fit runs.csv --platform rpi4-tflite-v2.7.1-ruy --out device_profiles/raspberry-pi-4
     """

@@ -42,22 +42,20 @@ def pick(
     knee: Annotated[bool, typer.Option("--knee", help="Pick the knee of the front: beyond it, gains shrink.")] = False,
     trial: Annotated[int | None, typer.Option(help="Pick the trial with this number.")] = None,
     remeasure: Annotated[
-        bool, typer.Option("--remeasure", help="First measure the front on the run's device: this machine, or --ssh.")
+        bool, typer.Option("--remeasure", help="First measure the front on the run's device.")
     ] = False,
-    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure on that board.")] = None,
+    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure on this board, over ssh.")] = None,
     python: Annotated[str, typer.Option(help="With --ssh: Python on the board, e.g. venv/bin/python.")] = "python3",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads that the runtime computes with (default: as the profile).")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the runtime (default: the profile's).")] = None,
     meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, none.")] = "none",
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Pick the most accurate network of a run within budgets, or its knee, and show how to rebuild it.
 
-    With --remeasure the networks of the front are timed whole on the device that the run was searched for: this
-    machine, or a board over ssh; any other machine is refused. Predicted and measured are then shown side by side,
-    and what was measured counts: one that breaks a budget loses its place.
+    With --remeasure the networks of the front are measured on the device that the run was searched for: this
+    machine, or a board over ssh; any other machine is refused. Predictions and measurements are shown side by side,
+    and the measurements count: a network that exceeds a budget when measured is not picked.
 
     Example: nas pick runs/tiny-raspberry-pi-4-1 --max-latency 3ms --max-energy 20mJ
 

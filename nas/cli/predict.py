@@ -16,7 +16,7 @@ MOST_LINES = 12  # of a list of what is unknown; --json has all
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="path.onnx, or timm:NAME[@RESOLUTION].")],
+    model: Annotated[str, typer.Argument(help="FILE.onnx, or timm:NAME[@RESOLUTION].")],
     device: Annotated[
         str, typer.Option(help="A device profile, by name or folder.", autocompletion=completion.devices)
     ],
@@ -27,8 +27,8 @@ def predict(
 ) -> int:
     """Predict a network's latency, energy, memory and size on a device, and its costliest layers.
 
-    An ONNX file is predicted at its own precision, unless --precision names another one.
-    What the profile has no figure for is named, and the exit status is then 1.
+    An ONNX file is predicted at its own precision, unless --precision names another one. Layers that the profile has
+    no figure for are listed, and the exit status is then 1.
 
     Example: nas predict timm:mobilenetv2_100@224 --device raspberry-pi-4 --precision int8
     """
@@ -75,7 +75,7 @@ def predict(
         idle = figure(profile.about.idle_w)
         print(f"           {figure(both[0])} mJ with and {figure(both[1])} mJ without the {idle} W that it draws idle")
     if found.latency_interval_ms or found.energy_interval_mj:
-        print("           (90% of held-out networks fell within such a range)")
+        print("           (90% of held-out networks fell within this range)")
     print(f"  memory   {at_least}{figure(network.peak_memory_mb(chosen))} MB peak activations")
     size, params, macs = figure(network.size_mb(chosen)), count(network.params), count(network.macs)
     print(f"  size     {at_least}{size} MB, {params} params, {macs} MACs")

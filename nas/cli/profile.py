@@ -21,31 +21,33 @@ if TYPE_CHECKING:
 Space = Annotated[
     str, typer.Option(help="The search space whose blocks are measured.", autocompletion=completion.spaces)
 ]
-Precisions = Annotated[str, typer.Option("--precision", help="fp32, fp16, int8: one, or several with commas.")]
-Runtime = Annotated[str, typer.Option(help="What runs the models: onnxruntime, or litert (TFLite models).")]
-Resolution = Annotated[int | None, typer.Option(help="Only this one of the space's resolutions (default: all).")]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed of the order and the whole networks.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Measure ten networks, and adapt the known devices to them.")]
+Precisions = Annotated[str, typer.Option("--precision", help="Some of fp32, fp16, int8, separated by commas.")]
+Runtime = Annotated[str, typer.Option(help="onnxruntime, or litert (TFLite models).")]
+Resolution = Annotated[int | None, typer.Option(help="Measure only this resolution of the space (default: all).")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed of the order and of the whole networks.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Measure only ten networks, and adapt the profiles of known devices to them.")
+]
 Networks = Annotated[
     int | None,
-    typer.Option(min=1, help="Measure so many whole networks and no blocks: what 'nas devices validate' compares."),
+    typer.Option(min=1, help="Measure this many whole networks and no blocks, for nas devices validate."),
 ]
 Rounds = Annotated[
     int | None,
-    typer.Option(min=1, max=1000, help="Visits to a block at most, thrice as many to a network (default: 6)."),
+    typer.Option(min=1, max=1000, help="Most measurements of a block, a third of those of a network (default: 6)."),
 ]
 Noisy = Annotated[bool, typer.Option("--noisy", help="Accept a machine whose speed varied too much.")]
 Power = Annotated[
-    Path | None, typer.Option(help="The trace of an outside meter: CSV, PowerTOP's reports, tegrastats' lines.")
+    Path | None, typer.Option(help="Power trace of an external meter: CSV, PowerTOP's reports or tegrastats' lines.")
 ]
 PowerUnit = Annotated[
-    str | None, typer.Option(metavar="UNIT", help="The unit in --power where nothing there says it: mW; or mV,mA.")
+    str | None, typer.Option(metavar="UNIT", help="Unit of --power where the file does not name it: mW; or mV,mA.")
 ]
 
 app = typer.Typer(
-    help="Measure a device profile: of this machine, of a board over ssh, or with a bundle copied to it.\n\n"
-    "Blocks are timed one by one, then whole networks that calibrate their sum; the error on a fifth of them, left "
-    "out at a time, is printed. Stop it at any time; the same command goes on. Leave the machine alone meanwhile.\n\n"
+    help="Measure a device profile of this machine, of a board over ssh, or with a bundle copied to the board.\n\n"
+    "Blocks are timed one by one, then whole networks that calibrate their sum; the error on held-out networks "
+    "is printed. Stop it at any time; the same command continues. Keep the machine idle meanwhile.\n\n"
     "Example: nas profile --space mobilenet-v3 --resolution 160 --name my-laptop\n\n"
     "Over ssh: nas profile --ssh pi@raspberrypi --space tiny --name my-board\n\n"
     "By hand: nas profile pack --out bundle.zip; on the board python3 agent.pyz; nas profile build results.json",
@@ -60,17 +62,15 @@ def profile(
     precision: Precisions = "fp32,int8",
     runtime: Runtime = "onnxruntime",
     resolution: Resolution = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime computes with.")] = 1,
-    cpus: Annotated[str | None, typer.Option(help="Processors to stay on, for example 0,1.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    cpus: Annotated[str | None, typer.Option(help="CPU cores to run on, e.g. 0,1.")] = None,
     meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, external, none.")] = "none",
-    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure that board, over ssh.")] = None,
-    python: Annotated[str, typer.Option(help="With --ssh: Python on the board, as venv/bin/python.")] = "python3",
+    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Measure this board, over ssh.")] = None,
+    python: Annotated[str, typer.Option(help="With --ssh: Python on the board, e.g. venv/bin/python.")] = "python3",
     quick: Quick = False,
     networks: Networks = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "this-machine",
-    out: Annotated[
-        Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The profile's folder (default: among your own profiles).")] = None,
     power: Power = None,
     power_unit: PowerUnit = None,
     noisy: Noisy = False,
@@ -109,7 +109,7 @@ def profile(
     clean(folder)
 
 
-@app.command(short_help="Make a bundle to take to a board.")
+@app.command(short_help="Make a bundle to copy to a board.")
 def pack(
     out: Annotated[Path, typer.Option(help="The bundle: a new folder, or a file that ends in .zip.")],
     space: Space = "tiny",
@@ -122,9 +122,10 @@ def pack(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Make a bundle for a board: the models, the plan, and the agent, which needs Python 3.8, NumPy, ONNX Runtime.
+    """Make a bundle for a board: the models, the plan and the agent, agent.pyz.
 
-    With --runtime litert it needs LiteRT instead: pip install ai-edge-litert, here too.
+    The board needs Python 3.8 or later with NumPy and ONNX Runtime; with --runtime litert, LiteRT (pip install
+    ai-edge-litert, here too).
 
     Example: nas profile pack --space tiny --precision fp32,int8 --out bundle.zip
     """
@@ -145,9 +146,7 @@ def pack(
 def build(
     results: Annotated[Path, typer.Argument(help="The results.json that the agent wrote.")],
     name: Annotated[str, typer.Option(help="The profile's name.")] = "my-board",
-    out: Annotated[
-        Path | None, typer.Option(help="The profile's folder (default: among your own, by its name).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The profile's folder (default: among your own profiles).")] = None,
     power: Power = None,
     power_unit: PowerUnit = None,
     noisy: Noisy = False,

@@ -13,18 +13,18 @@ from nas.files.plain import printable
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="The folder of a run, or of several to compare.")],
+    runs: Annotated[list[Path], typer.Argument(help="The folder of a run, or several to compare.")],
     formats: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="Some of html, md, png, csv and json (of the front), curves (of the trainings), with commas between "
-            "(default: html,md,png; of several runs also csv,json).",
+            help="Some of html, md, png, csv, json (the front) and curves (the trainings), separated by commas "
+            "(default: html,md,png; for several runs also csv,json).",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Of several runs: the folder for comparison.html and so on (default: here)."),
+        typer.Option(help="For several runs: the folder of comparison.html and the rest (default: here)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON.")] = False,
 ) -> None:

@@ -88,8 +88,8 @@ def search(
         str,
         typer.Option(
             metavar="URL",
-            help="Keep the trials in this database, by Optuna's URL (default: a file of the run). Its password is best "
-            "in NAS_STORAGE_PASSWORD; it is never written down. --resume needs the URL again.",
+            help="Keep the trials in this Optuna storage (default: a file in the run's folder). Put its password in "
+            "NAS_STORAGE_PASSWORD; it is never written to a file. --resume needs the URL again.",
         ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal runs on one machine.")] = 0,
@@ -101,10 +101,10 @@ def search(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the front as JSON; progress goes to stderr.")] = False,
 ) -> None:
-    """Search a space for the networks worth having on a device, and write a run folder with their Pareto front.
+    """Search a space for the best networks on a device, and write a run folder with their Pareto front.
 
-    Networks are really trained, for a few epochs; what they cost comes from the device's profile. Budgets are checked
-    before training, so nothing infeasible is trained. A stopped run goes on with --resume.
+    Networks are trained for a few epochs; their costs are predicted from the device's profile. Budgets are checked
+    before training, so no network that exceeds one is trained. --resume continues a stopped run.
 
     Example: nas search --device raspberry-pi-4
 
@@ -112,7 +112,7 @@ def search(
     """
     minutes = amount(max_minutes, "min", "--max-minutes")
     if (device is None) == (resume is None):
-        raise UserError("give --device, or --resume with the run to go on with; nas devices lists the devices")
+        raise UserError("give --device, or --resume with the run to continue; nas devices lists the devices")
     from nas.search import api
 
     cluster = _cluster(workers, ray, cpus_per_trial, gpus_per_trial)

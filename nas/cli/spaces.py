@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def spaces(
     name: Annotated[
         str | None,
-        typer.Argument(help="One space, by name or path: show its choices.", autocompletion=completion.spaces),
+        typer.Argument(help="A space to show, by name or file.", autocompletion=completion.spaces),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

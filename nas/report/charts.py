@@ -38,6 +38,7 @@ AXES = {"latency_ms": ("latency", "latency_low_ms", "latency_high_ms"),
         "energy_mj": ("energy", "energy_low_mj", "energy_high_mj")}  # fmt: skip
 NEAR = 1.6  # references up to so many times the dearest trial's cost are drawn, the rest named below
 LEFT = 0.08  # inches that stay free to the left of the first panel's label
+MOST_NAMED = 10  # references that are not drawn but named
 LABEL_GAP = 0.024  # of the axis' width: labels of references stand no closer
 
 
@@ -185,7 +186,9 @@ def _draw_references(axes: Axes, column: str, references: Sequence[Reference], m
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip
     precision = references[0].precision
-    return [f"Dotted: {precision} networks known from ImageNet" + (f"; not drawn: {', '.join(far)}." if far else ".")]
+    more = f" and {len(far) - MOST_NAMED} more" if len(far) > MOST_NAMED else ""
+    others = f"; not drawn: {', '.join(far[:MOST_NAMED])}{more}" if far else ""
+    return [f"Dotted: {precision} networks known from ImageNet{others}."]
 
 
 def shown_references(run: Run) -> list[Reference]:

@@ -174,6 +174,9 @@ def read_settings(path: Path) -> Settings:
         raise UserError(f"{file}: {error}") from None
     if odd := sorted(table["reference_point"].keys() - {o.column for o in OBJECTIVES.values() if o.known}):
         raise UserError(f"{file}: reference_point: must be of costs; got {odd[0][:SHOWN]!r}")
+    costs = (OBJECTIVES[name].column for name in table["objectives"] if OBJECTIVES[name].known)
+    if lacking := [column for column in costs if column not in table["reference_point"]]:
+        raise UserError(f"{file}: reference_point: must have each objective that is a cost; {lacking[0]} is missing")
     if table["storage"]:  # the first runs kept the password
         public = public_url(table["storage"], f"{file}: storage")
         table |= {"storage": public, "command": table["command"].replace(table["storage"], public)}

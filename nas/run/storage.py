@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from nas.errors import UserError
 
@@ -23,6 +23,7 @@ _URL = re.compile(
     r"(?P<database>/[^\s@?#]*)?"
     r"(?:\?(?P<query>\S*))?"
 )
+_ANY = re.compile(r"(?P<scheme>\b(?!folder:|npz:)[A-Za-z][\w+.-]*:/)(?P<slash>/?)(?P<rest>\S+)")
 _SQLITE = re.compile(r"(?P<driver>sqlite(?:\+[a-z0-9_]+)?)://(?P<database>/[^?#]*)?(?:\?(?P<query>\S*))?")
 
 
@@ -59,7 +60,7 @@ def read_storage(url: str, what: str = "--storage") -> Storage:
     login = "" if user is None else user + ("" if password is None else f":{password}") + "@"
     public = start + (f"{user}@" if user else "") + end
     given = os.environ.get(PASSWORD, "") if parts["password"] is None else ""
-    secrets = tuple(filter(None, (password, given, *_secrets(query))))
+    secrets = tuple({*filter(None, (password, unquote(password or ""), given)), *_secrets(query)})
     return Storage(public, start + login + end + (f"?{query}" if query else ""), url, secrets)
 
 
@@ -81,4 +82,20 @@ def _parts(url: str, what: str) -> dict[str, str]:
 
 
 def _secrets(query: str) -> tuple[str, ...]:
-    return tuple(value for part in query.split("&") if (value := part.partition("=")[2]))
+    values = [value for part in query.split("&") if (value := part.partition("=")[2])]
+    return tuple({*values, *map(unquote, values)})
+
+
+def without_secrets(text: str) -> str:
+    """The text without the passwords and queries of the URLs in it, whole or broken."""
+    return _ANY.sub(_harmless, text)
+
+
+def _harmless(url: re.Match[str]) -> str:
+    before, at, after = url["rest"].rpartition("@")
+    if at:
+        user = re.split(r"[:/?#]", before)[0]
+        return f"{url['scheme']}{url['slash']}{user}@{after.partition('?')[0]}"
+    if not url["slash"]:
+        return url[0]  # a path
+    return url["scheme"] + "/" + re.split(r":(?!\d)|\?", url["rest"])[0]

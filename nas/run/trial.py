@@ -72,6 +72,8 @@ class Reference:
 
 MOST_BYTES = 32 * MB  # of trials.csv; a trial of a large space takes 1.5 kB
 MOST_TRIALS = 50_000
+MOST_REFERENCES = 1000
+LONGEST_NAME = 100  # characters of a known network's
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
 TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "seconds", "seed")
 COLUMNS = ("trial", "state", "accuracy", "test_accuracy", *COST_COLUMNS, "precision", "seconds", "seed", "candidate")
@@ -110,7 +112,11 @@ def read_references(path: Path) -> tuple[Reference, ...]:
     file = path / "references.csv"
     if not file.exists():
         return ()
-    rows = read_rows(file, ("name", "precision", *COST_COLUMNS), MB)
+    rows = list(read_rows(file, ("name", "precision", *COST_COLUMNS), MB))
+    if len(rows) > MOST_REFERENCES:
+        raise UserError(f"{file}: must have at most {MOST_REFERENCES:,} networks; got {len(rows):,}")
+    if odd := [line for line, row in rows if not 0 < len(row["name"]) <= LONGEST_NAME]:
+        raise UserError(f"{file}: a name must have 1 to {LONGEST_NAME} characters; line {odd[0]}")
     return tuple(Reference(row["name"], row["precision"], _costs(row, file, line)) for line, row in rows)
 
 

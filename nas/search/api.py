@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from nas.catalog import home, lasting
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError, unknown
+from nas.files.toml import first_problem
 from nas.run import (
     Run,
     Settings,
@@ -152,9 +153,7 @@ def check_proxy(space: SearchSpace, proxy: Mapping[str, Any], where: str) -> Non
     try:
         type(space.proxy).model_validate(dict(proxy))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name, got = ".".join(map(str, first["loc"]))[:80], repr(first["input"])[:80]
-        raise UserError(f"{where}: proxy.{name}: {first['msg']}, got {got}") from None
+        raise UserError(f"{where}: proxy.{first_problem(error)}") from None
 
 
 def lasting_dataset(dataset: str) -> str:

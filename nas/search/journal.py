@@ -24,7 +24,9 @@ from nas.search.records import Record, Result, result_attributes
 from nas.search.samplers.pareto.sampler import EXPECTED
 
 STUDY = "nas"
+NAMES = "study:metric_names"  # Optuna's system attribute for the objectives' names
 MOST_BYTES = 128 * MB  # of journal.log; a proposal of a large space takes 9 kB
+MOST_LINES = 250_000  # a trial takes four
 LONGEST = MB  # bytes of one of its lines
 
 
@@ -53,8 +55,19 @@ class Journal:
                 self._whole = _check_lines(self.path)
                 self.storage = JournalStorage(_JournalFile(self.path))
             if self.storage is not None:
-                studies = {study.study_name: study._study_id for study in self.storage.get_all_studies()}
-                self.study = studies.get(self.name)
+                studies = {study.study_name: study for study in self.storage.get_all_studies()}
+                if (study := studies.get(self.name)) is not None:
+                    self.study = study._study_id
+                    self._check_objectives(self.storage, self.study)
+
+    def _check_objectives(self, storage: BaseStorage, study: int) -> None:
+        """Raises UserError for a study of other objectives: its values would be read as those of this run."""
+        named = storage.get_study_system_attrs(study).get(NAMES, list(self.settings.objectives))
+        if storage.get_study_directions(study) != directions(self.settings) or named != list(self.settings.objectives):
+            raise UserError(
+                f"{self.file}: must be of the run's objectives, {', '.join(self.settings.objectives)}; got "
+                f"{', '.join(map(str, named))[:80] if isinstance(named, list) else 'others'}"
+            )
 
     def trials(self) -> list[FrozenTrial]:
         """Every proposal so far, in order."""
@@ -184,8 +197,10 @@ def _check_lines(file: Path) -> int:
     """How many bytes of the journal are whole lines. Raises UserError for a line that is not JSON, or is too long."""
     data = read_bytes(file, MOST_BYTES, "JSON lines")
     whole = data.rfind(b"\n") + 1
-    start = 0
-    for number in range(1, data.count(b"\n") + 1):
+    start, lines = 0, data.count(b"\n")
+    if lines > MOST_LINES:
+        raise UserError(f"{file} is broken: it must have at most {MOST_LINES:,} lines; got {lines:,}")
+    for number in range(1, lines + 1):
         end = data.find(b"\n", start)
         where = f"{file} is broken: line {number}"
         if end - start > LONGEST:

@@ -21,6 +21,8 @@ from nas.run import (
     has_ended,
     load_run,
     locked,
+    read_measured,
+    read_references,
     read_settings,
     write_references,
     write_settings,
@@ -64,6 +66,7 @@ def search(
         kept = read_settings(path)
         settings = replace(kept, trials=settings.trials, max_minutes=settings.max_minutes)
         check_storage(path, settings, storage)
+        read_references(path), read_measured(path)  # the report at the end needs them
     else:
         check_free(path)
     pool = feasible_pool(space, pricer, settings)

@@ -16,7 +16,7 @@ import numpy as np
 from nas import __version__
 from nas.errors import UserError, unknown
 from nas.run import Settings, Storage, check_budgets, check_objectives
-from nas.run.storage import PASSWORD
+from nas.run.storage import PASSWORD, without_secrets
 from nas.search.problem.feasibility import Pool
 from nas.search.samplers.by_name import PARETO_OBJECTIVES, SAMPLERS, start_size
 from nas.space.candidate import Candidate
@@ -65,12 +65,13 @@ def complete(settings: Settings, pool: Pool, storage: Storage | None = None) -> 
     words = shlex.split(settings.command) if settings.command else [program, *sys.argv[1:]]
     if storage is not None:
         words = [word.replace(storage.given, storage.public) for word in words]
+        words = ["***" if not storage.hides(word) else word for word in words]
     return replace(
         settings,
         storage=storage.public if storage else "",
         study=f"nas-{uuid4().hex[:12]}" if storage else "",
         start=start_size(settings.sampler, settings.trials),
-        command=shlex.join(words),
+        command=shlex.join(map(without_secrets, words)),
         created=settings.created or datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version(), "nas": __version__}
         | {name: _version(name) for name in ("torch", "timm", "optuna", "botorch")},

@@ -8,6 +8,7 @@ import pytest
 
 from nas.errors import UserError
 from nas.run import public_url, read_storage
+from nas.run.storage import without_secrets
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,22 @@ def test_a_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
 def test_a_file_of_sqlite_means_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert read_storage("sqlite:///trials.db").public == f"sqlite:///{tmp_path}/trials.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("extra argument (postgresql://u:P@h/db)", "extra argument (postgresql://u@h/db)"),
+        ("postgresql:/u:P@h/db is not a folder", "postgresql:/u@h/db is not a folder"),
+        ("--storage=mysql://h/db?user=u&password=P", "--storage=mysql://h/db"),
+        ("x://h/db?password=P&mail=a@b", "x://h@b"), ("x://u:P?y@h", "x://u@h"), ("x://u:P", "x://u"),
+        ("https://h:80/a, folder:/a/b@c:d and pi@board:/home", "https://h:80/a, folder:/a/b@c:d and pi@board:/home"),
+    ],
+)  # fmt: skip
+def test_a_url_in_a_text_is_shown_without_its_secrets(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+def test_a_message_with_a_decoded_password_is_not_shown() -> None:
+    for url in ("postgresql://u:a%20b@h/db", "postgresql://h/db?password=a%20b"):
+        assert not read_storage(url).hides("wrong password: a b") and not read_storage(url).hides("a%20b")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UserError
-from nas.run import load_run, read_curves, read_settings
+from nas.run import COST_COLUMNS, load_run, read_curves, read_settings
 from nas.search import api
 from nas.search.loop import search
 from nas.space.search_space import SearchSpace
@@ -42,6 +42,10 @@ def edit(name: str, old: str, new: str) -> Change:
     return change
 
 
+def write(name: str, text: str) -> Change:
+    return lambda run: (run / name).write_text(text) and None
+
+
 def pipe(name: str) -> Change:
     def change(run: Path) -> None:
         (run / name).unlink()
@@ -65,6 +69,7 @@ READ = {  # what report, pick, build and resume read
     "reference-zero": (edit("run.toml", r"latency_ms = [\d.e+-]+", "latency_ms = 0.0"), "reference_point.latency_ms"),
     "reference-nan": (edit("run.toml", r"latency_ms = [\d.e+-]+", "latency_ms = nan"), "reference_point.latency_ms"),
     "reference-of-nothing": (edit("run.toml", r"\nlatency_ms = ", "\nlatency = "), "reference_point: must be of costs"),
+    "reference-gone": (edit("run.toml", r"\nlatency_ms = .*", ""), "latency_ms is missing"),
     "classes-negative": (edit("run.toml", r"classes = 10", "classes = -10"), r"run\.toml: classes"),
     "classes-zero": (edit("run.toml", r"classes = 10", "classes = 0"), r"run\.toml: classes"),
     "digits": (edit("run.toml", r"seed = 1", "seed = " + "9" * 5000), r"run\.toml"),
@@ -78,7 +83,18 @@ READ = {  # what report, pick, build and resume read
     "trials-pipe": (pipe("trials.csv"), r"trials\.csv: .*pipe"),
     "trials-huge": (grow("trials.csv", 300_000_000), r"trials\.csv: must have at most"),
 }  # fmt: skip
+NAMES = "name,precision," + ",".join(COST_COLUMNS) + "\n"
+MEASURED = "trial,latency_ms,latency_p90_ms,energy_mj,where,date\n"
 RESUMED = {  # what only a search reads
+    "directions": (edit("journal.log", r'"directions": ?\[2', '"directions":[1'), "must be of the run's objectives"),
+    "objectives-in-another-order": (edit("journal.log", r'\["accuracy", ?"latency"', '["latency","accuracy"'),
+                                    "got latency, accuracy"),
+    "references": (write("references.csv", NAMES + "\x1b" + "," * NAMES.count(",") + "\n"), r"references\.csv: must"),
+    "references-many": (write("references.csv", NAMES + 1001 * ("x" + "," * NAMES.count(",") + "\n")),
+                        r"references\.csv: must have at most 1,000 networks"),
+    "references-long": (write("references.csv", NAMES + 101 * "x" + "," * NAMES.count(",") + "\n"),
+                        r"references\.csv: a name must have 1 to 100"),
+    "measured": (write("measured.csv", MEASURED + "1,0,1,,here,now\n"), r"measured\.csv: latency_ms"),
     "proxy-type": (edit("run.toml", r"epochs = 2", 'epochs = "two"'), "epochs|another run"),
     "line-broken": (edit("journal.log", r"\n\{", "\n{{"), r"journal\.log is broken: line 2 must be JSON"),
     "line-list": (edit("journal.log", r"\n\{[^\n]*", "\n[1]"), "line 2 must be one of Optuna's operations"),
@@ -97,13 +113,15 @@ RESUMED = {  # what only a search reads
     "candidate-choice": (edit("journal.log", r'"candidate":\{"resolution"', '"candidate":{"resolving"'), "each choice"),
     "candidate-type": (edit("journal.log", r'"resolution":\d+', '"resolution":[1]'), "candidate|resolution|broken"),
     "params": (edit("journal.log", r'"params":\{"resolution":\d+', '"params":{"resolution":99'), "broken"),
-    "distribution": (edit("journal.log", r'\\"high\\": ?2', '\\\\"high\\\\": 3'), "not one of space|broken"),
+    "distribution": (edit("journal.log", r'\\"choices\\": ?\[', '\\\\"choices\\\\": [7, '), "not one of space|broken"),
     "accuracy": (edit("journal.log", r'"accuracy":0\.\d+', '"accuracy":17'), "accuracy must be a fraction"),
     "curve": (edit("journal.log", r'"curve":\[', '"curve":[3,'), "curve must be a list of epochs"),
     "trial": (edit("journal.log", r'"trial":1', '"trial":7'), "must be trial 1; got 7"),
     "test": (edit("journal.log", r'"user_attr":\{"\d+":0\.\d+', '"user_attr":{"7":"all"'), "test accuracy of trial 7"),
     "journal-pipe": (pipe("journal.log"), r"journal\.log: .*pipe"),
     "journal-huge": (grow("journal.log", 300_000_000), r"journal\.log: must have at most"),
+    "journal-lines": (lambda run: write("journal.log", (run / "journal.log").read_text() + "{}\n" * 250_000)(run),
+                      "must have at most 250,000 lines"),
     "journal-gone": (lambda run: (run / "journal.log").unlink(), "does not hold the trials"),
     "journal-shorter": (lambda run: (run / "journal.log").write_text(""), "does not hold the trials"),
 }  # fmt: skip
