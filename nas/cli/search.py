@@ -52,9 +52,11 @@ def search(
     max_energy: MaxEnergy = None,
     max_size: MaxSize = None,
     max_memory: MaxMemory = None,
-    max_params: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit on the parameters, e.g. 2.5M.")] = None,
+    max_params: Annotated[
+        str | None, typer.Option(metavar="COUNT", help="Budget for the parameters, e.g. 2.5M.")
+    ] = None,
     max_macs: Annotated[
-        str | None, typer.Option(metavar="COUNT", help="Limit on the multiply-adds, e.g. 100M.")
+        str | None, typer.Option(metavar="COUNT", help="Budget for the multiply-adds, e.g. 100M.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="Search only these, e.g. int8.")] = None,
     sampler: Annotated[

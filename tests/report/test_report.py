@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def test_the_report_writes_pages_and_the_front_only_where_asked(tmp_path: Path) 
     assert [p.name for p in write_report(run)] == ["front.png", "report.md", "report.html"]
     assert [p.name for p in write_report(run, ("csv", "json"))] == ["front.csv", "front.json"]
     assert (run.path / "front.csv").read_bytes() == kept[run.path / "pareto.csv"]
-    assert (run.path / "front.json").read_bytes() == kept[run.path / "pareto.json"]
+    summary = json.loads(kept[run.path / "pareto.json"])
+    assert json.loads((run.path / "front.json").read_text()) | {"ended": True} == summary
     assert {p: p.read_bytes() for p in kept} == kept
     assert (run.path / "front.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
