@@ -168,7 +168,7 @@ def _calibrated(
     macs = np.array([network.macs for network in found.networks], dtype=float)
 
     def by_line(rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        return np.asarray(terms[wanted] @ fit_line(terms[rest], measured[rest]))
+        return on_line(terms[wanted], fit_line(terms[rest], measured[rest]))
 
     foldings = [random_folds(len(measured), seed) for seed in range(SEEDS)]
     error, left_out = check(by_line, measured, macs, foldings, precision, quantity, LEFT_OUT)
@@ -186,6 +186,15 @@ def _fitted_energy(
             if i.id in energy.items
         ]
     )
+
+
+def on_line(terms: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """What a line (4,) gives for networks with these terms (n, 4); where that is not above 0, the sum of the blocks.
+
+    A prediction from the profile does the same.
+    """
+    found = terms @ line
+    return np.asarray(np.where(found > 0, found, terms[:, 0]))
 
 
 def fit_line(terms: np.ndarray, measured: np.ndarray) -> np.ndarray:

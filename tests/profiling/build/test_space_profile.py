@@ -14,7 +14,7 @@ from nas.device.cost import predict
 from nas.device.profile import read_profile
 from nas.errors import UserError
 from nas.profiling.build.profile import build_profile, compared
-from nas.profiling.build.space_profile import fit_line, require_steady, space_profile
+from nas.profiling.build.space_profile import fit_line, on_line, require_steady, space_profile
 from nas.profiling.energy.windows import measured_energy
 from nas.profiling.results.results import Results, candidate_of, read_results
 
@@ -179,6 +179,15 @@ def test_the_line_through_exact_networks_is_found() -> None:
     found = terms([1.0, 2.0, 4.0, 5.0, 7.0], [3.0, 5.0, 4.0, 6.0, 3.0], [0.2, 1.5, 0.1, 0.7, 2.5])
     for line in ([1.5, 0, 0, 0], [1.5, 0, 0, 1.0], [1.5, -0.1, 0, 0], [1.5, 0, 0.3, 0], [1.5, -0.1, 0.3, 0]):
         assert fit_line(found, found @ line) == pytest.approx(line, abs=1e-9)
+
+
+def test_a_network_far_below_the_others_is_never_predicted_below_0() -> None:
+    """Held out, the smallest network may lie where the line through the others is negative."""
+    others = np.array([[1.0, 4, 0.1, 1], [1.1, 4, 0.1, 1], [1.2, 4, 0.1, 1], [1.3, 4, 0.1, 1]])
+    line = fit_line(others, np.array([0.5, 0.8, 1.1, 1.4]))
+    small = np.array([[0.2, 4, 0.1, 1], [1.15, 4, 0.1, 1]])
+    assert (small @ line)[0] < 0
+    assert on_line(small, line) == pytest.approx([0.2, 0.95], rel=0.02)
 
 
 def test_weights_never_make_a_network_cheaper() -> None:
