@@ -128,17 +128,18 @@ def _print_list(found: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     def line(p: dict[str, Any]) -> tuple[str, ...]:
-        bits = " ".join(precision.lstrip("fpint") for precision in p["precisions"])
         source = p["basis"]
         for long, short in SOURCES.items():
             source = source.replace(long, short)
         board = p["board"] + (f", batch {p['batch']}" if p["batch"] > 1 else "")
         energy = _off(p["energy_error"]) if p["energy"] else "-"
-        return p["name"], board, p["runtime"], bits, source, _off(p["latency_error"]), energy
+        return p["name"], board, p["runtime"], " ".join(p["precisions"]), source, _off(p["latency_error"]), energy
 
-    heads = ("device", "board", "runtime", "bits", "from", "ms off", "mJ off")
+    heads = ("device", "board", "runtime", "precision", "from", "latency\nerror", "energy\nerror")
     rows = [tuple(printable(cell) for cell in line(p)) for p in found]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    widths = [
+        max(len(line) for cell in column for line in cell.split("\n")) for column in zip(heads, *rows, strict=True)
+    ]
     console = Console()
     spare = console.width - sum(widths) + widths[1] + widths[2] - (len(heads) - 1)
     most = {2: max(7, min(widths[2], spare * 2 // 5))}
@@ -150,9 +151,9 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         table.add_row(*(Text(_short(cell, most.get(i, len(cell)))) for i, cell in enumerate(row)))
     console.print(table)
     print(
-        "\nbits: fp32, fp16, int8. from: blocks measured one by one; blocks fitted or rates\n"
-        "fitted to whole networks; adapted from so many networks and other devices.\n"
-        "off: mean error on held-out networks, in the worst precision; ?: not checked;\n"
+        "\nfrom: blocks measured one by one; blocks fitted or rates fitted to whole\n"
+        "networks; adapted from so many networks and other devices.\n"
+        "error: mean over held-out networks, in the worst precision; ?: not checked;\n"
         "-: no energy. More: nas devices show NAME"
     )
 

@@ -16,9 +16,13 @@ from nas.data.picture import is_picture, short_side
 from nas.errors import UserError
 
 LARGEST_SIDE = 224  # pixels kept of a picture's short side in memory
-FOLDERS_OF_SYSTEMS = frozenset({"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+FOLDERS_OF_SYSTEMS = frozenset({
+    "__MACOSX", "__pycache__", "$RECYCLE.BIN", "System Volume Information", "lost+found",
+    "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot",  # of network disks, with small copies
+})  # fmt: skip
 
-_LIKE_SPLIT = re.compile(f"({'|'.join(SPLIT_NAMES)})(set|data|img|image|split)?s?")
+_WORDS = (*SPLIT_NAMES, "trn", "tst", "dev", "eval", "evaluation", "holdout")
+_LIKE_SPLIT = re.compile(f"({'|'.join(_WORDS)})(set|data|img|image|split)?s?")
 
 Files = list[tuple[Path, int]]  # each picture with its label
 
@@ -32,7 +36,7 @@ def read_folder(root: Path) -> Found:
     pictures lack, and the first picture that cannot be read.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
+        raise UserError(f"{root}: must be a folder; got a file" if root.exists() else f"{root}: no such folder")
     search = _Search()
     splits = _splits(root, search)
     for place in {root, *splits.values()}:
@@ -112,11 +116,11 @@ class _Search:
 
     def folders(self, root: Path) -> list[Path]:
         """The visible folders in a folder, by name."""
-        return [Path(entry.path) for entry in _entries(root) if entry.is_dir() and not _is_hidden(entry.name)]
+        return [Path(entry.path) for entry in _entries(root) if _is_folder(entry) and not _is_hidden(entry.name)]
 
     def holds_pictures(self, root: Path) -> bool:
         """Whether there are visible pictures directly in a folder."""
-        files = (Path(entry.path) for entry in _entries(root) if not _is_hidden(entry.name) and not entry.is_dir())
+        files = (Path(entry.path) for entry in _entries(root) if not _is_hidden(entry.name) and not _is_folder(entry))
         return any(map(is_picture, files))
 
     def count_beside(self, root: Path) -> None:
@@ -124,7 +128,7 @@ class _Search:
         for entry in _entries(root):
             if _is_hidden(entry.name):
                 self.hidden += 1
-            elif not entry.is_dir():
+            elif not _is_folder(entry):
                 self._count_other(Path(entry.path), is_picture(Path(entry.path)))
 
     def _count_other(self, path: Path, picture: bool) -> None:
@@ -141,9 +145,13 @@ class _Search:
                 raise UserError(
                     f"{folder}: a class that is not among the training classes ({', '.join(classes)[:200]})"
                 )
+            again = self.again
             own = sorted(self._below(folder))
             if not own:
-                raise UserError(f"{folder}: the folder of this class has no images")
+                links = "; what is in it was read already, through a link in another class or split"
+                raise UserError(
+                    f"{folder}: the folder of this class has no images{links if self.again > again else ''}"
+                )
             files += [(path, classes.index(folder.name)) for path in own]
         if not files:
             raise UserError(f"{root}: no images; each class needs a folder of its own in it")
@@ -204,6 +212,13 @@ def _entries(root: Path) -> list[os.DirEntry[str]]:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"{root}: cannot be read: {error.strerror}") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _is_hidden(name: str) -> bool:

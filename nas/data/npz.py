@@ -48,10 +48,14 @@ def read_npz(path: Path) -> Found:
             return _read(path, file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except BadZipFile:
+    except BadZipFile as error:
         with path.open("rb") as opened:
-            one = opened.read(6) == npy.MAGIC_PREFIX
-        reason = "it is one .npy array; numpy.savez writes several into one .npz" if one else "not a zip archive"
+            start = opened.read(6)
+        reason = "not a zip archive"
+        if start == npy.MAGIC_PREFIX:
+            reason = "it is one .npy array; numpy.savez writes several into one .npz"
+        elif start.startswith(b"PK"):
+            reason = f"a damaged or truncated zip archive ({str(error)[:100]})"
         raise UserError(f"{path}: not a readable .npz file: {reason}") from None
     except (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, MemoryError, zlib.error) as error:
         reason = str(error)[:200] or type(error).__name__
@@ -141,9 +145,11 @@ def _header(path: Path, name: str, info: ZipInfo, opened: IO[bytes]) -> _Header:
         )
     try:
         version = npy.read_magic(opened)
-        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+        if read is None:
+            raise ValueError(f"arrays must be of format 1.0 or 2.0; got {version[0]}.{version[1]}")
         shape, fortran, dtype = read(opened)
-    except (ValueError, KeyError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a readable .npz file of plain arrays: {name}: {reason}") from None
     if dtype.hasobject:

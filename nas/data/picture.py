@@ -107,9 +107,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             _check_header(image)
             yield image
     except UnidentifiedImageError:
-        raise UserError(f"{path}: not a readable image: its content is not {', '.join(FORMATS)}") from None
+        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise UserError(f"{path}: not a readable image: its content is not {kinds}, or of a rare kind") from None
     except Exception as error:  # a decoder raises anything on a broken file
-        raise UserError(f"{path}: not a readable image: {str(error)[:200] or type(error).__name__}") from None
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)[:200] or type(error).__name__
+        raise UserError(f"{path}: not a readable image: {reason}") from None
 
 
 def _check_header(image: Image.Image) -> None:
@@ -118,7 +120,8 @@ def _check_header(image: Image.Image) -> None:
     most = MOST_JPEG_PIXELS if baseline else MOST_PIXELS
     if not 0 < pixels <= most:
         raise ValueError(f"must have 1 to {most:,} pixels; got {image.width:,} x {image.height:,}")
-    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+    signed = image.format == "TIFF" and _tiff_tag(image, 339) not in (None, 1)  # or of floating point
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF") or signed:
         raise ValueError("must have 8 or 16 bits a channel, without a sign; the range of other values is not known")
     if image.format == "TIFF" and image.mode.startswith("I;16"):
         bits, photometric = _tiff_tag(image, 258), _tiff_tag(image, 262)

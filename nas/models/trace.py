@@ -274,6 +274,12 @@ def _transpose(op: str, call: _Call) -> Fields:
     return {"op": "transpose", "order": tuple(order)}
 
 
+def _shuffle(op: str, call: _Call) -> Fields:
+    """channel_shuffle: a view, a transposition and a view in one."""
+    groups = call.arg(1, "groups", 1)
+    return {"op": "shuffle", "groups": groups} if groups > 1 else {"op": "alias"}
+
+
 def _free(op: str, call: _Call) -> Fields:
     """A view; `expand` that repeats values is none."""
     return {"op": "alias"} if call.output.numel() == prod(call.args[0].shape) else None
@@ -292,5 +298,5 @@ _READERS: dict[str, Reader] = {
     **dict.fromkeys(("cat", "slice", "split", "split_with_sizes"), _copy),
     **dict.fromkeys(("permute", "transpose"), _transpose), "convolution": _convolution, "_softmax": _softmax,
     **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d"), _plain("resize")),
-    "constant_pad_nd": _plain("pad"),
+    "constant_pad_nd": _plain("pad"), **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), _shuffle),
 }  # fmt: skip

@@ -20,6 +20,9 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
+_USUAL_GATES = {"relu": "hsigmoid", "hswish": "hsigmoid"}  # by activation: MobileNetV3's; all others have sigmoid
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """One row of a network's stage table, with the shapes filled in. Its kind says which of the fields it reads."""
@@ -52,8 +55,14 @@ class Block:
         """The block's name in a lookup table: equal for blocks that cost the same, without spaces or commas."""
         shapes = ("x".join(map(str, shape)) for shape in (self.in_shape, self.out_shape))
         shared = (f"g{self.groups}" * (self.groups > 1), f"se{self.se}" * (self.se > 0))
-        parts = (self.kind, *shapes, *KINDS[self.kind].figures(self), *shared, self.activation, self.project_activation)
-        return "-".join(filter(None, parts))
+        words = (self.activation, self.project_activation, self._unusual_gate)
+        return "-".join(filter(None, (self.kind, *shapes, *KINDS[self.kind].figures(self), *shared, *words)))
+
+    @property
+    def _unusual_gate(self) -> str:
+        """The gate as a key names it; nothing for the one that published networks with the same activation have."""
+        gate, usual = self.gate or "sigmoid", _USUAL_GATES.get(self.activation, "sigmoid")
+        return f"gate_{gate}" if self.se and gate != usual else ""
 
 
 @dataclass(frozen=True, slots=True)

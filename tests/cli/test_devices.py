@@ -58,12 +58,18 @@ def test_the_list_has_one_line_a_profile_within_80_columns(nas: Nas, folder: Pat
     said = nas("devices")
     assert (said.status, said.err) == (0, "")
     lines = said.out.split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == ["device", *names("device_profiles")]
+    assert [line.split()[0] for line in lines] == ["latency", "device", *names("device_profiles")]
     assert all(len(line.rstrip()) <= 80 for line in said.out.splitlines())
     row = {line.split()[0]: line.split() for line in lines}
-    assert row["raspberry-pi-4"][-5:] == ["32", "8", "rates", "4.4%", "2.6%"]  # the worst of errors.csv, by network
-    assert row["pixel-1"][-4:] == ["32", "blocks", "?", "-"]
-    assert row["a-board-with-a-name-as-long"][-4:] == ["8", "blocks", "?", "?"]
+    assert row["raspberry-pi-4"][-5:] == [
+        "fp32",
+        "int8",
+        "rates",
+        "4.4%",
+        "2.6%",
+    ]  # the worst of errors.csv, by network
+    assert row["pixel-1"][-4:] == ["fp32", "blocks", "?", "-"]
+    assert row["a-board-with-a-name-as-long"][-4:] == ["int8", "blocks", "?", "?"]
 
 
 def test_a_broken_profile_is_named_beside_the_others(nas: Nas, folder: Path) -> None:

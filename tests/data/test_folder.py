@@ -224,3 +224,46 @@ def test_broken_folder_is_one_line(tmp_path: Path, fault: str, message: str) -> 
     with pytest.raises(UserError, match=message) as error:
         load_dataset(f"folder:{broken_folder(tmp_path / 'images', fault)}")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", ["one", "blue/one", "blue/one.png"])
+def test_links_that_lead_to_themselves_are_no_traceback(tmp_path: Path, place: str) -> None:
+    write_folder(tmp_path, 10)
+    link = tmp_path / place
+    link.symlink_to("other")
+    link.with_name("other").symlink_to(link.name)
+    if link.suffix:
+        with pytest.raises(UserError, match=r"one\.png: not a readable image: Too many levels"):
+            load_dataset(f"folder:{tmp_path}")
+    else:
+        assert "2 files of other kinds" in load_dataset(f"folder:{tmp_path}").description
+
+
+def test_a_class_whose_pictures_belong_to_another_says_so(tmp_path: Path) -> None:
+    write_folder(tmp_path, 10)
+    (tmp_path / "blue" / "up").symlink_to(tmp_path)
+    with pytest.raises(UserError, match=r"green: .*no images; what is in it was read already, through a link"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("names", [("trn", "tst"), ("dev", "eval"), ("Trn_set", "holdout")])
+def test_other_words_for_splits_are_no_classes(tmp_path: Path, names: tuple[str, str]) -> None:
+    spec = write_splits(tmp_path, **dict.fromkeys(names, 10))
+    with pytest.raises(UserError, match="looks like a split where a class must be"):
+        load_dataset(spec)
+
+
+def test_small_copies_that_a_network_disk_makes_are_left_out(tmp_path: Path) -> None:
+    write_folder(tmp_path, 10)
+    before = sizes(load_dataset(f"folder:{tmp_path}"))
+    shutil.copytree(tmp_path / "blue", tmp_path / "blue" / "@eaDir")
+    shutil.copytree(tmp_path / "blue", tmp_path / "@eaDir")
+    found = load_dataset(f"folder:{tmp_path}")
+    assert sizes(found) == before
+    assert "2 hidden files and folders" in found.description
+
+
+def test_a_file_in_the_place_of_a_folder_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"a\.zip: must be a folder; got a file"):
+        load_dataset(f"folder:{tmp_path / 'a.zip'}")

@@ -214,3 +214,18 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.npz")
     with pytest.raises(UserError, match="a folder, a pipe or a device"):
         read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("fault", ["a flipped bit", "cut"])
+def test_a_damaged_archive_is_named_as_one(tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "damaged.npz"
+    np.savez_compressed(path, allow_pickle=True, **arrays())
+    data = bytearray(path.read_bytes())
+    if fault == "cut":
+        data = data[:-30]
+    else:
+        start = data.rindex(b"PK\x01\x02")  # the directory's last entry: its checksum
+        data[start + 16] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"damaged\.npz: .*damaged or truncated zip archive"):
+        load_dataset(f"npz:{path}")

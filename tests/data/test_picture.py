@@ -52,13 +52,15 @@ def test_colors_of_16_bits_keep_their_range(tmp_path: Path) -> None:
     assert np.abs(rows - [0, 4, 156, 255]).max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["float", "int32", "12 bits", "white is zero", "pfm"])
+@pytest.mark.parametrize("kind", ["float", "int32", "12 bits", "white is zero", "pfm", "signed"])
 def test_values_whose_range_is_not_known_are_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "odd.tif"
     if kind == "float":
         Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(path)
     elif kind == "int32":
         Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8)).save(path)
+    elif kind == "signed":  # 8 bits: Pillow reads -1 as 255
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path, tiffinfo={339: 2})
     elif kind == "pfm":
         path.write_bytes(b"Pf\n2 2\n-1.0\n" + np.ones(4, "<f4").tobytes())
     else:

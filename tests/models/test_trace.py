@@ -130,3 +130,12 @@ def test_bad_names_and_resolutions_are_refused_in_one_line(name: str, resolution
         read_timm(name, resolution)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_a_channel_shuffle_is_one_layer_that_copies() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ChannelShuffle(2), torch.nn.Conv2d(8, 4, 1))
+    reading = read_module(model.eval().to("meta"), (3, 6, 6))
+    assert reading.unread == ()
+    first, shuffle, last = reading.network.layers
+    assert (shuffle.op, shuffle.groups, shuffle.in_shape, shuffle.out_shape) == ("shuffle", 2, (8, 4, 4), (8, 4, 4))
+    assert (first.macs, shuffle.macs, last.macs) == (3 * 9 * 8 * 16, 0, 8 * 4 * 16)

@@ -66,7 +66,7 @@ class DevicePricer:
         return columns
 
     def gap(self) -> str:
-        """What of the space the device has no figure for, in one line; empty where it has everything.
+        """What of the space the device has no figure for, in two lines; empty where it has everything.
 
         Raises UserError where it cannot price any candidate.
         """
@@ -75,13 +75,15 @@ class DevicePricer:
         precision = self.space.table.precision[0]
         if not (names := unknown_in(self.device, table.blocks, precision)):
             return ""
-        missing = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         priced = np.isfinite(price(self.device, table, precision).latency_ms).mean()
         if priced == 0:
-            raise UserError(f"device {self.device.name} cannot price space {self.space.name}: no figure for {missing}")
-        if priced < 1:
-            return f"{self.device.name} has no figure for {missing}: {1 - priced:.0%} of the candidates are left out"
-        return f"{self.device.name} has no figure for {missing}: charged as the nearest kin, marked extrapolated"
+            raise UserError(
+                f"device {self.device.name} cannot price space {self.space.name}: no figure for "
+                f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
+            )
+        done = f"; {1 - priced:.0%} of networks left out" if priced < 1 else ", extrapolated"
+        parts = f"{len(names)} parts" if len(names) > 1 else "one part"
+        return f"{self.device.name}: no figure for {parts}{done}\n  such as {names[0]}"
 
     def costs(self, candidate: Candidate, network: Network) -> Costs:
         """One candidate's costs with their intervals; `latency_ms` is NaN where a block has no price."""

@@ -213,7 +213,7 @@ def _layer(node: Node, shapes: Tensors) -> Layer | None:
     if node.op == "linear":
         return _linear(node, shapes[node.output][:-1] if node.positions is None else node.positions)
     if node.op == "shuffle" and node.groups > 1:
-        shape = (source[1] * source[2], source[3], source[4])
+        shape = _feature(source) if len(source) == 4 else (source[1] * source[2], source[3], source[4])
         return Layer("shuffle", shape, shape, groups=node.groups)
     if node.op in ("norm", "scale", "shift"):  # not folded: a product and a sum for each channel
         return Layer("multiply", out, out, norm=node.op == "norm")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.errors import UserError
 from nas.space.graph.graph import Reading, read_graph
+from nas.space.onnx.scope import opsets
 from nas.space.onnx.tensors import FLOAT, Value, shown
 from nas.space.onnx.walk import Walk
 from nas.space.onnx.wire import load_structure
@@ -14,6 +15,7 @@ from nas.space.onnx.wire import load_structure
 if TYPE_CHECKING:
     import onnx
 
+OLDEST_OPSET = 7  # before it, shapes of sums and products were written in another way
 _MOST_CHANNELS = 16  # satellites have 13
 _MOST_PIXELS = 32_768  # a side
 
@@ -27,6 +29,8 @@ def read_onnx(path: Path | str) -> Reading:
     """
     path = Path(path)
     model = load_structure(path)
+    if (opset := opsets(model.opset_import)[""]) < OLDEST_OPSET:
+        raise UserError(f"{path}: must be of opset {OLDEST_OPSET} or later; got {opset}")
     image = _image_input(model, path)
     shape, batch = _image_shape(image, path)
     walk = Walk(model, path)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Fail = Callable[[str], NoReturn]
 
 _MICROSOFT, _NCHWC = "com.microsoft", "com.microsoft.nchwc"
-_CHANNELS_FIRST, _CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+_CHANNELS_FIRST, _CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]  # of a picture
 _WINDOW = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", "ceil_mode", "count_include_pad")
 # op of int8 inputs -> standard op, and which inputs are its tensors; the others are scales and zero points
 _QUANTIZED: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -50,7 +50,7 @@ def standard(node: onnx.NodeProto, ins: Sequence[Value | None], fail: Fail) -> E
         return _blocked(node, ins, fail)
     if domain not in ("", "ai.onnx", _MICROSOFT):
         return None
-    build = _Builder(node)
+    build = _Builder(node, len((ins[0].shape if ins and ins[0] is not None else None) or (0,) * 4))
     if op in _QUANTIZED:
         _quantized(build, *_QUANTIZED[op])
     elif op == "QLinearConcat":
@@ -78,8 +78,11 @@ def standard(node: onnx.NodeProto, ins: Sequence[Value | None], fail: Fail) -> E
 
 
 class _Builder:
-    def __init__(self, node: onnx.NodeProto) -> None:
+    def __init__(self, node: onnx.NodeProto, rank: int = 4) -> None:
         self.node = node
+        axes = range(1, rank - 1)
+        self.channels_first_order = [0, rank - 1, *axes]
+        self.channels_last_order = [0, *(axis + 1 for axis in axes), 1]
         self.inputs = list(node.input)
         self.output = node.output[0]
         self.nodes: list[onnx.NodeProto] = []
@@ -117,9 +120,9 @@ class _Builder:
         return {name: value for name in _WINDOW if (value := attribute(self.node, name, None)) is not None}
 
     def channels_last(self, op: str, inputs: Sequence[str]) -> None:
-        source = self.add("Transpose", inputs[:1], perm=_CHANNELS_FIRST)
+        source = self.add("Transpose", inputs[:1], perm=self.channels_first_order)
         result = self.add(op, [source, *inputs[1:]], **self.window())
-        self.add("Transpose", [result], self.output, perm=_CHANNELS_LAST)
+        self.add("Transpose", [result], self.output, perm=self.channels_last_order)
 
 
 def _quantized(build: _Builder, op: str, taken: Sequence[int]) -> None:
@@ -142,10 +145,10 @@ def _fused_convolution(build: _Builder, *, channels_last: bool = False) -> None:
     while rest and not rest[-1]:
         rest.pop()
     if channels_last:
-        source = build.add("Transpose", [source], perm=_CHANNELS_FIRST)
+        source = build.add("Transpose", [source], perm=build.channels_first_order)
     result = build.add("Conv", [source, *rest], **build.window())
     if channels_last:
-        result = build.add("Transpose", [result], perm=_CHANNELS_LAST)
+        result = build.add("Transpose", [result], perm=build.channels_last_order)
     if len(build.inputs) > 3 and build.inputs[3]:
         result = build.add("Add", [result, build.inputs[3]])
     for name, _ in build.activation():

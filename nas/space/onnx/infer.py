@@ -32,7 +32,8 @@ def infer(
 
     unknown: list[Known] = [(None, FLOAT)] * len(node.output)
     if (own := own_shape(node, ins)) is not None:
-        return [(own, FLOAT), *unknown[1:]]
+        single = node.op_type == "DynamicQuantizeLinear"  # its scale and zero point
+        return [(own, FLOAT), *([((), FLOAT)] * (len(node.output) - 1) if single else unknown[1:])]
     domain = "" if node.domain in STANDARD else node.domain
     try:
         schema = onnx.defs.get_schema(node.op_type, scope.opset.get(domain, 1), domain)
@@ -77,7 +78,7 @@ def fold(node: onnx.NodeProto, given: Sequence[Value], outs: Sequence[Value], op
         out.constant, out.trained, out.stored = True, trained, stored if trained else {}
         out.uniform = bool(parts) and all(value.uniform for value in parts)
         out.quantized = node.op_type == "QuantizeLinear" or any(value.quantized for value in parts)
-        if node.op_type in _KEEPS_TYPE and given:
+        if given and (node.op_type in _KEEPS_TYPE or (given[0].half and out.elem == FLOAT)):
             out.elem = given[0].elem
         if node.op_type == "Cast":
             out.elem = int(attribute(node, "to", FLOAT))

@@ -174,3 +174,40 @@ def test_old_files_that_store_numbers_in_fields_of_their_own_are_read(tmp_path: 
     made.graph.initializer.extend([weight, shape])
     assert not weight.raw_data and numpy_helper.to_array(shape).tolist() == [1, 384]
     assert read_onnx(save(made, tmp_path)).network.params == 162 + 1920
+
+
+@pytest.mark.parametrize(("shape", "order", "back"), [((1, 3, 64), [0, 2, 1], [0, 2, 1]),
+                                                      ((1, 3, 4, 4, 4), [0, 2, 3, 4, 1], [0, 4, 1, 2, 3])])  # fmt: skip
+def test_int8_convolutions_channels_last_have_any_number_of_axes(
+    tmp_path: Path, shape: tuple[int, ...], order: list[int], back: list[int]
+) -> None:
+    spatial = len(shape) - 2
+    rows = [
+        QUANTIZE, node("Reshape", "xq to", "r"), node("Transpose", "r", "n", perm=order),
+        node("QLinearConv", "n s z kq s zw s z", "c", MS, channels_last=1), node("Transpose", "c", "y", perm=back),
+    ]  # fmt: skip
+    kernel = np.ones((6, 3, *[3] * spatial), np.int8)
+    reading = read(tmp_path, rows, {**I8, "kq": kernel, "to": np.array(shape)})
+    size = {1: 62, 3: 8}[spatial]  # positions of a kernel of 3 in 64, and in 4 x 4 x 4
+    assert (reading.network.macs, reading.network.params, reading.unread) == (kernel.size * size, kernel.size, ())
+
+
+def test_weights_that_are_computed_in_halves_stay_halves(tmp_path: Path) -> None:
+    rows = [node("Sub", "h m", "hm"), node("Cast", "x", "xh", to=10), node("Conv", "xh hm", "y")]
+    half = {"h": varied(6, 3, 3, 3).astype(np.float16), "m": np.array(0.5, np.float16)}
+    assert read(tmp_path, rows, half).precision == "fp16"
+
+
+def test_weights_that_are_quantized_while_they_are_read_are_int8(tmp_path: Path) -> None:
+    rows = [
+        node("DynamicQuantizeLinear", "x", "xq xs xz"), node("DynamicQuantizeLinear", "w", "wq ws wz"),
+        node("ConvInteger", "xq wq xz wz", "ci", **PADS), node("Cast", "ci", "cf", to=1),
+        node("Mul", "xs ws", "scale"), node("Mul", "cf scale", "y"),
+    ]  # fmt: skip
+    reading = read(tmp_path, rows, {"w": varied(6, 3, 3, 3)})
+    assert (reading.network.macs, reading.network.params, reading.precision) == (162 * 64, 162, "int8")
+
+
+def test_opsets_before_the_oldest_that_is_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"must be of opset 7 or later; got 6"):
+        read_onnx(save(model([CONV, node("Relu", "c", "y")], W, opset=6), tmp_path))
