@@ -35,7 +35,7 @@ def test_the_keys_of_shipped_profiles_are_those_of_their_spaces(name: str) -> No
     codes = space.sample_codes(400, np.random.default_rng(0))
     networks = [space.network(space.decode(code)) for code in codes]
     keys = {b.key for network in networks if network.blocks[0].key in measured for b in network.blocks if b.se}
-    assert len(keys) > 50 and keys <= measured
+    assert len(keys) > 30 and keys <= measured
 
 
 @pytest.mark.parametrize("name", REFERENCES)
