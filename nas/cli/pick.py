@@ -39,6 +39,10 @@ def pick(
         str | None,
         typer.Option(metavar="PERCENT", help="Pick the fastest with at least this accuracy, e.g. 95%."),
     ] = None,
+    min_robust_accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="Only networks with at least this accuracy on corrupted images."),
+    ] = None,
     knee: Annotated[bool, typer.Option("--knee", help="Pick the knee of the front: beyond it, gains shrink.")] = False,
     trial: Annotated[int | None, typer.Option(help="Pick the trial with this number.")] = None,
     remeasure: Annotated[
@@ -68,15 +72,16 @@ def pick(
 
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     least = share(min_accuracy, "--min-accuracy")
+    robust = share(min_robust_accuracy, "--min-robust-accuracy")
     if not remeasure and (ssh or (python, threads, meter) != ("python3", None, "none")):
         raise UserError("--ssh, --python, --threads and --meter say how to measure: they need --remeasure")
     found = load_run(run)
     if remeasure:
         from nas.cli.remeasure import remeasure_front
 
-        check_limits(found, limits, least, knee, trial)  # before minutes of work
+        check_limits(found, limits, least, knee, trial, robust)  # before minutes of work
         found = remeasure_front(found, ssh, python, threads, meter, show=not as_json)
-    picked = pick_trial(found, **limits, min_accuracy=least, knee=knee, trial=trial)
+    picked = pick_trial(found, **limits, min_accuracy=least, min_robust_accuracy=robust, knee=knee, trial=trial)
     if as_json:
         print_json(pick_json(found, picked))
     else:

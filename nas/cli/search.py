@@ -39,8 +39,8 @@ def search(
     objectives: Annotated[
         str | None,
         typer.Option(
-            help="What to optimize: some of accuracy, latency, energy, params, macs, peak-memory, size, with commas "
-            "between (default: accuracy, latency, and energy where the device has it)."
+            help="What to optimize: some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, "
+            "size, with commas between (default: accuracy, latency, and energy where the device has it)."
         ),
     ] = None,
     trials: Annotated[int | None, typer.Option(help=f"Number of networks to train (default: {TRIALS}).")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from nas.data.dataset import Dataset
@@ -26,11 +26,19 @@ def _proxy(dataset: Dataset, fidelity: Mapping[str, Any], seed: int) -> Estimato
 ESTIMATORS: dict[str, Callable[[Dataset, Mapping[str, Any], int], Estimator]] = {"proxy": _proxy}
 
 
-def make_estimator(name: str, dataset: Dataset, fidelity: Mapping[str, Any], seed: int) -> Estimator:
+def make_estimator(
+    name: str, dataset: Dataset, fidelity: Mapping[str, Any], seed: int, *, robust: bool = False
+) -> Estimator:
     """The estimator called `name`. `fidelity` is what a training may cost (the fields of `Fidelity`).
 
-    Raises UserError for an unknown name, and for what that estimator cannot be asked.
+    With `robust` its estimates have a robust accuracy too. Raises UserError for an unknown name, and for what that
+    estimator cannot be asked.
     """
     if name not in ESTIMATORS:
         raise unknown("estimator", name, ESTIMATORS)
-    return ESTIMATORS[name](dataset, fidelity, seed)
+    estimator = ESTIMATORS[name](dataset, fidelity, seed)
+    if not robust:
+        return estimator
+    if not isinstance(estimator, ProxyTraining):
+        raise UserError(f"estimator {name} does not tell the robust accuracy; take proxy")
+    return replace(estimator, robust=True)

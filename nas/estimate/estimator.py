@@ -24,6 +24,7 @@ class Estimate:
     curve: TrainingCurve = field(default=(), repr=False)  # in float32, whatever the candidate's precision
     model: TrainedModel | None = field(default=None, repr=False)  # None: nothing was trained
     kind: Literal["accuracy", "rank"] = "accuracy"
+    robust_accuracy: float | None = None  # mean over corrupted images; None: it was not asked for
 
     @property
     def accuracy(self) -> float:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from time import perf_counter
 
 import torch
+from torch import nn
 
+from nas.data.corrupted import CorruptedSplit
 from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
 from nas.estimate.estimator import Estimate
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.space.candidate import Candidate, Value
+from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.tasks.classification import Classification
 from nas.train.loop import OnEpoch, best_device, evaluate, fit
@@ -57,17 +61,21 @@ class ProxyTraining:
     """An `Estimator`: trains candidates on `dataset` at `fidelity`.
 
     `seed` draws the share of the training images, the same for every candidate. `device` None is the best device of
-    the machine that trains, which may be another one than this.
+    the machine that trains, which may be another one than this. With `robust` the estimates have a robust accuracy too,
+    on the same corrupted validation images for every candidate, which are made once for each resolution.
     """
 
     dataset: Dataset
     fidelity: Fidelity
     seed: int = 0
     device: torch.device | None = None
+    robust: bool = False
     train: Split = field(init=False, repr=False)
+    corrupted: CorruptedSplit = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", self.dataset.train.share(self.fidelity.data_share, self.seed))
+        object.__setattr__(self, "corrupted", CorruptedSplit(self.dataset.validation, self.seed))
 
     def prepare(self) -> None:
         """Nothing: each training is on its own."""
@@ -101,13 +109,14 @@ class ProxyTraining:
         reached = curve[-1].validation_accuracy
         if (precision := Candidate.of(hyperparameters).precision) != "fp32":
             reached = evaluate(quantized(model, precision, self.train, resolution), task, validation, resolution)
+        robust = self._robust_accuracy(model, network, precision) if self.robust else None
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         trained = TrainedModel(
             network, weights, task.name, task.classes, Preprocessing(network.input_shape[1]), precision,
             recipe=asdict(chosen) | {"seed": seed, "data_share": self.fidelity.data_share},
             lineage=Lineage(steps=("proxy training",)),
         )  # fmt: skip
-        return Estimate(reached, perf_counter() - start, curve=curve, model=trained)
+        return Estimate(reached, perf_counter() - start, curve=curve, model=trained, robust_accuracy=robust)
 
     def test_accuracy(self, model: TrainedModel) -> float:
         """The share of test images that a trained network gets right, in its precision.
@@ -119,6 +128,12 @@ class ProxyTraining:
         resolution = self.fidelity.resolution(model.network)
         deployed = quantized(module, model.precision, self.train, resolution)
         return evaluate(deployed, self._task(), self.dataset.test_split(), resolution)
+
+    def _robust_accuracy(self, model: nn.Module, network: Network, precision: Precision) -> float:
+        """The mean over every corruption and severity, at the candidate's own resolution and in its precision."""
+        resolution = network.input_shape[1]
+        deployed = quantized(model, precision, self.train, resolution)
+        return fmean(evaluate(deployed, self._task(), split, resolution) for split in self.corrupted.at(resolution))
 
     def _task(self) -> Classification:
         """A task of this training's own: it counts batches."""

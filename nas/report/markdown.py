@@ -14,11 +14,23 @@ def markdown(run: Run) -> str:
     s, front = run.settings, run.front_trials
     energy = any(t.costs.energy_mj is not None for t in front)
     tested = any(t.test_accuracy is not None for t in front)
-    heads = ["trial", "accuracy", *["test"] * tested, "ms", *["mJ"] * energy, "MB", "precision", "network"]
+    robust = any(t.robust_accuracy is not None for t in front)
+    heads = [
+        "trial",
+        "accuracy",
+        *["test"] * tested,
+        *["robust"] * robust,
+        "ms",
+        *["mJ"] * energy,
+        "MB",
+        "precision",
+        "network",
+    ]
     rows = [
         [
-            str(t.trial), percent(t.accuracy), *[percent(t.test_accuracy)] * tested, figure(t.costs.latency_ms),
-            *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb), t.candidate.precision, summary(t.candidate),
+            str(t.trial), percent(t.accuracy), *[percent(t.test_accuracy)] * tested,
+            *[percent(t.robust_accuracy)] * robust, figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy,
+            figure(t.costs.size_mb), t.candidate.precision, summary(t.candidate),
         ]
         for t in front
     ]  # fmt: skip

@@ -20,9 +20,10 @@ from nas.report.words import basis_of, limits_of, proposals_of
 from nas.run import Run, Trial, read_errors
 
 COLUMNS = {
-    "accuracy": "accuracy", "test_accuracy": "test", "latency_ms": "ms", "energy_mj": "mJ", "size_mb": "MB",
-    "params": "params", "macs": "MACs",
+    "accuracy": "accuracy", "test_accuracy": "test", "robust_accuracy": "robust", "latency_ms": "ms",
+    "energy_mj": "mJ", "size_mb": "MB", "params": "params", "macs": "MACs",
 }  # fmt: skip
+NOT_ALWAYS = ("test_accuracy", "robust_accuracy", "energy_mj")  # shown where a network of the front has it
 MOST_ENDED = 200  # trials that did not finish, in the table
 
 
@@ -30,8 +31,7 @@ def page(run: Run) -> str:
     """The page of one run, as HTML."""
     s, errors, measured = run.settings, read_errors(run.path), run.measured
     costs, found = network_costs(run), importance(run)
-    tested = any(t.test_accuracy is not None for t in run.front_trials)
-    columns = [c for c in COLUMNS if (c != "test_accuracy" or tested) and (c != "energy_mj" or _has(run, c))]
+    columns = [c for c in COLUMNS if c not in NOT_ALWAYS or any(t.value(c) >= 0 for t in run.front_trials)]
     heads = [
         _cell("trial"), *(_cell(COLUMNS[c]) for c in columns), *([_cell("measured ms")] if measured else []),
         _cell("precision", text=True), _cell("basis", text=True), _cell("network", text=True),
@@ -115,10 +115,6 @@ def _value(t: Trial, column: str) -> str:
 
 def _cell(label: str, *, text: bool = False) -> dict[str, Any]:
     return {"label": label, "text": text}
-
-
-def _has(run: Run, column: str) -> bool:
-    return any(t.value(column) >= 0 for t in run.trials)
 
 
 def _how(t: Trial, errors: Mapping[int, str]) -> str:

@@ -16,6 +16,7 @@ from nas.run import COLUMNS, Reference, Run, Settings, Trial, read_curves, row_o
 
 LABELS = {
     "accuracy": ("accuracy (validation)", "%"), "test_accuracy": ("accuracy (test)", "%"),
+    "robust_accuracy": ("accuracy (corrupted images)", "%"),
     "latency_ms": ("latency", "ms"), "energy_mj": ("energy", "mJ"), "size_mb": ("size of the weights", "MB"),
     "peak_memory_mb": ("peak memory of activations", "MB"), "params": ("parameters", ""), "macs": ("MACs", ""),
 }  # fmt: skip

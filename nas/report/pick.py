@@ -9,7 +9,7 @@ from pathlib import Path
 from nas.errors import UserError
 from nas.numbers import count, figure, percent
 from nas.pareto import knee as knee_of
-from nas.run import ACCURACY, BUDGETS, OBJECTIVES, UNITS, Run, Trial, load_run, points
+from nas.run import ACCURACY, BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, load_run, points
 
 WORDS = {o.column: o.words for o in OBJECTIVES.values()}
 
@@ -24,6 +24,7 @@ def pick(
     max_params: float | None = None,
     max_macs: float | None = None,
     min_accuracy: float | None = None,
+    min_robust_accuracy: float | None = None,
     knee: bool = False,
     trial: int | None = None,
 ) -> Trial:
@@ -32,6 +33,7 @@ def pick(
     - `trial`: that one, whether on the front or not
     - `knee`: the knee (`nas.pareto.knee`) of the part of the front that meets the budgets
     - `min_accuracy` (a fraction): the one of least latency that reaches it, within the budgets if there are any
+    - `min_robust_accuracy` (a fraction): only those that reach it on corrupted images, whatever else is asked
     - else the most accurate within the budgets; of equally accurate ones the one of least latency
 
     Where a network was measured, what was measured counts, and is in the trial that is returned.
@@ -47,7 +49,7 @@ def pick(
         "max_memory_mb": max_memory_mb, "max_params": max_params, "max_macs": max_macs,
     }  # fmt: skip
     budgets = {name: limit for name, limit in given.items() if limit is not None}
-    check_limits(run, budgets, min_accuracy, knee, trial)
+    check_limits(run, budgets, min_accuracy, knee, trial, min_robust_accuracy)
     limits = {BUDGETS[name].column: limit for name, limit in budgets.items()}
     if trial is not None:
         return _numbered(run, trial)
@@ -56,6 +58,15 @@ def pick(
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
     if not fit:
         raise UserError(f"no network of {run.path} keeps {_unreachable(among, limits)}")
+    if min_robust_accuracy is not None:
+        most = max(fit, key=lambda t: t.value(ROBUST_ACCURACY.column))
+        fit = [t for t in fit if t.value(ROBUST_ACCURACY.column) >= min_robust_accuracy]
+        if not fit:
+            raise UserError(
+                f"no network of {run.path} reaches {100 * min_robust_accuracy:g}% on corrupted images"
+                f"{' within the budgets' if limits else ''}; the best reaches {percent(most.robust_accuracy)} "
+                f"({_brief(most)})"
+            )
     enough = [t for t in fit if min_accuracy is None or t.value(ACCURACY.column) >= min_accuracy]
     if not enough:
         best = max(fit, key=lambda t: t.value(ACCURACY.column))
@@ -72,11 +83,12 @@ def pick(
 
 
 def check_limits(
-    run: Run, budgets: Mapping[str, float], min_accuracy: float | None, knee: bool, trial: int | None
-) -> None:
+    run: Run, budgets: Mapping[str, float], min_accuracy: float | None, knee: bool, trial: int | None,
+    min_robust_accuracy: float | None = None,
+) -> None:  # fmt: skip
     """Raises UserError for what the run cannot be asked; `budgets` by their names in a run's settings."""
     if trial is not None:
-        if budgets or knee or min_accuracy is not None:
+        if budgets or knee or (min_accuracy, min_robust_accuracy) != (None, None):
             raise UserError("a trial is picked by its number or by limits, not by both")
         _numbered(run, trial)
         return
@@ -88,8 +100,11 @@ def check_limits(
             raise UserError(f"a budget must be above 0; got {limit:g} for {column}")
         if not any(t.value(column) >= 0 for t in trained):
             raise UserError(f"{run.path} has no {column}: device profile {run.settings.device} does not predict it")
-    if min_accuracy is not None and not 0 <= min_accuracy <= 1:
-        raise UserError(f"an accuracy must be from 0 to 1; got {min_accuracy:g}")
+    for least in (min_accuracy, min_robust_accuracy):
+        if least is not None and not 0 <= least <= 1:
+            raise UserError(f"an accuracy must be from 0 to 1; got {least:g}")
+    if min_robust_accuracy is not None and not all(t.value(ROBUST_ACCURACY.column) >= 0 for t in trained):
+        raise UserError(f"{run.path} has no robust accuracy: it was not an objective of the search")
 
 
 def _why_none(run: Run) -> str:

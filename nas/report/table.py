@@ -28,14 +28,16 @@ def front_table(run: Run) -> Group:
     tested = any(t.test_accuracy is not None for t in front)
     energy = any(t.costs.energy_mj is not None for t in front)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("trial", "val/test %" if tested else "val %", "ms", *["mJ"] * energy, "MB"):
+    robust = any(t.robust_accuracy is not None for t in front)
+    for name in ("trial", "val/test %" if tested else "val %", *["robust %"] * robust, "ms", *["mJ"] * energy, "MB"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
     for t in front:
         accuracy = "/".join(percent(a).rstrip("%") for a in (t.accuracy, t.test_accuracy)[: 1 + tested])
+        accuracies = [accuracy, *[percent(t.robust_accuracy).rstrip("%")] * robust]
         costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
-        table.add_row(str(t.trial), accuracy, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
+        table.add_row(str(t.trial), *accuracies, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
     title = f"{s.space_name} on {s.device_name}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
     return Group(Text(printable(title)), table, *map(Text, intervals(front)))
 

@@ -29,8 +29,10 @@ def pick_text(run: Run, picked: Trial) -> str:
     """A picked network in four lines: what it reaches, how it is deployed, its architecture, how to rebuild it."""
     c = picked.costs
     energy = "" if c.energy_mj is None else f", {figure(c.energy_mj)} mJ"
+    robust = "" if picked.robust_accuracy is None else f", {percent(picked.robust_accuracy)} on corrupted images,"
+    reached = percent(picked.accuracy) + robust
     return (
-        f"trial {picked.trial}: {percent(picked.accuracy)} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})\n"
+        f"trial {picked.trial}: {reached} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})\n"
         f"deployed: {picked.candidate.precision}, {figure(c.size_mb)} MB, {count(c.macs)} MACs\n"
         f"network: {summary(picked.candidate)}  (every choice: --json)\n"
         f"rebuild it: {build_command(run, picked)}"
@@ -117,6 +119,11 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
         "Not measured: how well this short training ranks the networks of this space on this dataset, and how much an "
         "accuracy varies with the seed. Each network was trained once."
     )
+    if any(t.robust_accuracy is not None for t in front):
+        said.append(
+            "Robust accuracy is the mean over noise, blur, brightness, contrast, JPEG and pixelation at severities 1, "
+            "3 and 5, on a fixed part of the validation images; it says nothing of weather, motion or attacks."
+        )
     tested = sum(t.test_accuracy is not None for t in front)
     if tested < len(front):
         said.append(

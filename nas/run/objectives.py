@@ -35,6 +35,7 @@ class Objective:
 
 
 ACCURACY = Objective("accuracy", "accuracy", "%", "maximize", known=False)
+ROBUST_ACCURACY = Objective("robust-accuracy", "robust_accuracy", "%", "maximize", known=False)
 LATENCY = Objective("latency", "latency_ms", "ms", "minimize", known=True, budget="max_latency_ms")
 ENERGY = Objective("energy", "energy_mj", "mJ", "minimize", known=True, budget="max_energy_mj")
 SIZE = Objective("size", "size_mb", "MB", "minimize", known=True, budget="max_size_mb")
@@ -42,7 +43,7 @@ MEMORY = Objective("peak-memory", "peak_memory_mb", "MB", "minimize", known=True
 PARAMS = Objective("params", "params", "", "minimize", known=True, budget="max_params")
 MACS = Objective("macs", "macs", "", "minimize", known=True, budget="max_macs")
 
-OBJECTIVES = {o.name: o for o in (ACCURACY, LATENCY, ENERGY, PARAMS, MACS, MEMORY, SIZE)}
+OBJECTIVES = {o.name: o for o in (ACCURACY, ROBUST_ACCURACY, LATENCY, ENERGY, PARAMS, MACS, MEMORY, SIZE)}
 BUDGETS = {o.budget: o for o in OBJECTIVES.values() if o.budget}
 UNITS = {o.column: o.unit for o in OBJECTIVES.values() if o.known and o.unit}  # of costs, by column
 

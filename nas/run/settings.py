@@ -80,6 +80,11 @@ class Settings:
         return tuple(goal.column for goal in self.goals if goal.known)
 
     @property
+    def learned(self) -> tuple[str, ...]:
+        """The columns of the objectives that a training tells."""
+        return tuple(goal.column for goal in self.goals if not goal.known)
+
+    @property
     def needed(self) -> set[str]:
         """The columns without which a candidate has no cost: those of `costs`, and the latency, which every run has."""
         return {*self.costs, LATENCY.column}

@@ -54,6 +54,7 @@ class Trial:
     seconds: float
     seed: int
     candidate: Candidate
+    robust_accuracy: float | None = None  # on corrupted validation images; None: it was no objective
 
     def value(self, column: str) -> float:
         """The number in a column of trials.csv; NaN where there is none."""
@@ -75,8 +76,12 @@ MOST_TRIALS = 50_000
 MOST_REFERENCES = 1000
 LONGEST_NAME = 100  # characters of a known network's
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
-TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "seconds", "seed")
-COLUMNS = ("trial", "state", "accuracy", "test_accuracy", *COST_COLUMNS, "precision", "seconds", "seed", "candidate")
+TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed")
+COLUMNS = (
+    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *COST_COLUMNS, "precision", "seconds", "seed",
+    "candidate",
+)  # fmt: skip
+LATER = ("robust_accuracy",)  # columns that older runs lack
 
 
 def read_trials(file: Path) -> Iterator[Trial]:
@@ -88,7 +93,9 @@ def read_trials(file: Path) -> Iterator[Trial]:
         return
     text = read_text(file, MOST_BYTES, "CSV")
     seen: set[int] = set()
-    for line, row in parse_rows(text[: text.rfind("\n") + 1], file, COLUMNS, MOST_TRIALS):
+    for line, row in parse_rows(
+        text[: text.rfind("\n") + 1], file, [c for c in COLUMNS if c not in LATER], MOST_TRIALS
+    ):
         where = f"{file} line {line}"
         number_of = whole_number(row["trial"], file, line, "trial")
         if number_of in seen:
@@ -103,7 +110,7 @@ def read_trials(file: Path) -> Iterator[Trial]:
         yield Trial(
             number_of, known, accuracy, _fraction(row, file, line, "test_accuracy"), _costs(row, file, line),
             number(row["seconds"], file, line, "seconds", least=0.0), whole_number(row["seed"], file, line, "seed"),
-            _candidate(row, where),
+            _candidate(row, where), _fraction(row, file, line, "robust_accuracy"),
         )  # fmt: skip
 
 
@@ -124,8 +131,9 @@ def row_of(t: Trial) -> dict[str, Any]:
     """The cells of a trial, by the columns of trials.csv."""
     costs = {name: getattr(t.costs, name) for name in COST_COLUMNS}
     return {
-        "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy, **costs,
-        "precision": t.candidate.precision, "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
+        "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy,
+        "robust_accuracy": t.robust_accuracy, **costs, "precision": t.candidate.precision,
+        "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
     }  # fmt: skip
 
 
@@ -145,7 +153,7 @@ def maybe_number(row: Row, file: Path, line: int, column: str) -> float | None:
 
 
 def _fraction(row: Row, file: Path, line: int, column: str) -> float | None:
-    value = maybe_number(row, file, line, column)
+    value = maybe_number(row, file, line, column) if column in row else None
     if value is not None and value > 1:
         raise UserError(f"{file} line {line}: {column} must be a fraction from 0 to 1; got {value:g}")
     return value

@@ -15,6 +15,7 @@ from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError, unknown
 from nas.files.toml import first_problem
 from nas.run import (
+    ROBUST_ACCURACY,
     Run,
     Settings,
     Storage,
@@ -65,11 +66,11 @@ def search(
     in the run's folder). The run folder keeps the URL without its password, which may also be in the environment
     variable NAS_STORAGE_PASSWORD.
 
-    `objectives` are some of accuracy, latency, energy, params, macs, peak-memory, size (default: accuracy, latency,
-    and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto, and tpe where the
-    objectives are fewer than two or more than four). `budgets` may hold max_latency_ms, max_energy_mj, max_size_mb,
-    max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share, resolution_share, batch_size. `out` is
-    the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
+    `objectives` are some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, size (default:
+    accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
+    and tpe where the objectives are fewer than two or more than four). `budgets` may hold max_latency_ms,
+    max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share,
+    resolution_share, batch_size. `out` is the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
     """
     database = read_storage(storage) if storage else None
     profile, searched = load_device(device), load_space(space)
@@ -141,8 +142,10 @@ def _run(
             on_note(notes.pop(0))
         on_progress(progress)
 
+    robust = ROBUST_ACCURACY.column in settings.learned
+    estimator = make_estimator(settings.estimator, dataset, settings.proxy, settings.seed, robust=robust)
     return loop.search(
-        narrowed, pricer, make_estimator(settings.estimator, dataset, settings.proxy, settings.seed), settings, path,
+        narrowed, pricer, estimator, settings, path,
         resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster, storage=storage,
         on_progress=show,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
-from nas.run import Costs, Objective, Settings
+from nas.run import Costs, Objective, Settings, Trial
 from nas.search.journal import directions
 from nas.search.problem.encoding import (
     candidate_of,
@@ -177,6 +177,6 @@ class Proposals:
         return None
 
 
-def objectives(costs: Costs, accuracy: float, goals: Sequence[Objective]) -> list[float]:
-    """The values of the objectives: `accuracy` for the one that is learned by training."""
-    return [float(getattr(costs, goal.column)) if goal.known else accuracy for goal in goals]
+def objectives(trial: Trial, goals: Sequence[Objective]) -> list[float]:
+    """The values of the objectives."""
+    return [trial.value(goal.column) for goal in goals]

@@ -28,6 +28,7 @@ class Result:
     curve: Sequence[Mapping[str, float | None]]
     stopped: bool = False
     error: str | None = None
+    robust_accuracy: float | None = None  # None: it was not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Record:
         state: State = "stopped" if self.result.stopped else "failed" if self.result.accuracy is None else "trained"
         return Trial(
             self.trial, state, self.result.accuracy, test_accuracy, self.costs, self.result.seconds, self.seed,
-            self.candidate,
+            self.candidate, self.result.robust_accuracy,
         )  # fmt: skip
 
 
@@ -63,9 +64,8 @@ def result_attributes(result: Result) -> dict[str, Any]:
     """The user attribute `result`: without what is not there, and with None for what is not a finite number."""
     curve = [{name: v if v is None or math.isfinite(v) else None for name, v in e.items()} for e in result.curve]
     kept: dict[str, Any] = {"accuracy": result.accuracy, "curve": curve, "seconds": result.seconds}
-    return (
-        kept | ({"stopped": True} if result.stopped else {}) | ({} if result.error is None else {"error": result.error})
-    )
+    rest = {"stopped": result.stopped or None, "error": result.error, "robust_accuracy": result.robust_accuracy}
+    return kept | {name: value for name, value in rest.items() if value is not None}
 
 
 def record_of(frozen: FrozenTrial, space: SearchSpace) -> Record:
@@ -80,6 +80,15 @@ def record_of(frozen: FrozenTrial, space: SearchSpace) -> Record:
     if frozen.state.is_finished() and kind == "train" and result is None:
         raise UserError(f"{where}: has ended, but has no result")
     return Record(kind, candidate, costs, trial, seed, result)
+
+
+def check_learned(record: Record, columns: Sequence[str], where: str) -> None:
+    """Raises UserError where a training ended well and lacks one of the objectives that it was to tell."""
+    trial = record.trained()
+    if trial is not None and trial.state == "trained":
+        for column in columns:
+            if math.isnan(trial.value(column)):
+                raise UserError(f"{where}: result must have {column}, an objective of the run")
 
 
 def _candidate(kept: Any, space: SearchSpace, where: str) -> Candidate:
@@ -114,20 +123,23 @@ def _costs(kept: Any, where: str, proposal: Kind) -> Costs:
 
 def _result(kept: Any, where: str) -> Result:
     if not isinstance(kept, dict) or not {"accuracy", "curve", "seconds"} <= kept.keys() <= _RESULT:
-        raise UserError(f"{where}: result must have accuracy, curve and seconds, and may have stopped and error")
+        raise UserError(f"{where}: result must have accuracy, curve and seconds, and may have stopped, error and "
+                        "robust_accuracy")  # fmt: skip
     accuracy, curve, error, stopped = kept["accuracy"], kept["curve"], kept.get("error"), kept.get("stopped", False)
-    if accuracy is not None and not (_is_number(accuracy) and accuracy <= 1):
-        raise UserError(f"{where}: accuracy must be a fraction from 0 to 1; got {_shown(accuracy)}")
+    robust = kept.get("robust_accuracy")
+    for name, value in (("accuracy", accuracy), ("robust_accuracy", robust)):
+        if value is not None and not (_is_number(value) and value <= 1):
+            raise UserError(f"{where}: {name} must be a fraction from 0 to 1; got {_shown(value)}")
     if not _is_number(kept["seconds"]):
         raise UserError(f"{where}: seconds must be a number of 0 or more; got {_shown(kept['seconds'])}")
     if not isinstance(stopped, bool) or not (error is None or (isinstance(error, str) and len(error) <= LONGEST)):
         raise UserError(f"{where}: stopped must be true or false, and error a text of at most {LONGEST:,} characters")
     if not isinstance(curve, list) or not all(_is_epoch(epoch) for epoch in curve):
         raise UserError(f"{where}: curve must be a list of epochs, each an object of numbers with validation_accuracy")
-    return Result(accuracy, float(kept["seconds"]), curve, stopped, error)
+    return Result(accuracy, float(kept["seconds"]), curve, stopped, error, robust)
 
 
-_RESULT = {"accuracy", "curve", "seconds", "stopped", "error"}
+_RESULT = {"accuracy", "curve", "seconds", "stopped", "error", "robust_accuracy"}
 
 
 def _is_epoch(epoch: Any) -> bool:

@@ -20,7 +20,7 @@ from nas.search.models import drop_models, read_model, save_model
 from nas.search.problem.feasibility import Pool, Pricer
 from nas.search.progress import OnProgress, Progress
 from nas.search.proposals import Outcome, Proposals, objectives
-from nas.search.records import Kind, Record, Result, record_of, result_attributes
+from nas.search.records import Kind, Record, Result, check_learned, record_of, result_attributes
 from nas.search.settings import training_seed
 from nas.search.workers.workers import Done, Job, Workers
 from nas.space.network import Network
@@ -57,6 +57,7 @@ class RunningSearch:
         for frozen in self.journal.trials():
             try:
                 record = record_of(frozen, space)
+                check_learned(record, settings.learned, f"proposal {frozen.number}")
                 self.proposals.replay(frozen, record)
             except (UserError, ValueError) as error:
                 raise UserError(f"{self.journal.file} is broken: {str(error)[:300]}") from None
@@ -132,7 +133,8 @@ class RunningSearch:
             result = Result(None, seconds, [], error=done.error)
         else:
             accuracy = estimate.accuracy if math.isfinite(estimate.accuracy) and not done.stopped else None
-            result = Result(accuracy, seconds, [asdict(epoch) for epoch in estimate.curve], done.stopped)
+            curve = [asdict(epoch) for epoch in estimate.curve]
+            result = Result(accuracy, seconds, curve, done.stopped, robust_accuracy=estimate.robust_accuracy)
         record = replace(record, result=result)
         trial = record.trained()
         if estimate is not None and estimate.model is not None and trial and not self.tables.front.beaten(trial):
@@ -148,10 +150,11 @@ class RunningSearch:
         self._keep(trial, record, number)
         outcome = Outcome(TrialState.FAIL, None)
         if trial.accuracy is not None:
-            outcome = Outcome(TrialState.COMPLETE, objectives(trial.costs, trial.accuracy, self.settings.goals))
+            outcome = Outcome(TrialState.COMPLETE, objectives(trial, self.settings.goals))
         elif trial.state == "stopped":
             expected = self.stopping.expected(number) if self.stopping else None
-            values = None if expected is None else objectives(trial.costs, expected, self.settings.goals)
+            ended = replace(trial, accuracy=expected)
+            values = None if expected is None else objectives(ended, self.settings.goals)
             outcome = Outcome(TrialState.PRUNED, None, values)
         self.journal.end(number, outcome.state, outcome.values, outcome.expected)
         self.proposals.tell(number, "train", trial.candidate, outcome)

@@ -15,7 +15,7 @@ import numpy as np
 
 from nas import __version__
 from nas.errors import UserError, unknown
-from nas.run import Settings, Storage, check_budgets, check_objectives
+from nas.run import ACCURACY, Settings, Storage, check_budgets, check_objectives
 from nas.run.storage import PASSWORD, without_secrets
 from nas.search.problem.feasibility import Pool
 from nas.search.samplers.by_name import PARETO_OBJECTIVES, SAMPLERS, start_size
@@ -35,6 +35,8 @@ def check_settings(settings: Settings) -> None:
             raise UserError(f"budget {name} must be above 0; got {limit:g}")
     if settings.early_stopping and not (isinstance(epochs := settings.proxy.get("epochs"), int) and epochs >= 1):
         raise UserError(f"early stopping needs proxy epochs of 1 or more; got {str(epochs)[:40]}")
+    if settings.early_stopping and (odd := [g.name for g in settings.goals if not g.known and g != ACCURACY]):
+        raise UserError(f"early stopping compares accuracies after each epoch, so {odd[0]} cannot be an objective")
     if settings.trials < 1:
         raise UserError(f"a search needs at least 1 trial; got {settings.trials}")
     if settings.seed < 0:

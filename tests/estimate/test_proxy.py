@@ -159,3 +159,22 @@ def test_the_device_is_chosen_where_the_training_runs(digits: Dataset, monkeypat
         monkeypatch.setattr(f"{module}.best_device", best)
     with pytest.raises(MemoryError, match="the worker's device"):
         pickle.loads(sent).estimate(small_network(), {}, seed=0)
+
+
+def test_robust_accuracy_is_the_mean_over_the_corruptions_at_the_candidates_resolution(digits: Dataset) -> None:
+    few = Fidelity(epochs=3, data_share=0.5, resolution_share=1.0, batch_size=32)
+    proxy = ProxyTraining(digits, few, device=CPU, robust=True)
+    estimate = proxy.estimate(small_network(), HYPERPARAMETERS | {"precision": "int8"}, seed=1)
+    deployed = quantized(rebuilt(estimate), "int8", proxy.train, 16)
+    each = [evaluate(deployed, TASK, split, 16) for split in proxy.corrupted.at(16)]
+    assert len(each) == 18 and estimate.robust_accuracy == pytest.approx(sum(each) / 18, abs=1e-9)
+    assert 0.2 < estimate.robust_accuracy < estimate.accuracy
+
+
+def test_nothing_is_corrupted_unless_it_is_asked_for(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("nas.data.corrupted.corrupt", never)
+    one = Fidelity(epochs=1, data_share=0.1, resolution_share=0.5, batch_size=32)
+    assert ProxyTraining(digits, one, device=CPU).estimate(small_network(), {}, seed=1).robust_accuracy is None

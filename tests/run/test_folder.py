@@ -78,7 +78,7 @@ def test_other_programs_can_read_the_tables(tmp_path: Path) -> None:
         (",fitted,fitted,", ",guessed,fitted,", "latency_basis must be one of measured, fitted, extrapolated"),
         (",fitted,fitted,", ",fitted,guessed,", "energy_basis must be one of .*; got 'guessed'"),
         (",fitted,fitted,", ",,fitted,", "latency_basis must be one of .*; got ''"),
-        ("\n1,trained,", "\n1,", r"a row must have 20 cells; line 3 has 19"),
+        ("\n1,trained,", "\n1,", r"a row must have 21 cells; line 3 has 20"),
     ],
 )
 def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
