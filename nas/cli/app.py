@@ -70,7 +70,7 @@ app.command("build", short_help="Write a picked network as an ONNX file.")(build
 app.command("predict", short_help="Predict what any network costs on a device.")(predict.predict)
 app.command("spaces", short_help="List the search spaces, or show one.")(spaces.spaces)
 app.add_typer(profile.app, name="profile", short_help="Measure a profile of this machine or of a board.")
-app.add_typer(bench.app, name="bench", short_help="Compare samplers on a table of networks.")
+app.add_typer(bench.app, name="bench", short_help="Compare samplers or estimators on a table of networks.")
 app.add_typer(devices.app, name="devices", short_help="List, show, check, compare or make device profiles.")
 
 

@@ -1,17 +1,16 @@
-"""nas bench: the search against tables whose every answer is known."""
+"""nas bench: samplers and estimators against tables whose every answer is known."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nas.cli import bench_estimators
 from nas.cli.amounts import listed, share
-from nas.cli.output import Quiet, print_json, print_table, stderr_console
+from nas.cli.output import Quiet, print_json, print_table, progress_bar
 from nas.errors import UserError, unknown
 from nas.numbers import figure
 
@@ -19,15 +18,13 @@ BUDGETS = (16, 32, 50, 75, 100, 150, 200, 300, 500)  # evaluations that have a c
 COLUMNS = 6  # of them, at most: what 80 characters hold
 
 app = typer.Typer(
-    help="Compare samplers on a table of trained networks.\n\n"
+    help="Compare samplers or estimators on a table of trained networks.\n\n"
     "Example: nas bench search --table networks.csv --seeds 10",
     no_args_is_help=True,
 )
 
 
-@app.callback()
-def _group() -> None:
-    pass
+app.command("estimators", short_help="Compare how well estimators rank networks.")(bench_estimators.estimators)
 
 
 @app.command("search", short_help="Compare how fast samplers find the true front.")
@@ -89,7 +86,7 @@ def search(
         share(least_accuracy, "--least-accuracy"),
     )  # fmt: skip
     folder = out or Path(f"bench-{table.stem}")
-    with _bar() as show:
+    with progress_bar("searches") as show:
         curves = run_bench(given, folder / "results.csv", show)
     picture = folder / "curves.png"
     draw_curves(curves, f"{table.stem}: share of the true front found", picture)
@@ -112,17 +109,3 @@ def search(
     print(f"Percent of the true front's hypervolume after so many trainings: mean of {seeds}")
     print("seeds and their standard deviation.")
     print(f"Results: {folder / 'results.csv'}\nPicture: {picture}")
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar of searches on stderr, with the time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from nas.cli.elapsed import Elapsed
-
-    console = stderr_console()
-    columns = (TextColumn("searches"), BarColumn(20), MofNCompleteColumn(), Elapsed())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -92,3 +92,20 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     for row in rows:
         writer.writerow([f"{x:.6g}" if isinstance(x, float) else x for x in row])
     return text.getvalue()
+
+
+def append_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Adds rows behind the file's last whole line; a file that is empty or not there begins with the columns.
+
+    Raises UserError when it cannot be written.
+    """
+    text = io.StringIO()
+    try:
+        with path.open("ab+") as opened:
+            opened.seek(0)
+            whole = opened.read().rfind(b"\n") + 1
+            opened.truncate(whole)
+            csv.writer(text, lineterminator="\n").writerows(rows if whole else [columns, *rows])
+            opened.write(text.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None

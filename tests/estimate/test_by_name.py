@@ -5,6 +5,7 @@ from nas.errors import UserError
 from nas.estimate.by_name import make_estimator
 from nas.estimate.estimator import Estimate
 from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.space.search_space import load_space
 
 
 def test_proxy_trains_at_the_fidelity_asked_for() -> None:
@@ -14,7 +15,9 @@ def test_proxy_trains_at_the_fidelity_asked_for() -> None:
 
 
 def test_an_unknown_estimator_is_named_with_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"unknown estimator 'proxi'; did you mean 'proxy'\? \(known: proxy\)"):
+    with pytest.raises(
+        UserError, match=r"unknown estimator 'proxi'; did you mean 'proxy'\? \(known: proxy, table, zero-cost\)"
+    ):
         make_estimator("proxi", load_dataset("digits"), {}, seed=0)
 
 
@@ -39,3 +42,22 @@ def test_a_rank_is_never_taken_for_an_accuracy() -> None:
     assert Estimate(0.5, 1.0).accuracy == 0.5
     with pytest.raises(ValueError, match="only ranks candidates"):
         _ = Estimate(0.5, 1.0, kind="rank").accuracy
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pool": 1}, "pool must be from 2"),
+        ({"pool": 3.5}, "pool must be a whole number"),
+        ({"images": 3}, "unknown zero-cost setting 'images'"),
+        ({"weights": [1]}, "weights must give a number for each score"),
+        ({"weights": {"swap": "x"}}, "swap must be a number"),
+    ],
+)
+def test_zero_cost_settings_that_cannot_be_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_estimator("zero-cost", load_dataset("digits"), settings, 0, load_space("tiny"))
+    with pytest.raises(UserError, match="needs the search space"):
+        make_estimator("zero-cost", load_dataset("digits"), settings, 0)
+    with pytest.raises(UserError, match="needs a dataset"):
+        make_estimator("proxy", None, {}, 0)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import UserError
-from nas.files.csv import MOST_BYTES, number, parse_rows, whole_number
+from nas.files.csv import MOST_BYTES, append_rows, number, parse_rows, whole_number
 from nas.files.lock import locked
 from nas.files.plain import read_bytes, read_text
 from nas.pareto import Array
@@ -68,7 +66,7 @@ def _run_bench(given: Bench, file: Path, on_progress: Callable[[int, int], objec
     for done, (sampler, seed, found, seconds) in enumerate(_searches(given, missing), len(wanted) - len(missing) + 1):
         there[name, sampler, seed] = found
         rows = [(name, sampler, seed, n, f"{x:.5f}", f"{seconds:.4f}") for n, x in enumerate(found, 1)]
-        _append(file, rows)
+        append_rows(file, COLUMNS, rows)
         on_progress(done, len(wanted))
     curves: Curves = {}
     for sampler, seed in wanted:
@@ -119,20 +117,6 @@ def read_curves(file: Path) -> dict[tuple[str, str, int], Array]:
         if n == len(curve) + 1:
             curve.append(number(share, file, line, "share", least=0.0))
     return {key: np.array(curve) for key, curve in curves.items()}
-
-
-def _append(file: Path, rows: Sequence[tuple[object, ...]]) -> None:
-    """Adds rows behind the last whole line. Raises UserError when the disk is full."""
-    text = io.StringIO()
-    try:
-        with file.open("ab+") as opened:
-            opened.seek(0)
-            whole = opened.read().rfind(b"\n") + 1
-            opened.truncate(whole)
-            csv.writer(text, lineterminator="\n").writerows(rows if whole else [COLUMNS, *rows])
-            opened.write(text.getvalue().encode())
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from None
 
 
 def shipped_table() -> Path:

@@ -1,0 +1,1 @@
+"""How well estimators rank networks whose accuracy is known: `nas bench estimators`."""

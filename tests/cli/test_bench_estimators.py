@@ -1,0 +1,46 @@
+"""nas bench estimators, as a user sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Said, call
+from tests.estimate.bench.test_comparison import SMALL
+
+
+def test_the_command_prints_a_table_and_draws_tau_against_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+
+    def nas(arguments: str) -> Said:
+        return call(capsys, monkeypatch, *arguments.split())
+
+    Path("small.toml").write_text(SMALL)
+    rows = [f"{d}{k}{e},{0.5 + d / 10 + e / 30 + k / 99:.4f}" for d in range(3) for k in range(2) for e in range(3)]
+    Path("known.csv").write_text("\n".join(["arch,accuracy", *rows]) + "\n")
+    command = "bench estimators --table known.csv --space small.toml --networks 12 --initializations 1"
+    scores = " --dataset digits --estimators depth+swap+trainability,jacobian-covariance"
+    said = nas(command + scores)
+    assert said.status == 0 and all(len(line) <= 80 for line in said.out.splitlines()), said.err
+    assert re.search(r"depth\+swap\+trainability +-?0\.\d\d +-?[01]\.\d\d +[01]\.\d\d ", said.out)
+    assert "12 networks" in said.out and re.search(r"\n macs +[01]\.\d\d", said.out)
+    assert Path("bench-known/tau.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("bench-known/agreement.csv").read_text().startswith("estimator,networks,tau,low,high,")
+    found = json.loads(nas(command + scores + " --json").out)
+    assert found["best_baseline"] in ("depth", "macs", "params", "operations", "stage-sum", "layers")
+    assert [e["baseline"] for e in found["estimators"]] == [False] * 2 + [True] * 6
+
+    assert "swap looks at images" in nas(command + " --estimators swap --out fresh").err
+    assert "did you mean 'swap'" in nas(command + " --estimators swop --out fresh").err
+    assert "must be some of" in nas(command + " --estimators , --out fresh").err
+    assert nas(command.replace("known.csv", "none.csv") + scores + " --out fresh").status == 2
+    assert "must have as many networks" in nas(command + scores + " --skip 17 --out fresh").err
+    assert not Path("fresh").exists()
+    assert nas(command + " --estimators depth --out known.csv").err.count("\n") == 1
