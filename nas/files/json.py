@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,9 @@ def parse_json(text: str, where: str) -> Any:
     except RecursionError:
         raise UserError(f"{where}: not a readable JSON file: objects or lists too deep in each other") from None
     except ValueError as error:  # JSONDecodeError is one; so is a whole number of more than 4,300 digits
-        raise UserError(f"{where}: not a readable JSON file: {str(error)[:200]}") from None
+        many = "integer string conversion" in str(error)
+        reason = f"numbers must have at most {sys.get_int_max_str_digits():,} digits" if many else str(error)[:200]
+        raise UserError(f"{where}: not a readable JSON file: {reason}") from None
 
 
 def _not_finite(name: str) -> float:

@@ -122,3 +122,12 @@ def test_what_a_user_gets_wrong_is_said_in_one_line(  # type: ignore[no-untyped-
     said = nas(f"devices {line} {ABOUT}")
     assert said.status == 2 and message in said.err and said.err.count("\n") == 1
     assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize(("name", "form"), [("empty.yaml", "proxylessnas"), ("heads.csv", "ofa")])
+def test_a_table_without_blocks_is_named(folder: Path, nas, name: str, form: str) -> None:  # type: ignore[no-untyped-def]
+    heads = "op,in_h,in_w,in_c,out_h,out_w,out_c,expand,kernel,stride,count,mean_ms\n"
+    (folder / name).write_text(heads if name.endswith(".csv") else "")
+    said = nas(f"devices import {name} --format {form} {ABOUT}")
+    assert (said.status, said.err) == (2, f"nas: {name}: must list at least one block; got none\n")
+    assert not (folder / "new").exists()

@@ -86,3 +86,8 @@ def test_json_is_read(tmp_path: Path) -> None:
     assert math.isfinite(read_json(tmp_path / "x.json", 1000)["a"][1])
     with pytest.raises(UserError, match="at most"):
         read_json(tmp_path / "x.json", 10)
+
+
+def test_a_number_of_too_many_digits_is_named_in_plain_words() -> None:
+    with pytest.raises(UserError, match=r"f\.json: not a readable JSON file: numbers must have at most [\d,]+ digits$"):
+        parse_json("[" + "9" * 5000 + "]", "f.json")

@@ -32,7 +32,7 @@ TRACE_FORMATS: dict[str, Callable[[Path], Trace]] = {"onnxruntime": read_onnxrun
 def read_trace(path: Path, form: str, model: Reading | Network, precision: str) -> Rates:
     """The rates of the network that the trace is of.
 
-    Raises UserError for a file that is not such a trace, an unknown precision, or a trace of another network.
+    Raises UserError for a file that is not such a trace, an unknown precision, or a trace that does not fit the model.
     """
     chosen = next((p for p in PRECISIONS if p == precision), None)
     if chosen is None:
@@ -44,7 +44,7 @@ def read_trace(path: Path, form: str, model: Reading | Network, precision: str) 
 
 
 def rates_of(trace: Trace, model: Reading | Network, precision: Precision) -> Rates:
-    """The rates of a trace. Raises UserError when it is of another network, or does not tell its layers apart."""
+    """The rates of a trace. Raises UserError when it does not fit the model, or does not tell its layers apart."""
     network, origins = (model, ()) if isinstance(model, Network) else (model.network, _weighted_origins(model))
     totals = network_counts(network, precision)
     spent = np.zeros(len(COUNTS))

@@ -34,7 +34,7 @@ def match(
     """
     if len(layers) != len(nodes):
         raise UserError(
-            f"the trace is of another network: it ran {len(nodes)} convolutions and linear layers, "
+            f"the trace does not fit the model: it ran {len(nodes)} convolutions and linear layers, "
             f"the model has {len(layers)}"
         )
     if len(layers) > MOST:
@@ -50,7 +50,7 @@ def match(
     kinds = [primitive(layer) or "network" for layer in layers]
     of_kind = {kind: np.array([k == kind for k in kinds]) for kind in dict.fromkeys(kinds)}
     if not _complete(possible):
-        raise UserError("the trace is of another network: its operations do not fit the model's layers one to one")
+        raise UserError("the trace does not fit the model: its operations are not the model's layers, one to one")
     found = []
     for i, node in enumerate(nodes):
         options = [kind for kind, members in of_kind.items() if (possible[i] & members).any()]
@@ -119,7 +119,7 @@ def _none(node: Node, meant: Sequence[Layer]) -> str:
     said = _words(depthwise, node.size, node.channels, node.kernel)
     layers = [f"a {x.kind} layer " + _words(None, x.out_shape[1:], x.out_shape[0], x.kernel) for x in meant[:3]]
     place = " or ".join(dict.fromkeys(layers)) or "no layer"
-    return f"the trace is of another network: {node.name[:80]!r} ({said}) is at the place of {place}"
+    return f"the trace does not fit the model: {node.name[:80]!r} ({said}) is at the place of {place}"
 
 
 def _words(

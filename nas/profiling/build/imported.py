@@ -45,6 +45,8 @@ def import_profile(
         write_profile(out, described, rates=read_trace(files[0], form, read_model(str(model)), precision))
         return None
     times = RELATIVE_FORMATS[form](files[0], platform or "", rest_ms or 0.0) if relative else import_table(files, form)
+    if not times:
+        raise UserError(f"{files[0]}: must list at least one block; got none")
     write_profile(out, described, lookup_table=times)
     return len(times)
 

@@ -53,7 +53,7 @@ def load_structure(path: Path) -> onnx.ModelProto:
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise UserError(f"{path}: no such file, but a folder, a pipe or a device; an ONNX model is expected")
+            raise UserError(f"{path}: must be an ONNX file; got a folder, a pipe or a device")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else memoryview(b"") as data:

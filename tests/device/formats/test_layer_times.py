@@ -150,7 +150,7 @@ def test_older_and_csv_tables_are_read_alike(tmp_path: Path) -> None:
 def test_a_trace_of_another_network_is_refused(tmp_path: Path) -> None:
     path, _ = recorded(tmp_path, "ORT_ENABLE_ALL")
     with pytest.raises(
-        UserError, match="of another network: it ran 10 convolutions and linear layers, the model has 28"
+        UserError, match="the trace does not fit the model: it ran 10 convolutions and linear layers, the model has 28"
     ):
         read_trace(path, "onnxruntime", reference_network("mobilenet_v1", 224), "fp32")
     wider = Network((Block("conv", (3, 48, 48), (16, 24, 24), 3, 2, activation="hswish"), *BLOCKS[1:]))

@@ -117,7 +117,7 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
 def test_a_name_with_another_shape_is_of_another_network(tmp_path: Path) -> None:
     swapped = OWN | {"one": "three", "three": "one"}
     with pytest.raises(
-        UserError, match=r"another network: 'one' \(not depthwise of .* by \(3, 3\)\) is at the place of"
+        UserError, match=r"does not fit the model: 'one' \(not depthwise of .* by \(3, 3\)\) is at the place of"
     ):
         read_trace(profile(tmp_path, swapped, shapes=True), "onnxruntime", branched(tmp_path), "fp32")
 
@@ -125,7 +125,7 @@ def test_a_name_with_another_shape_is_of_another_network(tmp_path: Path) -> None
 def test_operations_that_run_before_what_they_need_are_of_another_network(tmp_path: Path) -> None:
     names = {name: f"n{i}" for i, name in enumerate(MS)}
     path = profile(tmp_path, names, shapes=True, order="one stem three after fc")
-    with pytest.raises(UserError, match=r"another network: 'n1' .* is at the place of"):
+    with pytest.raises(UserError, match=r"does not fit the model: 'n1' .* is at the place of"):
         read_trace(path, "onnxruntime", branched(tmp_path), "fp32")
 
 
