@@ -68,7 +68,7 @@ def test_a_trace_of_onnx_runtime_becomes_rates(folder: Path, nas) -> None:  # ty
         session.run(None, {session.get_inputs()[0].name: np.ones((1, 3, 32, 32), np.float32)})
     trace = session.end_profiling()
     said = nas(f"devices import {trace} --format onnxruntime --model net.onnx {ABOUT}")
-    assert said.status == 0 and "what another network costs is an extrapolation" in said.out
+    assert said.status == 0 and "the costs of other networks are extrapolated" in said.out
     said = nas("predict net.onnx --device ./new")
     assert said.status == 0 and "(fitted; " in said.out and "error unknown" in said.out
 

@@ -71,4 +71,4 @@ def test_a_known_network_is_told_with_range_and_basis(nas, tmp_path: Path) -> No
     quantized(tmp_path)
     said = nas("m.onnx")
     assert said.status == 0 and max(map(len, said.out.splitlines())) <= 80
-    assert "90% of held-out networks fell within such a range" in said.out
+    assert "90% of held-out networks fell within this range" in said.out
