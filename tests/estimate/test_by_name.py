@@ -61,3 +61,10 @@ def test_zero_cost_settings_that_cannot_be_are_refused(settings: dict[str, objec
         make_estimator("zero-cost", load_dataset("digits"), settings, 0)
     with pytest.raises(UserError, match="needs a dataset"):
         make_estimator("proxy", None, {}, 0)
+
+
+def test_robust_accuracy_is_asked_only_of_what_trains() -> None:
+    made = make_estimator("proxy", load_dataset("digits"), {"epochs": 1}, seed=0, robust=True)
+    assert isinstance(made, ProxyTraining) and made.robust and made.fidelity.epochs == 1
+    with pytest.raises(UserError, match="estimator zero-cost does not tell the robust accuracy; take proxy"):
+        make_estimator("zero-cost", load_dataset("digits"), {"pool": 2}, 0, load_space("tiny"), robust=True)
