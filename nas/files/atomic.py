@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -96,6 +96,13 @@ def parents_of(path: Path) -> Iterator[None]:
             with suppress(OSError):  # it was never made, or something else has come into it
                 folder.rmdir()
         raise
+
+
+def check_files(folder: Path, names: Iterable[str]) -> None:
+    """Raises UserError when a file of that name cannot be written in the folder: a folder or a pipe is in its place."""
+    for file in (folder / name for name in names):
+        if os.path.lexists(file) and not file.is_file():
+            raise UserError(f"cannot write {file}: a folder, a pipe, a device or a broken link is in its place")
 
 
 def make_folder(path: Path) -> None:

@@ -43,6 +43,8 @@ def parse_rows(text: str, path: Path, columns: Sequence[str], most_rows: int = M
             raise UserError(f"{path}: needs the columns {', '.join(columns)}; missing {missing[0]}")
         if twice := [c for c in names if names.count(c) > 1]:
             raise UserError(f"{path}: a column must be given once; {twice[0][:80]!r} is given twice")
+        if text.count("\n") - text.count("\n\n") > most_rows + 1:  # found before a minute was spent on the rows
+            raise UserError(f"{path}: must have at most {most_rows:,} rows")
         for n, cells in enumerate(filter(None, reader)):
             if n == most_rows:
                 raise UserError(f"{path}: must have at most {most_rows:,} rows")

@@ -25,6 +25,7 @@ COLUMNS = {
 }  # fmt: skip
 NOT_ALWAYS = ("test_accuracy", "robust_accuracy", "energy_mj")  # shown where a network of the front has it
 MOST_ENDED = 200  # trials that did not finish, in the table
+SCRIPTS = {"run": ("common", "pick", "charts", "run"), "compare": ("common", "compare")}  # in this order
 
 
 def page(run: Run) -> str:
@@ -93,7 +94,7 @@ def _render(kind: str, data: Mapping[str, Any], values: Mapping[str, Any]) -> st
 
     here = files("nas.report") / "page"
     environment = Environment(loader=PackageLoader("nas.report", "page"), autoescape=True, trim_blocks=True)
-    scripts = [(here / f"{name}.js").read_text("utf-8") for name in ("common", kind)]
+    scripts = [(here / f"{name}.js").read_text("utf-8") for name in SCRIPTS[kind]]
     return environment.get_template(f"{kind}.html.j2").render(
         values, css=Markup((here / "report.css").read_text("utf-8")), js=Markup("\n".join(scripts)),
         data=Markup(_packed(json.dumps(data, separators=(",", ":"), allow_nan=False).encode())),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nas.errors import UserError, unknown
+from nas.files.atomic import check_files
 from nas.report.charts import draw_front, draw_fronts
 from nas.report.groups import groups_of
 from nas.report.markdown import compare_markdown, markdown
@@ -15,6 +16,7 @@ from nas.run import COLUMNS, Run, csv_bytes, front_summary, make_folder, read_cu
 
 FORMATS = ("html", "csv", "json", "md", "png")
 PAGES = ("html", "md", "png")  # of one run, where nobody asks for others
+OUTPUTS = ("report.html", "report.md", "front.png", "front.csv", "front.json", "curves.csv")
 CURVES = "curves"  # only if asked for
 
 
@@ -27,6 +29,7 @@ def write_report(run: Run, formats: Sequence[str] = PAGES) -> list[Path]:
     Raises UserError for a format that there is not, and on a full disk.
     """
     check_formats(formats)
+    check_files(run.path, OUTPUTS)
     texts = {}  # made before anything is written: a file that cannot be read is found here
     if "md" in formats:
         texts["report.md"] = markdown(run)
@@ -65,6 +68,7 @@ def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] =
     make = {"html": compare_page, "csv": compare_csv, "json": _json, "md": compare_markdown}
     texts = {f: make[f](runs) for f in FORMATS if f in formats and f in make}
     make_folder(folder)
+    check_files(folder, [f"comparison.{f}" for f in formats])
     written = [_write(folder / f"comparison.{f}", text) for f, text in texts.items()]
     if "png" in formats:
         written.append(draw_fronts(groups_of(runs), folder / "comparison.png"))

@@ -86,7 +86,7 @@ class Journal:
             kept = self.storage.get_study_user_attrs(self.study)
             accuracies = {int(number): value for number, value in kept.items() if number.isdecimal()}
         for number, value in accuracies.items():
-            if not isinstance(value, float | int) or not 0 <= value <= 1:
+            if isinstance(value, bool) or not isinstance(value, float | int) or not 0 <= value <= 1:
                 raise UserError(f"{self.file}: the test accuracy of trial {number} must be a fraction from 0 to 1")
         return accuracies
 

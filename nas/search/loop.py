@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.estimate.estimator import Estimator
+from nas.files.atomic import check_files
 from nas.files.plain import read_bytes
 from nas.run import (
     Reference,
@@ -66,6 +67,7 @@ def search(
         kept = read_settings(path)
         settings = replace(kept, trials=settings.trials, max_minutes=settings.max_minutes)
         check_storage(path, settings, storage)
+        check_files(path, BEGUN)
         read_references(path), read_measured(path)  # the report at the end needs them
     else:
         check_free(path)

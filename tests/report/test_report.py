@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from rich.console import Console
 
+from nas.errors import UserError
 from nas.numbers import figure
 from nas.report import FORMATS, front_table, write_report
 from nas.report.table import summary
-from nas.run import Run
+from nas.run import Reference, Run, write_references
 from nas.space.candidate import Candidate
-from tests.runs import make_run
+from tests.runs import costs, make_run
 
 
 def printed(run: Run, width: int = 80) -> str:
@@ -148,3 +149,21 @@ def test_names_in_a_table_do_not_act_on_a_terminal(tmp_path: Path) -> None:
     odd = replace(run, settings=replace(run.settings, space="\x1b[2J[bold red]x", dataset="[link=file:]y"))
     text = printed(odd, 120)
     assert "\x1b" not in text and "[bold red]x" in text and "[link=file:]y" in text
+
+
+def test_nothing_is_written_where_one_of_the_files_cannot_be(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run.path / "report.html").mkdir()
+    kept = sorted(run.path.iterdir())
+    with pytest.raises(UserError, match=r"report\.html: a folder"):
+        write_report(run)
+    assert sorted(run.path.iterdir()) == kept
+
+
+def test_a_chart_names_ten_of_the_references_that_it_does_not_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "run")
+    write_references(run.path, [Reference(f"net{n}", "fp32", costs(1e4 + n, None)) for n in range(900)])
+    notes = " ".join(text.get_text() for text in drawn(run, monkeypatch).texts).replace("\n", " ")
+    assert "net9 " in notes and "net10 " not in notes and "and 890 more" in notes

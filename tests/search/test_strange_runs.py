@@ -54,6 +54,14 @@ def pipe(name: str) -> Change:
     return change
 
 
+def folder(name: str) -> Change:
+    def change(run: Path) -> None:
+        (run / name).unlink()
+        (run / name).mkdir()
+
+    return change
+
+
 def grow(name: str, size: int) -> Change:
     """Makes a file as large as a bomb, without taking the disk."""
 
@@ -94,6 +102,9 @@ RESUMED = {  # what only a search reads
                         r"references\.csv: must have at most 1,000 networks"),
     "references-long": (write("references.csv", NAMES + 101 * "x" + "," * NAMES.count(",") + "\n"),
                         r"references\.csv: a name must have 1 to 100"),
+    "a-folder": (folder("curves.jsonl"),
+                 r"cannot write .*curves\.jsonl: a folder"),
+    "test-bool": (edit("journal.log", r'"user_attr":\{"\d+":0\.\d+', '"user_attr":{"7":true'), "accuracy of trial 7"),
     "measured": (write("measured.csv", MEASURED + "1,0,1,,here,now\n"), r"measured\.csv: latency_ms"),
     "proxy-type": (edit("run.toml", r"epochs = 2", 'epochs = "two"'), "epochs|another run"),
     "line-broken": (edit("journal.log", r"\n\{", "\n{{"), r"journal\.log is broken: line 2 must be JSON"),

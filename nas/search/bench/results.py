@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.charts import SERIES_COLORS, SERIES_LINES, literal, new_figure, png, set_grid, set_note, set_title
 from nas.errors import UserError
+from nas.files.atomic import write_atomic
 from nas.files.csv import MOST_BYTES, append_rows, number, parse_rows, whole_number
 from nas.files.lock import locked
 from nas.files.plain import read_bytes, read_text
@@ -23,7 +25,6 @@ from nas.search.bench.run import bench, shares
 from nas.search.bench.task import read_task
 
 COLUMNS = ("table", "sampler", "seed", "evaluations", "share", "suggestion_s")
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
 Curves = dict[str, dict[int, Array]]  # by sampler and seed: shares after 1, 2, ... evaluations
 
 
@@ -136,28 +137,24 @@ def short(sampler: str) -> str:
 
 def draw_curves(curves: Curves, title: str, path: Path) -> None:
     """Means over seeds as lines, one standard deviation as bands, into a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.6), dpi=110)
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.2, 4.6)
     axes = figure.subplots()
     for i, (sampler, found) in enumerate(curves.items()):
-        colour, length = COLOURS[i % len(COLOURS)], max(map(len, found.values()))
+        color, length = SERIES_COLORS[i % len(SERIES_COLORS)], max(map(len, found.values()))
         x = np.arange(1, length + 1)
         every = np.stack([at_evaluations(found, int(n)) for n in x])
         mean, spread = 100 * every.mean(axis=1), 100 * every.std(axis=1)
-        axes.plot(x, mean, color=colour, label=short(sampler), linewidth=1.8)
-        axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        line = SERIES_LINES[i // len(SERIES_COLORS) % len(SERIES_LINES)]
+        axes.plot(x, mean, line, color=color, label=literal(short(sampler)), linewidth=1.8)
+        axes.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
     axes.set(xlabel="networks trained", ylabel="share of the true front's hypervolume (%)")
     first = min(10, max(1, length // 4))
     low = min(100 * at_evaluations(found, first).mean() for found in curves.values())
     axes.set(xlim=(first, length), ylim=(max(0, low - 5), 100.5))
-    axes.grid(alpha=0.25, linewidth=0.6)
+    set_grid(axes)
     axes.legend(loc="lower right", frameon=False)
     seeds = max(map(len, curves.values()))
-    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=11)
-    note = f"Mean over {seeds} seeds; bands: one standard deviation."
-    figure.text(0.012, 0.015, note, fontsize=8, color="0.3", va="bottom")
+    set_title(figure, title)
+    set_note(figure, f"Mean over {seeds} seeds; bands: one standard deviation.")
     figure.subplots_adjust(left=0.09, right=0.97, top=0.92, bottom=0.16)
-    figure.savefig(path, format="png")
+    write_atomic(path, png(figure))
