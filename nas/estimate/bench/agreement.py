@@ -16,6 +16,7 @@ Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 TOP = 0.1  # the best tenth
 ROWS = 500  # networks at a time that are set against all others
 FEWEST = 3  # networks of one depth that have a tau
+FEWEST_TOP = 8  # of the best tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def agreement(values: Array, accuracies: Array, depths: Array, top: Mask, extra:
         (_tau(v[d == depth], a[d == depth]), count) for depth in np.unique(d) if (count := (d == depth).sum()) >= FEWEST
     ]
     equal = sum(tau * count for tau, count in groups) / sum(count for _, count in groups) if groups else math.nan
-    best = _tau(values[top], accuracies[top]) if top.sum() >= FEWEST else math.nan
+    best = _tau(values[top], accuracies[top]) if top.sum() >= FEWEST_TOP else math.nan
     return Agreement(
         len(v), _tau(v, a), float(low), float(high), float(equal), best, int(top.sum()), _regret(v, a, 1, seed),
         _regret(v, a, 5, seed),

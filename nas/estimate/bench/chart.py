@@ -11,12 +11,12 @@ from nas.charts import SERIES_COLORS, literal, new_figure, png, set_grid, set_lo
 from nas.errors import UserError
 from nas.estimate.bench.comparison import Compared
 
-BASELINES = 3  # the best of them are drawn, as lines
+LINES = ("--", "-.")  # of the best baseline and of MACs
 LEAST_SECONDS = 1e-3  # what is quicker stands here
 
 
 def draw_comparison(compared: Sequence[Compared], title: str, path: Path) -> None:
-    """Draws estimators as dots with their intervals and the best baselines as lines, into a PNG file.
+    """Draws estimators as dots with their intervals, the best baseline and MACs as lines, into a PNG file.
 
     Raises UserError when the file cannot be written.
     """
@@ -38,7 +38,10 @@ def draw_comparison(compared: Sequence[Compared], title: str, path: Path) -> Non
         axes.annotate(
             literal(c.name), (x, tau), (x * 1.06, y), fontsize=8, color=color, va="center", annotation_clip=False
         )
-    for c, line in zip([c for c in compared if c.baseline][:BASELINES], ("--", "-.", ":"), strict=False):
+    baselines = [c for c in compared if c.baseline]
+    for c, line in zip(
+        dict.fromkeys([*baselines[:1], *(c for c in baselines if c.name == "macs")]), LINES, strict=False
+    ):
         axes.axhline(c.agreement.tau, color="0.45", linewidth=1.0, linestyle=line, zorder=1)
         axes.annotate(
             c.name, (high, c.agreement.tau), (-3, 2), textcoords="offset points", fontsize=8, color="0.35", ha="right"
@@ -47,9 +50,7 @@ def draw_comparison(compared: Sequence[Compared], title: str, path: Path) -> Non
     set_log_ticks(axes.xaxis, decades=float(np.log10(high / low)))
     set_grid(axes)
     networks = compared[0].agreement.networks if compared else 0
-    set_note(
-        figure, f"{networks} networks; bars: 90% of the bootstrap; lines: the best baselines, which need no images."
-    )
+    set_note(figure, f"{networks} networks; bars: 90% of the bootstrap; lines: the best baseline, and MACs.")
     figure.subplots_adjust(left=0.09, right=0.975, top=0.9, bottom=0.155)
     try:
         path.write_bytes(png(figure))

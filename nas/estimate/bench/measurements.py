@@ -26,7 +26,7 @@ class Measured:
     """What an estimator said of one network."""
 
     value: float  # higher is better
-    seconds: float  # of one processor core; NaN for what is counted from the table of blocks
+    seconds: float  # of one processor core
 
 
 Results = dict[tuple[str, str], Measured]  # by network and estimator
