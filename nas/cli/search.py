@@ -71,7 +71,11 @@ def search(
     ] = None,
     resolution_share: Annotated[
         float | None,
-        typer.Option(help="Training resolution as a share of the candidate's; costs are predicted at full resolution."),
+        typer.Option(help="Resolution of the first training steps, as a share of the candidate's own."),
+    ] = None,
+    full_resolution_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the training steps, the last, at the candidate's own resolution."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
     early_stopping: Annotated[
@@ -133,6 +137,7 @@ def search(
                 "epochs": epochs,
                 "data_share": data_share,
                 "resolution_share": resolution_share,
+                "full_resolution_share": full_resolution_share,
                 "batch_size": batch_size,
             }
             quick = (space, dataset, trials, minutes) == ("tiny", "digits", None, None)

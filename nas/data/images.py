@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from nas.data.picture import quiet, read_square
 
 MEMORY_BYTES = 2**30  # of decoded images; more stay in their files
-CACHE_BYTES = 2**28  # of one resized copy; larger ones are resized batch by batch
+CACHE_BYTES = 2**28  # of all resized copies of a split; what does not fit is resized batch by batch
 
 
 class Images(Protocol):
@@ -37,7 +37,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagesInMemory:
-    """`pixels` is uint8 (n, side, side, 3). Resized copies are kept for the last resolution asked for."""
+    """`pixels` is uint8 (n, side, side, 3). Resized copies are kept for the last resolutions asked for."""
 
     pixels: Tensor
     _resized: dict[int, Tensor] = field(default_factory=dict, repr=False)
@@ -48,12 +48,16 @@ class ImagesInMemory:
     def take(self, indices: Tensor, resolution: int) -> Tensor:
         if resolution == self.pixels.shape[1]:
             return self.pixels[indices]
-        if len(self) * resolution**2 * 3 > CACHE_BYTES:
+        size = len(self) * resolution**2 * 3
+        if size > CACHE_BYTES:
             return resize(self.pixels[indices], resolution)
-        if resolution not in self._resized:
-            self._resized.clear()
-            self._resized[resolution] = resize(self.pixels, resolution)
-        return self._resized[resolution][indices]
+        copy = self._resized.pop(resolution, None)  # and put back as the one asked for last
+        if copy is None:
+            while size + sum(kept.numel() for kept in self._resized.values()) > CACHE_BYTES:
+                del self._resized[next(iter(self._resized))]
+            copy = resize(self.pixels, resolution)
+        self._resized[resolution] = copy
+        return copy[indices]
 
     def subset(self, indices: Tensor) -> ImagesInMemory:
         return ImagesInMemory(self.pixels[indices])

@@ -1,4 +1,4 @@
-"""Proxy training, an estimator: a candidate's accuracy from a short training on small images."""
+"""Proxy training, an estimator: a candidate's accuracy from a short training, most of it on small images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import nn
 from nas.data.corrupted import CorruptedSplit
 from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
+from nas.estimate.chance import check_above_chance
 from nas.estimate.estimator import Estimate
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
@@ -25,32 +26,36 @@ from nas.train.recipe import recipe
 from nas.train.rounding import quantized
 
 SMALLEST_RESOLUTION = 8  # pixels
-RESOLUTION_STEP = 8  # training resolutions are its multiples, so that few resized copies of the data are made
+RESOLUTION_STEP = 8  # small resolutions are its multiples, so that few resized copies of the data are made
+CALIBRATION_IMAGES = 512  # that batch norm's final statistics are of
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """What one proxy training may cost. The cost of a candidate is always that of its own, full resolution."""
+    """What one proxy training may cost.
+
+    Most of its steps may see small images. It always ends at the candidate's own resolution, where its accuracy is
+    measured: that of the network whose cost is known, and that `nas build` writes.
+    """
 
     epochs: int = 6
     data_share: float = 1.0  # of the training split
-    resolution_share: float = 0.5  # of the candidate's resolution
+    resolution_share: float = 0.5  # of the candidate's resolution, at first
+    full_resolution_share: float = 0.2  # of the steps, the last, at the candidate's own resolution
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        if not (0 < self.data_share <= 1 and 0 < self.resolution_share <= 1):
-            raise UserError(
-                f"data_share and resolution_share must lie above 0 and at most at 1; "
-                f"got {self.data_share} and {self.resolution_share}"
-            )
+        for name in ("data_share", "resolution_share", "full_resolution_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise UserError(f"{name} must lie above 0 and at most at 1; got {getattr(self, name)}")
         if self.epochs < 1 or self.batch_size < 2:
             raise UserError(
                 f"epochs must be at least 1, and batch_size at least 2 for batch norm; "
                 f"got {self.epochs} and {self.batch_size}"
             )
 
-    def resolution(self, network: Network) -> int:
-        """Pixels of the training images for a network."""
+    def small_resolution(self, network: Network) -> int:
+        """Pixels of the first training images for a network."""
         size = network.input_shape[1]
         share = RESOLUTION_STEP * round(size * self.resolution_share / RESOLUTION_STEP)
         return min(size, max(SMALLEST_RESOLUTION, share))
@@ -86,20 +91,27 @@ class ProxyTraining:
         """Train `network` from scratch with a candidate's hyperparameters and measure its validation accuracy.
 
         The mapping may hold learning_rate, weight_decay, label_smoothing, optimizer, augmentation and precision; what
-        is missing is the recipe's default, and the names of architecture choices are left out. Of an int8 or fp16
-        candidate the accuracy is measured after rounding as `quantized` does. Equal seeds give equal estimates on one
-        machine. `on_epoch` may end the training early. Raises UserError for values no recipe can have, and when the
-        network has not the dataset's number of classes; FloatingPointError as `fit` does.
+        is missing is the recipe's default, and the names of architecture choices are left out. The accuracy is that of
+        the network as it would be deployed: at its own resolution, and of an int8 or fp16 candidate after rounding as
+        `quantized` does. Equal seeds give equal estimates on one machine.
+
+        `on_epoch` may end the training early; the value is then that of the last epoch, in float32 and at the
+        resolution it was trained at, and there is no model. Raises UserError for values no recipe can have, and when
+        the network has not the dataset's number of classes; FloatingPointError as `fit` does; AtChance when it
+        has learned nothing.
         """
         start = perf_counter()
         task = self._task()
         if (network.classes, 1, 1) not in task.heads:
             found = f"{len(self.dataset.classes)} of {self.dataset.name}"
             raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
-        resolution = self.fidelity.resolution(network)
+        fidelity, resolution = self.fidelity, network.input_shape[1]
+        small = fidelity.small_resolution(network)
         chosen = recipe(
-            hyperparameters, epochs=self.fidelity.epochs, batch_size=self.fidelity.batch_size, resolution=resolution
-        )
+            hyperparameters, epochs=fidelity.epochs, batch_size=fidelity.batch_size, resolution=resolution,
+            small_resolution=small, small_share=1 - fidelity.full_resolution_share if small < resolution else 0.0,
+            calibration_images=CALIBRATION_IMAGES,
+        )  # fmt: skip
         model = build(network, seed=seed)
         validation = self.dataset.validation
         curve = fit(
@@ -107,8 +119,12 @@ class ProxyTraining:
             seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,
         )  # fmt: skip
         reached = curve[-1].validation_accuracy
+        if len(curve) < fidelity.epochs:
+            return Estimate(reached, perf_counter() - start, curve=curve)
         if (precision := Candidate.of(hyperparameters).precision) != "fp32":
             reached = evaluate(quantized(model, precision, self.train, resolution), task, validation, resolution)
+        steps = fidelity.epochs * max(1, len(self.train) // fidelity.batch_size)
+        check_above_chance(reached, images=len(validation), classes=network.classes, steps=steps)
         robust = self._robust_accuracy(model, network, precision) if self.robust else None
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         trained = TrainedModel(
@@ -119,13 +135,10 @@ class ProxyTraining:
         return Estimate(reached, perf_counter() - start, curve=curve, model=trained, robust_accuracy=robust)
 
     def test_accuracy(self, model: TrainedModel) -> float:
-        """The share of test images that a trained network gets right, in its precision.
-
-        At the proxy's resolution, the one that its weights were trained at.
-        """
+        """The share of test images that a trained network gets right, in its precision and at its own resolution."""
         device = self.device or best_device()
         module = model.module().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        resolution = self.fidelity.resolution(model.network)
+        resolution = model.preprocessing.resolution
         deployed = quantized(module, model.precision, self.train, resolution)
         return evaluate(deployed, self._task(), self.dataset.test_split(), resolution)
 

@@ -109,10 +109,13 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
     p = {k: v for k, v in s.proxy.items() if isinstance(v, int | float)}
     if p:
         share, pixels = p.get("data_share", 1), p.get("resolution_share", 1)
+        own = p.get("full_resolution_share", 0)  # 0: an older run, whose accuracies are of the smaller resolution
+        sizes = f" at {pixels:.0%} of the resolution" if pixels < 1 else ""
         said.append(
             f"Accuracies are from a short training: {p.get('epochs', '?')} epochs"
             + (f" on {share:.0%} of the images" if share < 1 else "")
-            + (f" at {pixels:.0%} of the resolution" if pixels < 1 else "")
+            + (f"{sizes}, the last {own:.0%} of the steps at all of it" if sizes and own else sizes)
+            + (". They were measured at each network's own resolution and precision" if own else "")
             + ". Full training improves every network, some more than others."
         )
     said.append(

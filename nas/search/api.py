@@ -70,7 +70,8 @@ def search(
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
     and tpe where the objectives are fewer than two or more than four). `budgets` may hold max_latency_ms,
     max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share,
-    resolution_share, batch_size. `out` is the run's folder (default: runs/SPACE-DEVICE-N). Raises UserError.
+    resolution_share, full_resolution_share, batch_size. `out` is the run's folder (default: runs/SPACE-DEVICE-N).
+    Raises UserError.
     """
     database = read_storage(storage) if storage else None
     profile, searched = load_device(device), load_space(space)

@@ -56,11 +56,12 @@ class Span(Table):
 
 
 class Proxy(Table):
-    """The proxy's budget: epochs, share of the training images, share of the candidate's resolution, batch size."""
+    """What a proxy training may cost; the fields of `nas.estimate.proxy.Fidelity`."""
 
     epochs: whole(100_000) = 5  # type: ignore[valid-type]
     data_share: Share = 1.0
     resolution_share: Share = 1.0
+    full_resolution_share: Share = 0.2
     batch_size: whole(65_536, least=2) = 128  # type: ignore[valid-type]
 
 

@@ -16,6 +16,7 @@ from nas.tasks.task import Task
 from nas.train.recipe import Recipe
 
 EVALUATION_BATCH = 256
+CALIBRATION_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Epoch:
     """What one pass over the training images gave."""
 
     train_loss: float  # mean over the epoch's steps, label smoothing included
-    validation_accuracy: float  # a fraction
+    validation_accuracy: float  # a fraction, at the resolution of the epoch's last step
     seconds: float  # of training and validation
 
 
@@ -37,6 +38,8 @@ def fit(
 ) -> TrainingCurve:  # fmt: skip
     """Train `model` in place on `device` (None: the best of this machine) and return the curve, one entry an epoch.
 
+    The last step is at the recipe's whole resolution, batch norm's statistics are then set anew where the recipe says
+    so, and the last accuracy of the curve is that of the model as it is returned.
     Equal seeds give equal weights on one machine with one number of threads. Raises FloatingPointError, naming the
     epoch, when the loss, a weight or the output on a validation image is not finite: such a network is not trained.
     """
@@ -60,7 +63,8 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * _schedule(step, steps, warmup)
             chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
-            pixels = train.images.take(chosen, recipe.resolution)
+            resolution = recipe.resolution_at(step, steps)
+            pixels = train.images.take(chosen, resolution)
             pixels = augment(pixels, recipe.augmentation, flip=flip, generator=generator)
             with torch.autocast(device.type, precision, enabled=precision is not None):
                 logits = model(normalize(pixels.to(device)))
@@ -79,7 +83,9 @@ def fit(
         if not all_finite(model.state_dict()):
             raise FloatingPointError(f"weights not finite at epoch {number}")
         try:
-            reached = evaluate(model, task, validation, recipe.resolution)
+            if number == recipe.epochs and recipe.calibration_images:
+                calibrate(model, train, resolution, recipe.calibration_images)
+            reached = evaluate(model, task, validation, resolution)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} at epoch {number}") from None
         epoch = Epoch(train_loss, reached, perf_counter() - start)
@@ -87,6 +93,35 @@ def fit(
         if on_epoch and on_epoch(number, epoch):
             break
     return tuple(curve)
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, train: Split, resolution: int, images: int) -> None:
+    """Sets the statistics of batch norm anew, in place: means over batches of `images` training images.
+
+    They are those of other weights after a training, and of other sizes where the resolution grew (Touvron et al.,
+    NeurIPS 2019, "Fixing the train-test resolution discrepancy"). Equal images give equal statistics.
+    """
+    device = next(model.parameters()).device
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean
+        norm.train()
+    chosen = spread(len(train), images)
+    batches = max(1, round(len(chosen) / CALIBRATION_BATCH))
+    for batch in torch.tensor_split(chosen, batches):  # of one size, so that the mean over them is that over images
+        model(normalize(train.images.take(batch, resolution).to(device)))
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def spread(length: int, number: int) -> Tensor:
+    """`number` of `length` indices, or all, drawn without a seed: always the same, in an order that mixes classes."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(0))[:number]
 
 
 @torch.no_grad()
@@ -134,10 +169,13 @@ def mixed_precision(device: torch.device) -> torch.dtype | None:
 
 
 def _schedule(step: int, steps: int, warmup: int) -> float:
-    """The share of the peak learning rate: a linear rise, then half a cosine (Loshchilov and Hutter, ICLR 2017)."""
+    """The share of the peak learning rate: a linear rise, then a linear fall to 0 (Bergsma et al., ICLR 2025).
+
+    It leaves the last steps, those at the whole resolution, more to learn with than half a cosine does.
+    """
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    return 1 - (step - warmup) / max(1, steps - warmup)
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

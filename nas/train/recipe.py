@@ -14,7 +14,11 @@ DEFAULT_LEARNING_RATE: dict[str, float] = {"sgd": 0.1, "adamw": 0.004}
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`resolution` is in pixels; `learning_rate` is the peak of the schedule, for batches of `batch_size` images."""
+    """`learning_rate` is the peak of the schedule, for batches of `batch_size` images.
+
+    Progressive resizing (Howard, DAWNBench, 2018): of all steps the first, `small_share`, see images of
+    `small_resolution` pixels, the others of `resolution`, at which the network is to be used.
+    """
 
     epochs: int
     batch_size: int
@@ -26,6 +30,9 @@ class Recipe:
     augmentation: Augmentation = "none"
     warmup_share: float = 0.1  # of all steps, with a rising learning rate
     clip_norm: float = 5.0  # of all gradients together: a candidate's odd learning rate should not end in NaN
+    small_resolution: int = 0
+    small_share: float = 0.0
+    calibration_images: int = 0  # that give batch norm its final statistics; 0: the running ones stay
 
     def __post_init__(self) -> None:
         for name in HYPERPARAMETERS:
@@ -35,10 +42,25 @@ class Recipe:
                 raise UserError(f"{field} must be above 0; got {getattr(self, field)}")
         if self.batch_size < 2:
             raise UserError(f"batch_size must be at least 2, for batch norm; got {self.batch_size}")
+        if not 0 <= self.small_share < 1 or (self.small_share and not 0 < self.small_resolution <= self.resolution):
+            raise UserError(
+                "small_share must be from 0 to below 1, and small_resolution above 0 and at most the resolution; "
+                f"got {self.small_share} and {self.small_resolution} of {self.resolution}"
+            )
+
+    def resolution_at(self, step: int, steps: int) -> int:
+        """Pixels of the images of step `step`, from 0, of `steps`; the last is always at the whole resolution."""
+        return self.small_resolution if step < min(round(self.small_share * steps), steps - 1) else self.resolution
 
 
-def recipe(hyperparameters: Mapping[str, Value], *, epochs: int, batch_size: int, resolution: int) -> Recipe:
+def recipe(
+    hyperparameters: Mapping[str, Value], *, epochs: int, batch_size: int, resolution: int, small_resolution: int = 0,
+    small_share: float = 0.0, calibration_images: int = 0,
+) -> Recipe:  # fmt: skip
     """The recipe of a candidate's hyperparameters; other names in the mapping are its architecture and are left out."""
     given = {name: hyperparameters[name] for name in HYPERPARAMETERS if name in hyperparameters}
     given.setdefault("learning_rate", DEFAULT_LEARNING_RATE.get(str(given.get("optimizer", "sgd")), 0.1))
-    return Recipe(epochs, batch_size, resolution, **given)  # type: ignore[arg-type]  # checked here and at birth
+    return Recipe(
+        epochs, batch_size, resolution, small_resolution=small_resolution, small_share=small_share,
+        calibration_images=calibration_images, **given,  # type: ignore[arg-type]  # checked here and at birth
+    )  # fmt: skip

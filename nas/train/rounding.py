@@ -2,53 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Any
 
 import torch
+from timm.layers import BatchNormAct2d
+from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from nas.data.dataset import Split
 from nas.space.layer import Precision
-from nas.train.loop import normalize
+from nas.train.loop import CALIBRATION_BATCH, normalize, spread
 
 CALIBRATION_IMAGES = 256
 WEIGHT_STEPS = 127  # on each side of zero
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.Hardsigmoid, nn.Sigmoid)
-OBSERVED = (nn.BatchNorm2d, nn.Linear, nn.AdaptiveAvgPool2d, *ACTIVATIONS)  # what computes a rounded tensor
+CLIPS = (nn.ReLU, nn.ReLU6)  # a runtime computes them with the convolution before them, and rounds once
+CURVES = (nn.Hardswish, nn.SiLU, nn.Hardsigmoid, nn.Sigmoid)  # it rounds before and after these
 
 
 def quantized(model: nn.Module, precision: Precision, train: Split, resolution: int) -> nn.Module:
     """A copy of `model` that rounds as a deployed one does, for measuring its accuracy; `model` itself for fp32.
 
-    int8: batch norms folded, weights rounded to 8 bits per output channel (symmetric), and the outputs of layers,
-    residual additions and squeeze-excites to 8 bits per tensor (affine), with the ranges seen on 256 training images
-    (Jacob et al., CVPR 2018, section 3, after training). fp16: weights and outputs rounded to half precision.
-    Biases stay exact, as int8 kernels add them in 32 bits. Raises FloatingPointError when such an output is not finite.
+    int8: as ONNX Runtime computes a network in QDQ form. Batch norms are folded, weights rounded to 8 signed bits per
+    output channel (symmetric), and the image, the outputs of convolutions with their ReLU, of all other activations, of
+    pools, residual additions and squeeze-excites to 8 unsigned bits per tensor (affine), with the lowest and highest
+    value seen on 256 training images (Jacob et al., CVPR 2018, section 3, after training). fp16: weights and outputs
+    rounded to half precision. Biases stay exact, as int8 kernels add them in 32 bits. Raises FloatingPointError when
+    such an output is not finite.
     """
     if precision == "fp32":
         return model
     copy = deepcopy(model).eval()
     fold_batch_norms(copy)
-    rounded = [module for module in copy.modules() if isinstance(module, OBSERVED) or _adds_or_multiplies(module)]
+    _open_swish(copy)
     if precision == "fp16":
         for parameter in copy.parameters():
             parameter.data = parameter.data.half().float()
-        for module in rounded:
-            module.register_forward_hook(_to_half)
+        for module, after in _rounded(copy):
+            _hook(module, _to_half, after)
         return copy
+    ranges = [(module, after, _Range()) for module, after in _rounded(copy)]
+    observers = [_hook(module, seen.observe, after) for module, after, seen in ranges]
+    chosen = spread(len(train), CALIBRATION_IMAGES)
+    with torch.no_grad():
+        for batch in chosen.split(CALIBRATION_BATCH):  # type: ignore[no-untyped-call]
+            copy(normalize(train.images.take(batch, resolution).to(next(copy.parameters()).device)))
+    for observer, (module, after, seen) in zip(observers, ranges, strict=True):
+        observer.remove()
+        _hook(module, seen.round, after)
     for module in copy.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.weight.data = _round_weight(module.weight.data)
-    ranges = [_Range() for _ in rounded]
-    observers = [m.register_forward_hook(r.observe) for m, r in zip(rounded, ranges, strict=True)]
-    chosen = torch.arange(0, len(train), max(1, len(train) // CALIBRATION_IMAGES))[:CALIBRATION_IMAGES]
-    with torch.no_grad():
-        copy(normalize(train.images.take(chosen, resolution).to(next(copy.parameters()).device)))
-    for observer, module, seen in zip(observers, rounded, ranges, strict=True):
-        observer.remove()
-        module.register_forward_hook(seen.round)
     return copy
+
+
+class _Swish(nn.Module):
+    """SiLU as ONNX has it, a sigmoid and a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        product: Tensor = x * self.gate(x)
+        return product
+
+
+WHOLE = (*CLIPS, *CURVES, _Swish, nn.AdaptiveAvgPool2d, nn.Linear, SqueezeExcite)  # outputs are rounded
+
+
+def _open_swish(model: nn.Module) -> None:
+    """Replaces each SiLU, in place, by what it is made of: both parts are rounded."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.SiLU):
+                setattr(parent, name, _Swish())
+
+
+def _rounded(model: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
+    """Where a tensor is rounded: after a module, or (False) before it."""
+    yield model, False  # the image
+    for module in model.modules():
+        if isinstance(module, CURVES):
+            yield module, False
+        if isinstance(module, SqueezeExcite):
+            yield module.conv_reduce, False  # the average
+        if isinstance(module, BatchNormAct2d):
+            if isinstance(module.act, nn.Identity):
+                yield module, True
+        elif isinstance(module, WHOLE) or getattr(module, "residual", False):  # our blocks that add their input
+            yield module, True
+
+
+def _hook(module: nn.Module, change: Callable[[Tensor], Tensor | None], after: bool) -> RemovableHandle:
+    if after:
+        return module.register_forward_hook(lambda module, inputs, output: change(output))
+    return module.register_forward_pre_hook(lambda module, inputs: change(inputs[0]))
 
 
 def fold_batch_norms(model: nn.Module) -> None:
@@ -75,11 +125,6 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     norm.eps = 0.0
 
 
-def _adds_or_multiplies(module: nn.Module) -> bool:
-    """timm's blocks with a residual addition, and its squeeze-excites."""
-    return bool(getattr(module, "has_skip", False)) or hasattr(module, "conv_reduce")
-
-
 def _round_weight(weight: Tensor) -> Tensor:
     scale = weight.flatten(1).abs().amax(1).clamp_min(1e-12) / WEIGHT_STEPS
     zero = torch.zeros(len(scale), dtype=torch.int32, device=weight.device)
@@ -92,15 +137,15 @@ class _Range:
     low = 0.0
     high = 1e-6
 
-    def observe(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if not bool(output.isfinite().all()):
+    def observe(self, tensor: Tensor) -> None:
+        if not bool(tensor.isfinite().all()):
             raise FloatingPointError("a layer's output on the calibration images is not finite")
-        self.low, self.high = min(self.low, float(output.min())), max(self.high, float(output.max()))
+        self.low, self.high = min(self.low, float(tensor.min())), max(self.high, float(tensor.max()))
 
-    def round(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def round(self, tensor: Tensor) -> Tensor:
         scale = (self.high - self.low) / 255
-        return torch.fake_quantize_per_tensor_affine(output, scale, round(-self.low / scale), 0, 255)
+        return torch.fake_quantize_per_tensor_affine(tensor, scale, round(-self.low / scale), 0, 255)
 
 
-def _to_half(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-    return output.half().float()
+def _to_half(tensor: Tensor) -> Tensor:
+    return tensor.half().float()

@@ -9,7 +9,9 @@ from torch import nn
 
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
+from nas.data.images import Images
 from nas.errors import UserError
+from nas.estimate.chance import AtChance
 from nas.estimate.estimator import Estimate
 from nas.estimate.proxy import Fidelity, ProxyTraining
 from nas.space.block import Block
@@ -20,7 +22,7 @@ from nas.train.loop import evaluate
 from nas.train.rounding import quantized
 
 TASK = Classification("0123456789")
-FIDELITY = Fidelity(epochs=6, resolution_share=0.5, batch_size=32)
+FIDELITY = Fidelity(epochs=6, resolution_share=0.5, full_resolution_share=0.3, batch_size=32)
 HYPERPARAMETERS = {"learning_rate": 0.1, "optimizer": "sgd", "resolution": 16, "stage1.depth": 2}
 CPU = torch.device("cpu")
 
@@ -63,12 +65,32 @@ def rebuilt(estimate: Estimate) -> nn.Module:
 def test_estimate_holds_what_the_training_gave(proxy: ProxyTraining, digits: Dataset, trained: Estimate) -> None:
     assert len(trained.curve) == 6 and trained.accuracy == trained.curve[-1].validation_accuracy > 0.85
     assert trained.seconds > sum(epoch.seconds for epoch in trained.curve)
-    assert evaluate(rebuilt(trained), TASK, digits.validation, 8) == trained.accuracy
+    assert evaluate(rebuilt(trained), TASK, digits.validation, 16) == trained.accuracy
     model = trained.model
     assert model is not None and model.network == small_network() and model.classes == tuple("0123456789")
     assert (model.task, model.precision, model.preprocessing.resolution) == ("classification", "fp32", 16)
     assert model.lineage.steps == ("proxy training",)
-    assert model.recipe["learning_rate"] == 0.1 and model.recipe["resolution"] == 8 and model.recipe["seed"] == 3
+    assert model.recipe["learning_rate"] == 0.1 and model.recipe["seed"] == 3
+    assert model.recipe["resolution"] == 16 and model.recipe["small_resolution"] == 8
+
+
+def test_a_training_ends_at_the_candidates_resolution(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven tenths of the steps at 8 pixels, the rest, batch norm's statistics and the last validation at 16."""
+    seen: list[tuple[int, int, int]] = []
+    take = type(digits.train.images).take
+
+    def noted(images: Images, indices: torch.Tensor, resolution: int) -> torch.Tensor:
+        seen.append((len(images), len(indices), resolution))
+        return take(images, indices, resolution)
+
+    proxy = ProxyTraining(digits, replace(FIDELITY, epochs=2, data_share=0.28), device=CPU)  # 10 steps an epoch
+    monkeypatch.setattr(type(digits.train.images), "take", noted)
+    proxy.estimate(small_network(), {}, seed=0)
+    training = [(taken, pixels) for images, taken, pixels in seen if images == len(proxy.train)]
+    assert [pixels for taken, pixels in training if taken == 32] == [8] * 14 + [16] * 6
+    calibration = [(taken, pixels) for taken, pixels in training if taken != 32]
+    assert sum(taken for taken, _ in calibration) == len(proxy.train) and {p for _, p in calibration} == {16}
+    assert [pixels for images, _, pixels in seen if images == len(digits.validation)] == [8, 8, 16, 16]
 
 
 def test_equal_seeds_give_equal_estimates(proxy: ProxyTraining, trained: Estimate) -> None:
@@ -97,9 +119,9 @@ def test_hyperparameters_change_the_training(proxy: ProxyTraining) -> None:
     ("candidate", "share", "trained_at"),
     [(224, 0.25, 56), (160, 0.25, 40), (96, 0.34, 32), (64, 0.34, 24), (32, 0.34, 8), (32, 0.1, 8), (32, 1.0, 32)],
 )
-def test_training_resolution_is_the_share_in_steps_of_eight(candidate: int, share: float, trained_at: int) -> None:
+def test_small_resolution_is_the_share_in_steps_of_eight(candidate: int, share: float, trained_at: int) -> None:
     network = reference_network("mobilenet_v2", resolution=candidate)
-    assert Fidelity(resolution_share=share).resolution(network) == trained_at
+    assert Fidelity(resolution_share=share).small_resolution(network) == trained_at
 
 
 def test_data_share_keeps_validation_whole(digits: Dataset) -> None:
@@ -108,7 +130,9 @@ def test_data_share_keeps_validation_whole(digits: Dataset) -> None:
     assert len(proxy.dataset.validation) == len(digits.validation)
 
 
-@pytest.mark.parametrize("change", [{"data_share": 0}, {"data_share": 1.5}, {"resolution_share": -1}])
+@pytest.mark.parametrize(
+    "change", [{"data_share": 0}, {"data_share": 1.5}, {"resolution_share": -1}, {"full_resolution_share": 0}]
+)
 def test_fidelity_refuses_what_is_no_share(change: dict[str, float]) -> None:
     with pytest.raises(UserError, match="must lie above 0"):
         Fidelity(**change)
@@ -122,12 +146,20 @@ def test_network_with_other_classes_is_refused(proxy: ProxyTraining) -> None:
 def test_early_stop_keeps_what_was_reached(proxy: ProxyTraining) -> None:
     estimate = proxy.estimate(small_network(), {}, seed=0, on_epoch=lambda number, epoch: number == 1)
     assert len(estimate.curve) == 1 and estimate.accuracy == estimate.curve[0].validation_accuracy
+    assert estimate.model is None  # it has not been made ready for its own resolution
+
+
+def test_a_network_that_has_learned_nothing_fails(digits: Dataset) -> None:
+    """A step of such a rate leaves finite weights and logits, and no memory of any image."""
+    proxy = ProxyTraining(digits, Fidelity(epochs=2, resolution_share=0.5, batch_size=32), device=CPU)
+    with pytest.raises(AtChance, match=r"at chance after 70 steps: \d+ of 287 validation images right"):
+        proxy.estimate(small_network(), {"learning_rate": 1e-9}, seed=0)
 
 
 def test_test_images_are_measured_apart(proxy: ProxyTraining, trained: Estimate, digits: Dataset) -> None:
     assert trained.model is not None
     reached = proxy.test_accuracy(trained.model)
-    assert reached == evaluate(rebuilt(trained), TASK, digits.test_split(), 8)
+    assert reached == evaluate(rebuilt(trained), TASK, digits.test_split(), 16)
     assert abs(reached - trained.accuracy) < 0.08
 
 
@@ -141,7 +173,7 @@ def test_candidates_precision_decides_what_is_measured(
     }
     assert estimates["fp32"].curve[0].train_loss == estimates["int8"].curve[0].train_loss
     model = rebuilt(estimates["int8"])
-    expected = evaluate(quantized(model, "int8", proxy.train, 8), TASK, digits.validation, 8)
+    expected = evaluate(quantized(model, "int8", proxy.train, 16), TASK, digits.validation, 16)
     assert estimates["int8"].accuracy == expected
     assert trained.model is not None
     assert abs(proxy.test_accuracy(replace(trained.model, precision="fp16")) - trained.accuracy) < 0.08

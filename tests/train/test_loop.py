@@ -10,7 +10,18 @@ from nas.models.builder import build
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.tasks.classification import Classification
-from nas.train.loop import Epoch, TrainingCurve, _optimizer, _schedule, evaluate, fit, mixed_precision, normalize
+from nas.train.loop import (
+    Epoch,
+    TrainingCurve,
+    _optimizer,
+    _schedule,
+    calibrate,
+    evaluate,
+    fit,
+    mixed_precision,
+    normalize,
+    spread,
+)
 from nas.train.recipe import Recipe
 
 TASK = Classification("0123456789")
@@ -127,11 +138,28 @@ def test_fewer_images_than_a_batch_are_one_step(digits: Dataset) -> None:
     assert len(curve) == 3
 
 
+def test_batch_norms_get_the_statistics_of_the_training_images(digits: Dataset) -> None:
+    """Of the first convolution's outputs on 256 images, in two batches of 128."""
+    model = build(small_network(), seed=1)
+    calibrate(model, digits.train, 8, 256)
+    images = normalize(digits.train.images.take(spread(len(digits.train), 256), 8))
+    with torch.no_grad():
+        outputs = model.get_submodule("conv_stem")(images)
+    norm = model.get_submodule("bn1")
+    torch.testing.assert_close(norm.running_mean, outputs.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, outputs.var((0, 2, 3)), rtol=0.02, atol=1e-5)
+    assert norm.momentum == 0.1 and not model.training
+    statistics = norm.running_mean.clone()
+    calibrate(model, digits.train, 8, 256)
+    assert torch.equal(norm.running_mean, statistics)  # nothing of before is left in them
+
+
 def test_schedule_rises_then_falls_to_nothing() -> None:
     shares = [_schedule(step, 110, 10) for step in range(110)]
     assert shares[0] == pytest.approx(0.1) and shares[9] == 1 and shares[10] == 1
-    assert shares[60] == pytest.approx(0.5)  # half-way down the cosine
-    assert shares[109] < 0.001 and shares[10:] == sorted(shares[10:], reverse=True)
+    assert shares[60] == pytest.approx(0.5)  # half-way down
+    assert shares[85] == pytest.approx(0.25) and shares[109] == pytest.approx(0.01)
+    assert shares[10:] == sorted(shares[10:], reverse=True)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -39,3 +39,17 @@ def test_impossible_values_are_refused(change: dict[str, float | str], message: 
 def test_impossible_budgets_are_refused(epochs: int, batch_size: int, resolution: int) -> None:
     with pytest.raises(UserError, match="must be"):
         recipe({}, epochs=epochs, batch_size=batch_size, resolution=resolution)
+
+
+def test_the_first_steps_are_small_and_the_last_is_not() -> None:
+    made = Recipe(2, 8, 32, 0.1, small_resolution=16, small_share=0.7)
+    assert [made.resolution_at(step, 10) for step in range(10)] == [16] * 7 + [32] * 3
+    assert [made.resolution_at(step, 2) for step in range(2)] == [16, 32]
+    assert Recipe(2, 8, 32, 0.1, small_resolution=16, small_share=0.99).resolution_at(9, 10) == 32
+    assert Recipe(2, 8, 32, 0.1).resolution_at(0, 10) == 32
+
+
+@pytest.mark.parametrize(("resolution", "share"), [(0, 0.5), (64, 0.5), (16, 1.0), (16, -0.1)])
+def test_impossible_small_steps_are_refused(resolution: int, share: float) -> None:
+    with pytest.raises(UserError, match="small_share must be from 0 to below 1"):
+        Recipe(1, 8, 32, 0.1, small_resolution=resolution, small_share=share)
