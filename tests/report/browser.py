@@ -57,6 +57,17 @@ def opened(page: Path, *, phone: bool = False, dark: bool = False) -> Iterator[A
         driver.quit()
 
 
+def settled(driver: Any, script: str, wanted: Any) -> bool:
+    """Whether the script comes to return what is wanted, within 30 s: a page draws anew when it is told of a change."""
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    try:
+        return bool(WebDriverWait(driver, 30).until(lambda d: d.execute_script(script) == wanted))
+    except TimeoutException:
+        return False
+
+
 def data_of(page: str) -> dict[str, Any]:
     """What the page was given to show."""
     packed = page.split('<script id="data" type="application/json">')[1].split("</script>")[0]

@@ -33,7 +33,7 @@ from nas.run import (
 from nas.search.api import search
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
-from tests.report.browser import data_of, opened, trials_of
+from tests.report.browser import data_of, opened, settled, trials_of
 from tests.runs import ROWS, costs, make_run, settings
 
 CIFAR = Path(__file__).parents[2] / "experiments" / "first-front"
@@ -142,7 +142,7 @@ def test_the_page_and_its_charts_follow_a_dark_theme(digits: Run) -> None:
         assert driver.execute_script(colors) == ["rgb(20, 24, 29)", "#14181d", "#e6e9ed"]
         light = {"features": [{"name": "prefers-color-scheme", "value": "light"}]}
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", light)
-        assert driver.execute_script(colors) == ["rgb(255, 255, 255)", "#fff", "#1b1f24"]
+        assert settled(driver, colors, ["rgb(255, 255, 255)", "#fff", "#1b1f24"])
 
 
 def test_a_command_is_copied_by_its_button(digits: Run) -> None:
