@@ -206,10 +206,18 @@ def _feature(shape: tuple[int, ...]) -> Shape:
     return (dims[0], dims[1], prod(dims[2:])) if len(dims) > 1 else (prod(dims), 1, 1)
 
 
+def _maps(shape: tuple[int, ...]) -> Shape:
+    """(channels, height, width) of a convolution's tensor (n, channels, ...): n images stand below each other."""
+    return (shape[1], shape[0] * shape[2], prod(shape[3:])) if len(shape) > 2 else _feature(shape)
+
+
 def _layer(node: Node, shapes: Tensors) -> Layer | None:
     if node.op == "unread":
         return None
     source, out = node.source, _feature(shapes[node.output])
+    if node.op == "conv":
+        into, out = _maps(source), _maps(shapes[node.output])
+        return Layer("conv", into, out, node.kernel, node.stride, node.groups, norm=node.norm, bias=node.bias)
     if node.op == "linear":
         return _linear(node, shapes[node.output][:-1] if node.positions is None else node.positions)
     if node.op == "shuffle" and node.groups > 1:

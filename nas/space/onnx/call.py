@@ -18,8 +18,9 @@ Fields = dict[str, Any] | None  # of a Node; None: not understood
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 _SAME_SHAPE = frozenset({
-    "Celu", "Clip", "DequantizeLinear", "DynamicQuantizeLinear", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish",
-    "LayerNormalization", "LeakyRelu", "Mish", "QuantizeLinear", "Relu", "Selu", "Sigmoid",
+    "Celu", "Clip", "CumSum", "DequantizeLinear", "DynamicQuantizeLinear", "Elu", "Erf", "Gelu", "GroupNormalization",
+    "HardSigmoid", "HardSwish", "InstanceNormalization", "LayerNormalization", "LeakyRelu",
+    "MeanVarianceNormalization", "Mish", "QuantizeLinear", "Relu", "RMSNormalization", "Selu", "Sigmoid",
     "SimplifiedLayerNormalization", "Softplus", "Swish", "Tanh",
 })  # fmt: skip
 

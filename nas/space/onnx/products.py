@@ -26,7 +26,7 @@ def transposed_conv(call: Call) -> Fields | list[Node]:
     if source is None or source.constant or weight is None or not weight.constant or source.shape is None:
         return None
     shape, groups = weight.shape or (), call.attribute("group", 1)
-    columns = call.room(call.label, (1, shape[1] * groups * prod(shape[2:]), *source.shape[2:]))
+    columns = call.room(call.label, (source.shape[0], shape[1] * groups * prod(shape[2:]), *source.shape[2:]))
     precision = call.precision(source, weight)
     return [
         Node("conv", call.label, (source.name,), columns, groups=groups, stored=call.stored(weight),

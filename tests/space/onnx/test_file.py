@@ -259,7 +259,7 @@ def written(path: Path, content: bytes) -> Path:
     ("make", "message"),
     [
         (lambda p: p, "no such file"),
-        (lambda p: p.parent, "no such file"),
+        (lambda p: p.parent, "must be an ONNX file; got a folder"),
         (lambda p: written(p, b""), "not an ONNX file"),
         (lambda p: written(p, b"\x89PNG\r\n\x1a\n" + bytes(range(256))), "not an ONNX file"),
         (truncated, "not an ONNX file, or a truncated one"),

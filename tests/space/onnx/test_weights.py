@@ -191,3 +191,32 @@ def test_products_are_counted_however_they_are_written(
     tmp_path: Path, rows: list[onnx.NodeProto], weights: dict[str, np.ndarray], macs: int, params: int
 ) -> None:
     assert counts(read(tmp_path, model([CONV, *rows], {**W, **weights}))) == (STEM + macs, 162 + params)
+
+
+@pytest.mark.parametrize("images", [1, 2, 4, 8])
+@pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
+def test_a_convolution_of_several_images_inside_counts_each(tmp_path: Path, images: int, op: str) -> None:
+    """A picture cut into windows: its channels become a batch, and each window meets the same weights."""
+    inner = 8 // images
+    weight = varied(6, inner, 1, 1) if op == "Conv" else varied(inner, 6, 1, 1)
+    rows = [
+        node("Conv", "x w8", "a"), node("Reshape", "a cut", "b"), node(op, "b v", "c"), node("Reshape", "c whole", "y"),
+    ]  # fmt: skip
+    weights = {
+        "w8": varied(8, 3, 1, 1), "v": weight, "cut": np.array([images, inner, 8, 8]),
+        "whole": np.array([1, 6 * images, 8, 8]),
+    }  # fmt: skip
+    reading = read_onnx(save(model(rows, weights), tmp_path))
+    assert reading.unread == ()
+    assert reading.network.macs == 3 * 8 * 64 + images * inner * 6 * 64
+    assert reading.network.params == 3 * 8 + inner * 6
+
+
+@pytest.mark.parametrize("op", ["GroupNormalization", "InstanceNormalization"])
+def test_a_norm_that_is_not_read_is_named_and_the_rest_is_read(tmp_path: Path, op: str) -> None:
+    given = {"num_groups": 2} if op == "GroupNormalization" else {}
+    rows = [node("Conv", "x w", "a"), node(op, "a s s", "b", **given), node("Conv", "b v", "y")]
+    weights = {"w": varied(4, 3, 1, 1), "s": varied(4), "v": varied(2, 4, 1, 1)}
+    reading = read_onnx(save(model(rows, weights, opset=21), tmp_path))
+    assert reading.unread == (f"{op} /{op}",)
+    assert reading.network.macs == (3 * 4 + 4 * 2) * 64
