@@ -17,6 +17,8 @@ from nas.numbers import figure
 if TYPE_CHECKING:
     from nas.estimate.bench.comparison import Compared
 
+NAME = 25  # characters of an estimator's name on one line of the table
+
 
 def estimators(
     table: Annotated[Path, typer.Option(help="A CSV of networks of the space and their accuracies; see below.")],
@@ -49,11 +51,11 @@ def estimators(
     """Do estimators rank networks as their accuracies do, and better than depth or MACs would?
 
     The CSV has one row a network: its candidate, as nas pick prints it, or arch, a digit for each choice of the
-    space; and accuracy, or accuracy_1, accuracy_2, ... of several trainings. Printed are Kendall's tau, between
-    which values 90% of 500 bootstrap samples lie, tau among networks of equal depth, and among those of the table's
-    best tenth; the points of accuracy lost by taking the best network of an estimator, or the truly best of its
-    best five; and seconds of one core. Two trainings of one network rank the best tenth at about 0.4, so expect no
-    more there. Baselines that need no images stand below. A stopped run goes on.
+    space; and accuracy, or accuracy_1, accuracy_2, ... of several trainings. Printed are Kendall's tau with half
+    the width of its 90% interval over 500 bootstrap samples, tau among networks of equal depth, and among those of
+    the table's best tenth; the points of accuracy lost by taking the best network of an estimator, or the truly
+    best of its best five; and seconds of one core. Two trainings of one network rank the best tenth at about 0.4,
+    so expect no more there. Baselines that need no images stand below. A stopped run goes on.
 
     Example: nas bench estimators --table networks.csv --space tiny --dataset folder:photos
 
@@ -85,7 +87,7 @@ def estimators(
             "estimators": [_plain(c) for c in compared],
         })  # fmt: skip
         return
-    heads = ("estimator", "tau", "from", "to", "equal\ndepth", "best\ntenth", "lost\nof 1", "lost\nof 5", "core\ns")
+    heads = ("estimator", "tau", "equal\ndepth", "best\ntenth", "lost\nof 1", "lost\nof 5", "core\ns")
     print_table(heads, [_row(c) for c in compared], right=heads[1:])
     print(f"{compared[0].agreement.networks} networks; of the best tenth {compared[0].agreement.top_networks}.")
     if level:
@@ -96,8 +98,18 @@ def estimators(
 def _row(c: Compared) -> tuple[str, ...]:
     a = c.agreement
     lost = (f"{100 * x:.2f}" for x in (a.regret_1, a.regret_5))
-    taus = (_tau(a.tau), _tau(a.low), _tau(a.high), _tau(a.equal_depth), _tau(a.top))
-    return (c.name, *taus, *lost, figure(c.seconds, 2) if c.seconds else "-")
+    taus = (f"{_tau(a.tau)} ±{(a.high - a.low) / 2:.2f}", _tau(a.equal_depth), _tau(a.top))
+    return (_folded(c.name), *taus, *lost, figure(c.seconds, 2) if c.seconds else "-")
+
+
+def _folded(name: str) -> str:
+    """A sum of scores on lines that leave room for the figures."""
+    lines = [""]
+    for part in name.replace("+", "+ ").split():
+        if lines[-1] and len(lines[-1] + part) > NAME:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _tau(value: float) -> str:
