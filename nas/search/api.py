@@ -153,11 +153,19 @@ def _run(
 
 
 def check_proxy(space: SearchSpace, proxy: Mapping[str, Any], where: str) -> None:
-    """Raises UserError unless a run's proxy settings are those that a space can have, of their types."""
+    """Raises UserError unless a run's proxy settings are those that a space can have, of their types.
+
+    Also for a run of before `full_resolution_share`: its accuracies were measured at a smaller resolution.
+    """
     try:
         type(space.proxy).model_validate(dict(proxy))
     except ValidationError as error:
         raise UserError(f"{where}: proxy.{first_problem(error)}") from None
+    if proxy.get("resolution_share", 1) < 1 and "full_resolution_share" not in proxy:
+        raise UserError(
+            f"{where}: proxy must have full_resolution_share; an older version of nas began this run and measured its "
+            "accuracies at a smaller resolution: begin a new one"
+        )
 
 
 def lasting_dataset(dataset: str) -> str:

@@ -205,3 +205,6 @@ def test_proxy_settings_of_another_type_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"run\.toml: proxy\."):
             api.check_proxy(space, wrong, "run.toml")
     api.check_proxy(space, {"epochs": 3, "data_share": 0.5}, "run.toml")
+    with pytest.raises(UserError, match=r"run\.toml: proxy must have full_resolution_share; an older version"):
+        api.check_proxy(space, {"epochs": 3, "resolution_share": 0.5}, "run.toml")
+    api.check_proxy(space, {"epochs": 3, "resolution_share": 0.5, "full_resolution_share": 0.2}, "run.toml")
