@@ -19,7 +19,7 @@ from nas.estimate.estimator import Estimator
 from nas.estimate.table import read_known
 from nas.estimate.zero_cost import DESCRIPTORS, SCORES
 from nas.estimate.zero_cost.estimator import AGGREGATE, ZeroCost, shown
-from nas.estimate.zero_cost.log_ranks import log_rank_sum
+from nas.estimate.zero_cost.log_ranks import LogRanks
 from nas.files.csv import MOST_BYTES, csv_text
 from nas.files.plain import read_bytes
 from nas.pareto import Array
@@ -119,7 +119,9 @@ def _compared(given: Bench, chosen: Chosen, results: Mapping[tuple[str, str], Me
     for name in given.estimators:
         if name not in values:
             parts = name.split("+")
-            values[name], seconds[name] = log_rank_sum([values[p] for p in parts]), sum(seconds[p] for p in parts)
+            ranks = LogRanks({p: values[p][~extra] for p in parts}, dict.fromkeys(parts, 1.0))
+            values[name] = np.array([ranks.value({p: values[p][i] for p in parts}) for i in range(len(networks))])
+            seconds[name] = sum(seconds[p] for p in parts)
     judge = partial(
         agreement, accuracies=accuracies, depths=values["depth"], top=accuracies >= chosen.top_accuracy, extra=extra
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +42,3 @@ def rank_share(pool: Array, score: float) -> float:
     if score < worst:
         return float(shares[0] / (1 + (worst - score) / (middle - worst))) if middle > worst else float(shares[0] / 2)
     return float(np.interp(score, values, shares))
-
-
-def log_rank_sum(scores: Sequence[Array]) -> Array:
-    """The sum of log ranks of several scores, each (n,), among the n networks themselves: (n,)."""
-    from scipy.stats import rankdata
-
-    total: Array = np.sum([np.log(rankdata(score) / (len(score) + 1)) for score in scores], axis=0)
-    return total

@@ -160,3 +160,15 @@ def test_more_networks_than_there_are_are_refused(
 
 def test_the_sum_by_default_is_the_estimators_own() -> None:
     assert SUM == "depth+swap+trainability"
+
+
+def test_further_networks_of_the_best_tenth_change_no_other_figure(
+    table: Path, space: SearchSpace, digits: Dataset, tmp_path: Path
+) -> None:
+    """A sum of ranks is among those that were drawn."""
+    plain, more = (
+        compare(Bench(table, space, digits, ("depth+swap",), (), 11, best, initializations=1), tmp_path / "v.csv")
+        for best in (0, 1)
+    )  # fmt: skip
+    figures = [[(c.name, c.agreement.tau, c.agreement.equal_depth, c.agreement.low) for c in x] for x in (plain, more)]
+    assert figures[0] == figures[1] and more[0].agreement.top_networks == plain[0].agreement.top_networks + 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.estimate.zero_cost.log_ranks import LogRanks, log_rank_sum, rank_share
+from nas.estimate.zero_cost.log_ranks import LogRanks, rank_share
 
 POOL = np.array([10.0, 20.0, 20.0, 40.0])
 
@@ -36,5 +36,6 @@ def test_log_ranks_are_weighed_and_added() -> None:
 
 def test_one_bad_rank_outweighs_middling_ones() -> None:
     """Plain ranks would add to 4 for each of three networks."""
-    total = log_rank_sum([np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])])
-    assert total == pytest.approx([log(1 / 4 * 3 / 4), log(1 / 4), log(1 / 4 * 3 / 4)]) and total.argmax() == 1
+    ranks = LogRanks({"a": np.arange(1.0, 4), "b": np.arange(1.0, 4)}, {"a": 1.0, "b": 1.0})
+    total = [ranks.value({"a": a, "b": 4 - a}) for a in (1, 2, 3)]
+    assert total == pytest.approx([log(1 / 4 * 3 / 4), log(1 / 4), log(1 / 4 * 3 / 4)]) and max(total) == total[1]
