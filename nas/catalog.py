@@ -6,7 +6,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from nas.errors import UserError, unknown
+from nas.errors import UserError, require, unknown
 
 SHOWN = 80  # characters of a path in an error
 
@@ -53,6 +53,7 @@ def find(what: str, folder: str, name: str, ending: str = "") -> Path:
 
     Raises UserError when there is none, with the nearest name, and for a path that cannot be read.
     """
+    require(what, name, str, "a name or a path, as text")
     path = Path(name)
     if _is_path(name, ending):
         moved = path.with_name(f".{path.name}.old") if path.name and not ending else path

@@ -12,6 +12,12 @@ class UserError(Exception):
     """Something that the user gave cannot be used; the message says what must hold, what was got and where."""
 
 
+def require(what: str, value: object, kinds: type | tuple[type, ...], words: str) -> None:
+    """Raises UserError unless a program gave `value` as one of these types, which `words` name; a bool is no number."""
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise UserError(f"{what} must be {words}; got {repr(value)[:LONGEST]}")
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not among those known, with the nearest one suggested."""
     names = sorted({n[:LONGEST] for n in known})

@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,37 @@ def test_report_is_a_function_whatever_was_imported_first(first: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True ['runs', 'formats', 'out']\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: nas.load_device(5), "a name or a path"), (lambda run: nas.load_space(None), "a name or a path"),
+        (lambda run: nas.load_run(5), "a run must be a folder"), (lambda run: nas.pick(5), "a run must be a folder"),
+        (lambda run: nas.pick(run, max_latency_ms="3"), "max_latency_ms must be a number; got '3'"),
+        (lambda run: nas.report(5), "runs must be a run"),
+        (lambda run: nas.report(run, "html"), "formats must be a list"),
+        (lambda run: nas.report(run, out=5), "out must be a folder"),
+        (lambda run: nas.build(run, pick="knee", onnx="x.onnx"), "pick must be a trial, or its number; got 'knee'"),
+        (lambda run: nas.build(run, pick=1, onnx=5), "onnx must be a path"),
+        (lambda run: nas.predict("timm:resnet18", 5), "a name or a path"),
+        (lambda run: nas.search(5), "a name or a path"), (lambda run: nas.search("pixel-1", 3), "a name or a path"),
+        (lambda run: nas.search("pixel-1", dataset=3), "dataset must be text"),
+        (lambda run: nas.search("pixel-1", objectives="latency"), "objectives must be a list"),
+        (lambda run: nas.search("pixel-1", objectives=[1, 2]), "an objective must be a name; got 1"),
+        (lambda run: nas.search("pixel-1", precisions="int8"), "precisions must be a list"),
+        (lambda run: nas.search("pixel-1", trials="5"), "trials must be a whole number; got '5'"),
+        (lambda run: nas.search("pixel-1", trials=2.5), "trials must be a whole number; got 2.5"),
+        (lambda run: nas.search("pixel-1", seed="a"), "seed must be a whole number"),
+        (lambda run: nas.search("pixel-1", max_minutes="2h"), "max_minutes must be a number"),
+        (lambda run: nas.search("pixel-1", budgets={"max_latency_ms": "3"}), "max_latency_ms must be a number"),
+        (lambda run: nas.search("pixel-1", budgets=[1]), "budgets must be numbers by name"),
+        (lambda run: nas.search("pixel-1", sampler=3), "sampler must be a name"),
+        (lambda run: nas.search("pixel-1", storage=5), "storage must be text"),
+        (lambda run: nas.search("pixel-1", out=5), "out must be a folder"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_another_type_is_named(tmp_path: Path, call: Callable[[Run], object], message: str) -> None:
+    run = make_run(tmp_path / "run")
+    with pytest.raises(UserError, match=re.escape(message)):
+        call(run)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.errors import UserError
+from nas.errors import UserError, require
 from nas.run import Run, Trial, load_run
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     >>> nas.build("runs/tiny-raspberry-pi-4-1", pick=17, onnx="out.onnx").megabytes  # doctest: +SKIP
     0.34
     """
+    require("onnx", onnx, (str, Path), "a path")
+    require("pick", pick, (Integral, Trial), "a trial, or its number")
     path, number = Path(onnx), pick.trial if isinstance(pick, Trial) else int(pick)
     check_output(path, force=force)
     found = run if isinstance(run, Run) else load_run(run)

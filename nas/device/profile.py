@@ -75,7 +75,10 @@ class DeviceProfile:
 
 
 def load_device(name: str) -> DeviceProfile:
-    """A device profile by its name, or by the path of its folder. Raises UserError on anything wrong in it."""
+    """A device profile by its name, or by the path of its folder. Raises UserError on anything wrong in it.
+
+    nas.load_device("raspberry-pi-4").precisions
+    """
     return read_profile(find("device", "device_profiles", name))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas.device.cost import Prediction
 from nas.device.cost import predict as predict_network
 from nas.device.profile import DeviceProfile, load_device
-from nas.errors import UserError
+from nas.errors import UserError, require
 from nas.space.graph.graph import Reading
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
@@ -61,7 +61,9 @@ def predict(
     module = callable(getattr(model, "named_parameters", None))  # torch is not imported to find out
     if input_shape is not None and not module:
         raise UserError("input_shape belongs to a torch module; a file, a timm model and a Network have their own")
-    profile = load_device(device) if isinstance(device, str) else device
+    if input_shape is not None:
+        require("input_shape", input_shape, (list, tuple), "(channels, height, width)")
+    profile = device if isinstance(device, DeviceProfile) else load_device(device)
     if isinstance(model, Network):
         return predict_network(profile, model, precision or "fp32")
     if isinstance(model, str):

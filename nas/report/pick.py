@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
-from nas.errors import UserError
+from nas.errors import UserError, require
 from nas.numbers import count, figure, percent
 from nas.pareto import knee as knee_of
 from nas.run import ACCURACY, BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, load_run, points
@@ -92,6 +93,8 @@ def check_limits(
             raise UserError("a trial is picked by its number or by limits, not by both")
         _numbered(run, trial)
         return
+    for name, value in (*budgets.items(), *([] if min_accuracy is None else [("min_accuracy", min_accuracy)])):
+        require(name, value, Real, "a number")
     trained = [t for t in run.trials if t.state == "trained"]
     if not trained:
         raise UserError(f"{run.path} has no trained network{_why_none(run)}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UserError
+from nas.errors import UserError, require
 from nas.report.write import check_formats, write_comparison, write_report
 from nas.run import Run, load_run, row_of
 
@@ -28,6 +28,9 @@ def report(
     """
     if formats is not None:
         check_formats(formats)
+    if not isinstance(runs, Run | str | Path):
+        require("runs", runs, (list, tuple), "a run, its folder, or a list of them")
+    require("out", out or "", (str, Path), "a folder")
     given = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     if not given:
         raise UserError("a report needs at least one run")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.errors import UserError, unknown
+from nas.errors import UserError, require, unknown
 from nas.files.atomic import check_files
 from nas.report.charts import draw_front, draw_fronts
 from nas.report.groups import groups_of
@@ -77,6 +77,7 @@ def write_comparison(runs: Sequence[Run], folder: Path, formats: Sequence[str] =
 
 def check_formats(formats: Sequence[str]) -> None:
     """Raises UserError for a format that there is not, and where there is none."""
+    require("formats", formats, (list, tuple), "a list of names")
     if not formats:
         raise UserError(f"name at least one format: {', '.join((*FORMATS, CURVES))}")
     if odd := [f for f in formats if f not in (*FORMATS, CURVES)]:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.errors import UserError
+from nas.errors import UserError, require
 from nas.files.atomic import write_atomic
 from nas.files.json import read_json
 from nas.run.front import front_volume, pareto_trials
@@ -114,7 +114,10 @@ def load_run(path: str | Path) -> Run:
     """Reads a run folder, also one whose search is running.
 
     Raises UserError, naming file and line, for anything that a search would not have written.
+
+        nas.load_run("runs/tiny-raspberry-pi-4-1").front
     """
+    require("a run", path, (str, Path), "a folder")
     path = Path(path)
     settings = read_settings(path)
     return Run(path, settings, tuple(sorted(read_trials(path / "trials.csv"), key=lambda t: t.trial)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nas.errors import UserError, unknown
+from nas.errors import UserError, require, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,11 @@ def default_objectives(*, energy: bool) -> tuple[str, ...]:
 
 def check_objectives(names: Sequence[str]) -> None:
     """Raises UserError where there is none, for an unknown name, and for one given twice."""
+    require("objectives", names, (list, tuple), "a list of names")
     if not names:
         raise UserError(f"a search needs an objective (known: {', '.join(OBJECTIVES)})")
     for name in names:
+        require("an objective", name, str, "a name")
         if name not in OBJECTIVES:
             raise unknown("objective", name, OBJECTIVES)
         if names.count(name) > 1:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from nas.catalog import home, lasting
 from nas.device.profile import DeviceProfile, load_device
-from nas.errors import UserError, unknown
+from nas.errors import UserError, require, unknown
 from nas.files.toml import first_problem
 from nas.run import (
     ROBUST_ACCURACY,
@@ -72,7 +72,16 @@ def search(
     max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share,
     resolution_share, full_resolution_share, batch_size. `out` is the run's folder (default: runs/SPACE-DEVICE-N).
     Raises UserError.
+
+        nas.search("raspberry-pi-4", trials=50, budgets={"max_latency_ms": 3.0}).front
     """
+    for what, value in (("dataset", dataset), ("storage", storage)):
+        require(what, value, str, "text")
+    for what, listed in (("objectives", objectives or []), ("precisions", precisions or [])):
+        require(what, listed, (list, tuple), "a list of names")
+    for what, named in (("budgets", budgets or {}), ("proxy", proxy or {})):
+        require(what, named, Mapping, "numbers by name")
+    require("out", out or "", (str, Path), "a folder")
     database = read_storage(storage) if storage else None
     profile, searched = load_device(device), load_space(space)
     wanted = default_objectives(energy=profile.has_energy) if objectives is None else tuple(objectives)

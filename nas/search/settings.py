@@ -8,13 +8,14 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
 from nas import __version__
-from nas.errors import UserError, unknown
+from nas.errors import UserError, require, unknown
 from nas.run import ACCURACY, Settings, Storage, check_budgets, check_objectives
 from nas.run.storage import PASSWORD, without_secrets
 from nas.search.problem.feasibility import Pool
@@ -25,6 +26,11 @@ from nas.space.candidate import Candidate
 def check_settings(settings: Settings) -> None:
     """Raises UserError for the first setting that no search can have."""
     check_objectives(settings.objectives)
+    require("sampler", settings.sampler, str, "a name")
+    for name, value in (("trials", settings.trials), ("seed", settings.seed)):
+        require(name, value, Integral, "a whole number")
+    for name, amount in (("max_minutes", settings.max_minutes), *settings.budgets.items()):
+        require(name, amount, Real, "a number")
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
     if settings.sampler == "pareto" and len(settings.objectives) not in PARETO_OBJECTIVES:

@@ -251,7 +251,10 @@ class SearchSpace:
 
 
 def load_space(name: str) -> SearchSpace:
-    """A shipped search space by its name, or one by the path of its TOML file. Raises UserError."""
+    """A shipped search space by its name, or one by the path of its TOML file. Raises UserError.
+
+    nas.load_space("mobilenet-v3").size
+    """
     path = Path(find("search space", "search_spaces", name, ".toml"))
     return parse_space(read_text(path, MOST_BYTES, "TOML"), path)
 
