@@ -28,7 +28,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Run:
     text = text.replace('name = "raspberry-pi-4"', 'name = "mine"').replace(PI, "a board of the tests")
     (device / "profile.toml").write_text(text.replace("Broadcom BCM2711, 4x Arm Cortex-A72", this_machine().processor))
     return search(
-        str(device), trials=4, sampler="random", proxy={"epochs": 1, "data_share": 0.2},
+        str(device), trials=4, sampler="random", proxy={"epochs": 1, "data_share": 0.2}, seed=2,
         out=tmp_path_factory.mktemp("runs") / "run", test=False,
     )  # fmt: skip
 
@@ -53,10 +53,11 @@ def test_what_breaks_a_budget_when_measured_loses_its_place(
     assert [p.name for p in (run.path / "measured").iterdir()] == ["results.json"]
     # a budget between the two: by its prediction the best network would keep it, as measured it does not
     ms = measured[best["trial"]].latency_ms
-    again = json.loads(
-        call(capsys, monkeypatch, "pick", str(run.path), "--max-latency", f"{0.999 * ms}ms", "--json").out
-    )
-    assert again["trial"] != best["trial"] or again["measured"]["latency_ms"] <= 0.999 * ms
+    again = call(capsys, monkeypatch, "pick", str(run.path), "--max-latency", f"{0.999 * ms}ms", "--json")
+    if any(m.latency_ms <= 0.999 * ms for m in measured.values()):
+        assert measured[json.loads(again.out)["trial"]].latency_ms <= 0.999 * ms
+    else:  # the most accurate network is the fastest too
+        assert again.status == 2 and not again.out
 
 
 @contextmanager
