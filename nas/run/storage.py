@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from nas.errors import UserError
 
 PASSWORD = "NAS_STORAGE_PASSWORD"  # the environment variable that holds the password where the URL has none
+SHORT = 4  # letters of a secret that is looked for in other words
 FORM = "DIALECT[+DRIVER]://[USER[:PASSWORD]@][HOST[:PORT]][/DATABASE][?OPTIONS], signs in a part written as %XX"
 _URL = re.compile(
     r"(?P<driver>[a-z][a-z0-9_]*(?:\+[a-z0-9_]+)?)://"
@@ -39,6 +40,10 @@ class Storage:
     def hides(self, text: str) -> bool:
         """Whether a text, such as a driver's message, holds nothing secret."""
         return not any(secret in text for secret in self.secrets)
+
+    def masked(self, word: str) -> str:
+        """A word of a command, or *** where it holds a secret of four letters or more: others are in many words."""
+        return "***" if any(len(secret) >= SHORT and secret in word for secret in self.secrets) else word
 
 
 def read_storage(url: str, what: str = "--storage") -> Storage:

@@ -73,7 +73,7 @@ def complete(settings: Settings, pool: Pool, storage: Storage | None = None) -> 
     words = shlex.split(settings.command) if settings.command else [program, *sys.argv[1:]]
     if storage is not None:
         words = [word.replace(storage.given, storage.public) for word in words]
-        words = ["***" if not storage.hides(word) else word for word in words]
+        words = [word if storage.public in word else storage.masked(word) for word in words]
     return replace(
         settings,
         storage=storage.public if storage else "",

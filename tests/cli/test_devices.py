@@ -161,7 +161,7 @@ def test_validate_compares_models_and_candidates(nas: Nas, folder: Path) -> None
     assert said.status == 0 and "small.onnx" in said.out and "+25.0%" in said.out
     assert all(len(line.rstrip()) <= 80 for line in said.out.splitlines())
     said = nas("devices validate raspberry-pi-4 --against m.csv")
-    assert said.status == 1 and "raspberry-pi-4 cannot price 1 of 4:" in said.out
+    assert said.status == 1 and "raspberry-pi-4 has no cost for 1 of 4:" in said.out
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_diff_says_when_two_do_not_agree(nas: Nas) -> None:
     assert "do NOT agree within 10% on measured whole networks: fp32" in said.out
     assert "do NOT agree within 10% on predicted networks of tiny" in said.out
     again = nas("devices diff raspberry-pi-4 raspberry-pi-4 --space tiny --networks 50")
-    assert "Both profiles say the same" in again.out and "agree within 3% on 75 measured" in again.out
+    assert "Both profiles have the same description" in again.out and "agree within 3% on 75 measured" in again.out
 
 
 @pytest.mark.parametrize(

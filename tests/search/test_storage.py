@@ -134,12 +134,12 @@ def test_a_password_is_written_and_shown_nowhere(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     pytest.importorskip("psycopg")
-    monkeypatch.setattr("sys.argv", ["nas", "search", "--storage", url])
+    monkeypatch.setattr("sys.argv", ["nas", "search", "--trials", "10", "--storage", url])
     tiny, database = load_space("tiny"), read_storage(url)
     settings = complete(settings_for(tiny), feasible_pool(tiny, CountingPricer(tiny), settings_for(tiny)), database)
     write_settings(tmp_path / "kept", settings)
     assert SECRET not in repr((database, settings)) and SECRET not in (tmp_path / "kept/run.toml").read_text()
-    assert settings.command == f"nas search --storage {database.public}" and database.url == url
+    assert settings.command == f"nas search --trials 10 --storage {database.public}" and database.url == url
     assert read_settings(tmp_path / "kept") == settings
     with pytest.raises(UserError, match="cannot be used") as refused:
         search(
@@ -153,7 +153,8 @@ def test_a_password_is_written_and_shown_nowhere(
 def test_a_run_file_with_a_password_shows_it_to_nobody(tmp_path: Path) -> None:
     """The first versions wrote it."""
     url = URLS[0]
-    write_settings(tmp_path, settings_for(load_space("tiny"), storage=url, command=f"nas search --storage {url}"))
+    settings = settings_for(load_space("tiny"), storage=url, command=f"nas search --storage {url}")
+    write_settings(tmp_path, replace(settings, reference_point=dict.fromkeys(settings.costs, 1.0)))
     assert SECRET in (tmp_path / "run.toml").read_text()
     kept = read_settings(tmp_path)
     assert kept.storage == "postgresql+psycopg://bob@127.0.0.1:1/trials"
