@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import nas
 from nas.device.profile import load_device
 from nas.estimate.estimator import Estimate
 from nas.models.trained import TrainedModel
@@ -74,6 +75,10 @@ def main() -> None:
             run = call()
             wall, processor = time.perf_counter() - begun[0], time.process_time() - begun[1]
             print(f"{what}: {wall:.2f} s, of it processor {processor:.2f} s, {len(run.front_trials)} on the front")
+        begun = time.perf_counter(), time.process_time()
+        (page,) = nas.report(path, ["html"])
+        wall, processor = time.perf_counter() - begun[0], time.process_time() - begun[1]
+        print(f"report.html: {wall:.2f} s, of it processor {processor:.2f} s, {page.stat().st_size / 1e6:.2f} MB")
         sizes = ", ".join(f"{p.name} {p.stat().st_size / 1e6:.1f} MB" for p in sorted(path.iterdir()) if p.is_file())
         print(sizes)
 
