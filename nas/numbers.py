@@ -32,3 +32,10 @@ def count(value: float) -> str:
 def percent(fraction: float | None, places: int = 1) -> str:
     """A fraction as a percentage; '-' where there is none."""
     return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.{places}f}%"
+
+
+def clock(seconds: float) -> str:
+    """A duration as h:mm:ss, or m:ss below an hour."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

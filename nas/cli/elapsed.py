@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from nas.cli.output import clock
+from nas.numbers import clock
 
 
 class Elapsed(ProgressColumn):

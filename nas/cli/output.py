@@ -99,13 +99,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def clock(seconds: float) -> str:
-    """A duration as h:mm:ss, or m:ss below an hour."""
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error with the time left; what it yields is told how many are done, and how many there are."""

@@ -10,8 +10,8 @@ import typer
 
 from nas.cli import completion
 from nas.cli.amounts import precisions
-from nas.cli.output import Quiet, clock, hushed, note, stderr_console
-from nas.numbers import percent
+from nas.cli.output import Quiet, hushed, note, stderr_console
+from nas.numbers import clock, percent
 
 if TYPE_CHECKING:
     from nas.profiling.plan.bundle import Progress

@@ -11,10 +11,11 @@ import typer
 
 from nas.cli import completion
 from nas.cli.amounts import amount, listed, precisions
-from nas.cli.output import Interrupted, Quiet, clock, note, print_json, stderr_console
+from nas.cli.output import Interrupted, Quiet, note, print_json, stderr_console
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
 from nas.files.plain import printable
+from nas.numbers import clock
 
 if TYPE_CHECKING:
     from nas.search.progress import Progress as State

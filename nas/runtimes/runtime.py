@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nas.device.formats.trace import Trace
-from nas.errors import unknown
 from nas.space.block import Block
 from nas.space.layer import Precision
 
@@ -63,14 +62,3 @@ class Runtime(Protocol):
     def read_profile(self, path: Path) -> Trace:
         """What the runtime's own profiler wrote of one network. Raises UserError."""
         ...
-
-
-def runtime_of(name: str) -> Runtime:
-    """The runtime of that name. Raises UserError where there is none."""
-    from nas.runtimes.litert import LiteRT
-    from nas.runtimes.onnxruntime import OnnxRuntime
-
-    known: dict[str, Runtime] = {runtime.name: runtime for runtime in (OnnxRuntime(), LiteRT())}
-    if name not in known:
-        raise unknown("runtime", name, known)
-    return known[name]

@@ -14,7 +14,7 @@ import torch
 from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Preprocessing, TrainedModel
-from nas.runtimes.runtime import runtime_of
+from nas.runtimes.by_name import runtime_of
 from nas.space.network import Network
 from nas.space.search_space import load_space
 

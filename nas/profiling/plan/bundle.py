@@ -19,7 +19,7 @@ from nas.profiling import agent
 from nas.profiling.agent.plan import FORMAT
 from nas.profiling.plan.model_files import write_models
 from nas.profiling.plan.plan import Plan
-from nas.runtimes.runtime import runtime_of
+from nas.runtimes.by_name import runtime_of
 
 SETTINGS = {
     "runs": 6,  # of a visit, at least

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.profiling.plan.plan import Item
-from nas.runtimes.runtime import RuntimeName, runtime_of
+from nas.runtimes.by_name import runtime_of
+from nas.runtimes.runtime import RuntimeName
 
 MOST_WORKERS = 8  # each holds a runtime
 

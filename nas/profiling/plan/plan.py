@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 
 from nas.errors import UserError
-from nas.runtimes.runtime import RuntimeName, runtime_of
+from nas.runtimes.by_name import runtime_of
+from nas.runtimes.runtime import RuntimeName
 from nas.space.block import Block
 from nas.space.block_table import all_blocks
 from nas.space.candidate import Candidate

@@ -1,0 +1,16 @@
+"""The runtimes by their names."""
+
+from __future__ import annotations
+
+from nas.errors import unknown
+from nas.runtimes.litert import LiteRT
+from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.runtimes.runtime import Runtime
+
+
+def runtime_of(name: str) -> Runtime:
+    """The runtime of that name. Raises UserError where there is none."""
+    known: dict[str, Runtime] = {runtime.name: runtime for runtime in (OnnxRuntime(), LiteRT())}
+    if name not in known:
+        raise unknown("runtime", name, known)
+    return known[name]
