@@ -111,3 +111,15 @@ def append_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
             opened.write(text.getvalue().encode())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_appended(path: Path, columns: Sequence[str], what: str) -> Iterator[tuple[int, Row]]:
+    """Each row, with its line, of a file that `append_rows` writes; none where there is no file.
+
+    Half a last line, of a process that was killed, is left out. Raises UserError where it is not a file of `what`.
+    """
+    text = read_text(path, MOST_BYTES, "CSV") if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole and whole.partition("\n")[0] != ",".join(columns):
+        raise UserError(f"{path}: is not a file of {what}: its columns must be {','.join(columns)}")
+    yield from parse_rows(whole, path, columns) if whole else ()

@@ -13,9 +13,8 @@ from nas.errors import UserError
 from nas.estimate.bench.agreement import TOP
 from nas.estimate.estimator import Estimator
 from nas.estimate.table import Known
-from nas.files.csv import MOST_BYTES, append_rows, number, parse_rows
+from nas.files.csv import append_rows, number, read_appended
 from nas.files.lock import locked
-from nas.files.plain import read_text
 
 COLUMNS = ("bench", "network", "estimator", "value", "seconds")
 BUSY = "another nas bench estimators is running in {path}; wait for it, or give another --out"
@@ -105,16 +104,8 @@ def read_measurements(file: Path, bench: str) -> Results:
 
     Raises UserError for a file of something else.
     """
-    if not file.exists():
-        return {}
-    text = read_text(file, MOST_BYTES, "CSV")
-    whole = text[: text.rfind("\n") + 1]
-    if not whole:
-        return {}
-    if whole.partition("\n")[0] != ",".join(COLUMNS):
-        raise UserError(f"{file}: is not a file of nas bench estimators: its columns must be {','.join(COLUMNS)}")
     found: Results = {}
-    for line, row in parse_rows(whole, file, COLUMNS):
+    for line, row in read_appended(file, COLUMNS, "nas bench estimators"):
         if row["bench"] != bench:
             raise UserError(
                 f"{file}: must hold results of {bench}; line {line} has {row['bench'][:80]!r}; give another --out"

@@ -17,9 +17,9 @@ import numpy as np
 from nas.charts import SERIES_COLORS, SERIES_LINES, literal, new_figure, png, set_grid, set_note, set_title
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.files.csv import MOST_BYTES, append_rows, number, parse_rows, whole_number
+from nas.files.csv import MOST_BYTES, append_rows, number, read_appended, whole_number
 from nas.files.lock import locked
-from nas.files.plain import read_bytes, read_text
+from nas.files.plain import read_bytes
 from nas.pareto import Array
 from nas.search.bench.run import bench, shares
 from nas.search.bench.task import read_task
@@ -100,16 +100,8 @@ def read_curves(file: Path) -> dict[tuple[str, str, int], Array]:
     Half a last line, of a process that was killed, is left out; of a search that is there twice, the longer one counts.
     Raises UserError for a file of something else.
     """
-    if not file.exists():
-        return {}
-    text = read_text(file, MOST_BYTES, "CSV")
-    whole = text[: text.rfind("\n") + 1]
-    if not whole:
-        return {}
-    if whole.partition("\n")[0] != ",".join(COLUMNS):
-        raise UserError(f"{file}: is not a file of nas bench search: its columns must be {','.join(COLUMNS)}")
     curves: dict[tuple[str, str, int], list[float]] = {}
-    for line, row in parse_rows(whole, file, COLUMNS):
+    for line, row in read_appended(file, COLUMNS, "nas bench search"):
         key = row["table"], row["sampler"], whole_number(row["seed"], file, line, "seed")
         n, share = whole_number(row["evaluations"], file, line, "evaluations", least=1), row["share"]
         curve = curves.setdefault(key, [])
