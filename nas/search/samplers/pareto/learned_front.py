@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.estimate.surrogate import Hyperparameters, Surrogate, choose_scale, fit
 from nas.pareto import Array, non_dominated
 from nas.search.samplers.pareto.acquisition import expected_improvement, free_cells
 from nas.search.samplers.pareto.history import Mask, Tried
 from nas.search.samplers.pareto.pool import WHOLE, Candidates, Points
-from nas.search.samplers.pareto.surrogate import Hyperparameters, Surrogate, choose_scale, fit
 
 GROWTH = 1.08  # the model's hyperparameters are fitted anew when there are so many times more results
 FITTED = 400  # results, spread evenly over the history: a fit takes a time that grows with the cube of their number

@@ -14,9 +14,9 @@ from gpytorch.distributions import MultitaskMultivariateNormal
 from gpytorch.kernels import MaternKernel, ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 
+from nas.estimate.surrogate import Hyperparameters, Surrogate
 from nas.pareto import hypervolume
 from nas.search.samplers.pareto.acquisition import expected_improvement, free_cells
-from nas.search.samplers.pareto.surrogate import Hyperparameters, Surrogate
 
 
 def front(m: int, n: int, seed: int) -> np.ndarray:

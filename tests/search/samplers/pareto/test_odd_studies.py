@@ -11,8 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from nas.errors import UserError
+from nas.estimate.surrogate import choose_scale
 from nas.search.samplers.pareto.sampler import ParetoSampler
-from nas.search.samplers.pareto.surrogate import choose_scale
 from tests.search.samplers.pareto.test_sampler import NINE, study_with
 
 WIDE: dict[str, BaseDistribution] = {
