@@ -41,9 +41,11 @@ State = Literal["trained", "failed", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One candidate in training. Accuracies are fractions; `seconds` is the time that training and validation took.
+    """One candidate in training. Accuracies are fractions; `seconds` is the time that its trainings took.
 
-    "stopped": early, since it would not have reached the front.
+    `accuracy` is of the weights that are kept, as it was measured; `expected_accuracy` of the network however it is
+    trained, after all that the run has seen, with its standard deviation. "stopped": early, since it would not have
+    reached the front.
     """
 
     trial: int
@@ -55,6 +57,10 @@ class Trial:
     seed: int
     candidate: Candidate
     robust_accuracy: float | None = None  # on corrupted validation images; None: it was no objective
+    trainings: int = 1  # with different seeds, that the expected accuracy rests on
+    expected_accuracy: float | None = None  # None: not known yet
+    accuracy_deviation: float | None = None  # standard deviation of the expected accuracy
+    front_probability: float | None = None  # that no other trained network of the run is better in every objective
 
     def value(self, column: str) -> float:
         """The number in a column of trials.csv; NaN where there is none."""
@@ -76,12 +82,13 @@ MOST_TRIALS = 50_000
 MOST_REFERENCES = 1000
 LONGEST_NAME = 100  # characters of a known network's
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
-TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed")
+BELIEVED = ("trainings", "expected_accuracy", "accuracy_deviation", "front_probability")
+TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed", *BELIEVED)
 COLUMNS = (
-    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *COST_COLUMNS, "precision", "seconds", "seed",
-    "candidate",
+    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *BELIEVED, *COST_COLUMNS, "precision", "seconds",
+    "seed", "candidate",
 )  # fmt: skip
-LATER = ("robust_accuracy",)  # columns that older runs lack
+LATER = ("robust_accuracy", *BELIEVED)  # columns that older runs lack
 
 
 def read_trials(file: Path) -> Iterator[Trial]:
@@ -111,6 +118,8 @@ def read_trials(file: Path) -> Iterator[Trial]:
             number_of, known, accuracy, _fraction(row, file, line, "test_accuracy"), _costs(row, file, line),
             number(row["seconds"], file, line, "seconds", least=0.0), whole_number(row["seed"], file, line, "seed"),
             _candidate(row, where), _fraction(row, file, line, "robust_accuracy"),
+            whole_number(row["trainings"], file, line, "trainings") if row.get("trainings") else 1,
+            *(_fraction(row, file, line, name) for name in BELIEVED[1:]),
         )  # fmt: skip
 
 
@@ -130,9 +139,10 @@ def read_references(path: Path) -> tuple[Reference, ...]:
 def row_of(t: Trial) -> dict[str, Any]:
     """The cells of a trial, by the columns of trials.csv."""
     costs = {name: getattr(t.costs, name) for name in COST_COLUMNS}
+    believed = {name: getattr(t, name) for name in BELIEVED}
     return {
         "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy,
-        "robust_accuracy": t.robust_accuracy, **costs, "precision": t.candidate.precision,
+        "robust_accuracy": t.robust_accuracy, **believed, **costs, "precision": t.candidate.precision,
         "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
     }  # fmt: skip
 
