@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from math import log, prod
 
-from nas.space.block import Block
+from nas.estimate.structure import works
 from nas.space.network import Network
 
 
 def depth(network: Network) -> float:
     """The number of blocks of the backbone that are not identities."""
-    return float(sum(map(_works, network.backbone)))
+    return float(sum(map(works, network.backbone)))
 
 
 def layers(network: Network) -> float:
@@ -37,10 +37,5 @@ def operations(network: Network) -> float:
 def stage_sum(network: Network) -> float:
     """The sum over stages of log(1 + blocks that are not identities)."""
     stages = network.stages or range(len(network.blocks))
-    working = Counter(stage for stage, block in zip(stages, network.backbone, strict=False) if _works(block))
+    working = Counter(stage for stage, block in zip(stages, network.backbone, strict=False) if works(block))
     return log(prod(1 + count for count in working.values()))  # one logarithm: equal networks are exactly equal
-
-
-def _works(block: Block) -> bool:
-    """Not a convolution of kernel 1, which stands for an identity where the shape changes."""
-    return not (block.kind == "conv" and block.kernel == 1)
