@@ -76,7 +76,7 @@ def estimators(
     )
     folder = out or Path(f"bench-{table.stem}")
     with progress_bar("estimates") as show:
-        compared = compare(given, folder / "values.csv", show)
+        compared = compare(given, folder / "values.csv", show, lambda done, total: show(done, total, "preparation"))
     make_folder(folder)
     write_atomic(folder / "agreement.csv", comparison_csv(compared).encode())
     draw_comparison(compared, f"{table.stem}: how well estimators rank networks", folder / "tau.png")

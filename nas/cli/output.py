@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -31,6 +31,10 @@ def set_quiet(asked: bool) -> None:
 def _more_quiet(asked: bool) -> bool:
     set_quiet(_quiet or asked)
     return asked
+
+
+class ShowProgress(Protocol):
+    def __call__(self, done: int, total: int, doing: str = ...) -> None: ...
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_more_quiet, help=QUIET_HELP)]
@@ -100,14 +104,17 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error with the time left; what it yields is told how many are done, and how many there are."""
+def progress_bar(what: str) -> Iterator[ShowProgress]:
+    """A bar on standard error with the time left; what it yields is told how many are done, and how many there are.
+
+    A third word says what they are, where it is not `what`.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from nas.cli.elapsed import Elapsed
 
     console = stderr_console()
-    columns = (TextColumn(what), BarColumn(20), MofNCompleteColumn(), Elapsed())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(20), MofNCompleteColumn(), Elapsed())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        task = progress.add_task(what, total=None)
+        yield lambda done, total, doing=what: progress.update(task, completed=done, total=total, description=doing)

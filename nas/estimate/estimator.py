@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -12,6 +12,9 @@ from nas.space.network import Network
 if TYPE_CHECKING:  # a process that only hands estimates on starts without PyTorch
     from nas.models.trained import TrainedModel
     from nas.train.loop import OnEpoch, TrainingCurve
+
+
+OnPrepare = Callable[[int, int], object]  # how much is done, and of how much
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,11 @@ class Estimate:
 class Estimator(Protocol):
     """Estimates candidates one by one. Equal seeds give equal estimates on one machine."""
 
-    def prepare(self) -> None:
-        """What has to be done once before the first estimate; a second call does nothing."""
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
+        """What has to be done once before the first estimate; a second call does nothing.
+
+        It may take hours: then it goes on where a process that was killed stopped. Raises UserError where it fails.
+        """
         ...
 
     def estimate(

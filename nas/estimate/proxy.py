@@ -14,7 +14,7 @@ from nas.data.corrupted import CorruptedSplit
 from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
 from nas.estimate.chance import check_above_chance
-from nas.estimate.estimator import Estimate
+from nas.estimate.estimator import Estimate, OnPrepare
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.space.candidate import Candidate, Value
@@ -82,7 +82,7 @@ class ProxyTraining:
         object.__setattr__(self, "train", self.dataset.train.share(self.fidelity.data_share, self.seed))
         object.__setattr__(self, "corrupted", CorruptedSplit(self.dataset.validation, self.seed))
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         """Nothing: each training is on its own."""
 
     def estimate(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
-from nas.estimate.estimator import Estimate
+from nas.estimate.estimator import Estimate, OnPrepare
 from nas.files.csv import number, read_rows
 from nas.space.block import Block
 from nas.space.candidate import Candidate, Value
@@ -85,7 +85,7 @@ class TableLookup:
 
     accuracies: Mapping[tuple[Block, ...], float]
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         """Nothing: the table was read."""
 
     def estimate(

@@ -15,7 +15,7 @@ from nas.errors import UserError, unknown
 from nas.estimate.bench.agreement import Agreement, agreement, share_better
 from nas.estimate.bench.measurements import Chosen, Measured, choose, measure, read_measurements
 from nas.estimate.by_name import ESTIMATORS, make_estimator
-from nas.estimate.estimator import Estimator
+from nas.estimate.estimator import Estimator, OnPrepare
 from nas.estimate.table import read_known
 from nas.estimate.zero_cost import DESCRIPTORS, SCORES
 from nas.estimate.zero_cost.estimator import AGGREGATE, ZeroCost, shown
@@ -86,9 +86,14 @@ def check_estimators(names: Sequence[str]) -> None:
 
 
 def compare(
-    given: Bench, file: Path, on_progress: Callable[[int, int], object] = lambda done, total: None
+    given: Bench,
+    file: Path,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    on_prepare: OnPrepare | None = None,
 ) -> list[Compared]:
     """Estimates what `file` lacks, and compares all that was asked for: estimators, then baselines, each best first.
+
+    `on_prepare` hears of what an estimator prepares before its first estimate.
 
     Raises UserError for a table that is wrong, for a file of something else, and where a network cannot be estimated.
     """
@@ -101,7 +106,7 @@ def compare(
         if given.dataset is None and part != "table":
             raise UserError(f"{part} looks at images: give the dataset that the table's networks were trained on")
     read_measurements(file, name)  # before anything is written
-    results = measure(chosen.networks, makers, file, name, given.seed, on_progress) if makers else {}
+    results = measure(chosen.networks, makers, file, name, given.seed, on_progress, on_prepare) if makers else {}
     return _compared(given, chosen, results)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nas.errors import UserError
 from nas.estimate.bench.agreement import TOP
-from nas.estimate.estimator import Estimator
+from nas.estimate.estimator import Estimator, OnPrepare
 from nas.estimate.table import Known
 from nas.files.csv import append_rows, number, read_appended
 from nas.files.lock import locked
@@ -66,7 +66,7 @@ def choose(known: Sequence[Known], networks: int, best: int, skip: int, seed: in
 
 def measure(
     networks: Sequence[Known], estimators: Mapping[str, Callable[[], Estimator]], file: Path, bench: str, seed: int,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None, on_prepare: OnPrepare | None = None,
 ) -> Results:  # fmt: skip
     """Estimates what the file lacks, one network after the other, and adds it to the file.
 
@@ -82,7 +82,7 @@ def measure(
         for done, (name, known) in enumerate(missing, total - len(missing) + 1):
             if name not in made:
                 made[name] = estimators[name]()
-                made[name].prepare()
+                made[name].prepare(on_prepare)
             begun = time.process_time()
             try:
                 value = made[name].estimate(known.network, {}, seed=seed).value

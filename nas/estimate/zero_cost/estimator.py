@@ -12,7 +12,7 @@ import torch
 
 from nas.data.dataset import Split
 from nas.errors import UserError, unknown
-from nas.estimate.estimator import Estimate
+from nas.estimate.estimator import Estimate, OnPrepare
 from nas.estimate.zero_cost import DESCRIPTORS, SCORES
 from nas.estimate.zero_cost.initialization import initialized
 from nas.estimate.zero_cost.log_ranks import LogRanks
@@ -62,10 +62,14 @@ class ZeroCost:
         if len(self.sample) < FEWEST:
             raise UserError(f"scores must be shown at least {FEWEST} images; got {len(self.sample)}")
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         """Scores the pool, where there is one: as many estimates as it has networks."""
         if self.pool and not self._ranks:
-            rows = [self.scores(network, self.seed) for network in self.pool]
+            rows = []
+            for done, network in enumerate(self.pool, 1):
+                rows.append(self.scores(network, self.seed))
+                if on_progress:
+                    on_progress(done, len(self.pool))
             self._ranks.append(LogRanks({s: np.array([row[s] for row in rows]) for s in self.weights}, self.weights))
 
     def estimate(
