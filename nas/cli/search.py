@@ -79,6 +79,14 @@ def search(
         typer.Option(help="Share of the training steps, the last, at the candidate's own resolution."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
+    confirm: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the trials, or of the time, for training the front's networks and their rivals again with "
+            "other seeds (default: 0.2; 0: none).",
+        ),
+    ] = None,
     early_stopping: Annotated[
         bool, typer.Option("--early-stopping", help="Stop trainings that are unlikely to reach the front (ASHA).")
     ] = False,
@@ -126,8 +134,8 @@ def search(
     with _told(), _bar() as (show, say):
         if resume is not None:
             run = api.resume(
-                resume, trials=trials, max_minutes=minutes, test=test, cluster=cluster, storage=storage,
-                on_progress=show, on_note=say,
+                resume, trials=trials, max_minutes=minutes, confirm=confirm, test=test, cluster=cluster,
+                storage=storage, on_progress=show, on_note=say,
             )  # fmt: skip
         elif device is not None:
             limits = budgets(max_latency, max_energy, max_size, max_memory)
@@ -148,7 +156,8 @@ def search(
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
-                seed=seed, early_stopping=early_stopping, cluster=cluster, storage=storage, out=out, test=test,
+                seed=seed, early_stopping=early_stopping, confirm=api.CONFIRM if confirm is None else confirm,
+                cluster=cluster, storage=storage, out=out, test=test,
                 on_progress=show, on_note=say,
             )  # fmt: skip
     from nas.report import front_table, write_report
@@ -207,7 +216,8 @@ def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
 
         def show(p: State) -> None:
             left = "" if p.seconds_left is None else f", {clock(p.seconds_left)} left"
-            text = f"front {p.front}, hypervolume {p.hypervolume:.3f}{left}"
+            confirming = f"confirming {p.confirmed} of {p.confirming}, " if p.confirming else ""
+            text = f"{confirming}front {p.front}, hypervolume {p.hypervolume:.3f}{left}"
             progress.update(task, total=p.total, completed=p.done, description=text)
             if p.note:
                 console.print(p.note)

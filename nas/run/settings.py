@@ -23,7 +23,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run is made from. `trials` and `max_minutes` may differ when a run is resumed."""
+    """Everything that a run is made from. `trials`, `max_minutes` and `confirm` may differ when it is resumed."""
 
     space: str
     space_sha256: str
@@ -36,7 +36,9 @@ class Settings:
     seed: int
     trials: int
     max_minutes: float = 0.0  # 0: no limit
+    confirm: float = 0.0  # share of the trials, or of the time, for training networks again with other seeds
     dataset_sha256: str = ""
+    validation_images: int = 0  # that accuracies were measured on; 0: they are exact, or nobody can say
     precisions: tuple[str, ...] = ()  # those that were searched
     early_stopping: bool = False  # what will not reach the front is not trained to the end
     storage: str = ""  # an Optuna URL without its secrets (`nas.run.storage`); empty: journal.log in the folder
@@ -126,7 +128,9 @@ class _File(Table):
     seed: int = Field(ge=0, le=MOST)
     trials: int = Field(ge=1, le=MOST)
     max_minutes: float = Field(0.0, ge=0)
+    confirm: float = Field(0.0, ge=0, lt=1)
     dataset_sha256: str = ""
+    validation_images: int = Field(0, ge=0, le=MOST)
     precisions: list[Precision] = []
     early_stopping: bool = False
     storage: str = ""

@@ -36,6 +36,7 @@ from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace, load_space
 
 TRIALS = 50
+CONFIRM = 0.2
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
 
@@ -53,6 +54,7 @@ def search(
     proxy: Mapping[str, float] | None = None,
     seed: int = 0,
     early_stopping: bool = False,
+    confirm: float = CONFIRM,
     cluster: Cluster | None = None,
     storage: str = "",
     out: Path | str | None = None,
@@ -70,7 +72,9 @@ def search(
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
     and tpe where the objectives are fewer than two or more than four). `budgets` may hold max_latency_ms,
     max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share,
-    resolution_share, full_resolution_share, batch_size. `out` is the run's folder (default: runs/SPACE-DEVICE-N).
+    resolution_share, full_resolution_share, batch_size. `confirm` is the share of the trials, or of the time where that
+    is limited, that is spent at the end on training the front's networks and their rivals again with other seeds; the
+    front is formed of the expected accuracies. `out` is the run's folder (default: runs/SPACE-DEVICE-N).
     Raises UserError.
 
         nas.search("raspberry-pi-4", trials=50, budgets={"max_latency_ms": 3.0}).front
@@ -96,7 +100,7 @@ def search(
         space=lasting(space, ".toml"), space_sha256=searched.fingerprint, device=lasting(device),
         device_sha256=profile.fingerprint, dataset=lasting_dataset(dataset), classes=0, objectives=wanted,
         sampler=sampler or default_sampler(len(wanted)), seed=seed,
-        trials=trials, early_stopping=early_stopping, max_minutes=max_minutes,
+        trials=trials, early_stopping=early_stopping, max_minutes=max_minutes, confirm=confirm,
         precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
         proxy=searched.proxy.model_dump() | dict(proxy or {}),
     )  # fmt: skip
@@ -106,11 +110,11 @@ def search(
 
 
 def resume(
-    path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, test: bool = True,
-    cluster: Cluster | None = None, storage: str = "", on_progress: OnProgress = lambda _: None,
+    path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, confirm: float | None = None,
+    test: bool = True, cluster: Cluster | None = None, storage: str = "", on_progress: OnProgress = lambda _: None,
     on_note: OnNote = lambda _: None,
 ) -> Run:  # fmt: skip
-    """Goes on with the run in a folder, with more trials or minutes if given, and returns it.
+    """Goes on with the run in a folder, with more trials, minutes or confirmation if given, and returns it.
 
     A run whose trials are in a database needs its `storage` again: a folder from elsewhere opens none unasked. Raises
     UserError, before anything is written, for a folder that holds what no search would have written.
@@ -121,6 +125,7 @@ def resume(
         kept,
         trials=kept.trials if trials is None else trials,
         max_minutes=kept.max_minutes if max_minutes is None else max_minutes,
+        confirm=kept.confirm if confirm is None else confirm,
     )
     check_settings(settings)
     profile, space = load_device(kept.device), load_space(kept.space)

@@ -65,7 +65,7 @@ def search(
     if resume:
         check_same(path, settings)
         kept = read_settings(path)
-        settings = replace(kept, trials=settings.trials, max_minutes=settings.max_minutes)
+        settings = replace(kept, trials=settings.trials, max_minutes=settings.max_minutes, confirm=settings.confirm)
         check_storage(path, settings, storage)
         check_files(path, BEGUN)
         read_references(path), read_measured(path)  # the report at the end needs them

@@ -20,6 +20,8 @@ class Progress:
     seconds_left: float | None  # None: not known yet
     trial: Trial | None  # the one that has just ended
     note: str = ""  # why the search ended, where it was not the number of trials
+    confirmed: int = 0  # trainings with another seed that have ended
+    confirming: int = 0  # how many are wanted; 0: the search still trains new networks
 
 
 OnProgress = Callable[[Progress], object]

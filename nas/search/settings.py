@@ -29,7 +29,11 @@ def check_settings(settings: Settings) -> None:
     require("sampler", settings.sampler, str, "a name")
     for name, value in (("trials", settings.trials), ("seed", settings.seed)):
         require(name, value, Integral, "a whole number")
-    for name, amount in (("max_minutes", settings.max_minutes), *settings.budgets.items()):
+    for name, amount in (
+        ("max_minutes", settings.max_minutes),
+        ("confirm", settings.confirm),
+        *settings.budgets.items(),
+    ):
         require(name, amount, Real, "a number")
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
@@ -49,6 +53,8 @@ def check_settings(settings: Settings) -> None:
         raise UserError(f"seed must be 0 or more; got {settings.seed}")
     if not 0 <= settings.max_minutes < float("inf"):
         raise UserError(f"max_minutes must be 0 (no limit) or more; got {settings.max_minutes:g}")
+    if not 0 <= settings.confirm < 1:
+        raise UserError(f"confirm must be a share from 0 to below 1; got {settings.confirm:g}")
 
 
 def check_storage(path: Path, settings: Settings, storage: Storage | None) -> None:
