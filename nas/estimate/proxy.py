@@ -21,13 +21,15 @@ from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.tasks.classification import Classification
-from nas.train.loop import OnEpoch, best_device, evaluate, fit
+from nas.train.loop import OnEpoch, best_device, evaluate, fit, spread
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
 
 SMALLEST_RESOLUTION = 8  # pixels
 RESOLUTION_STEP = 8  # small resolutions are its multiples, so that few resized copies of the data are made
 CALIBRATION_IMAGES = 512  # that batch norm's final statistics are of
+CURVE_IMAGES = 500  # of the validation split, at least, that each epoch is measured on
+CURVE_SHARE = 1 / 8  # of an epoch's training images, where that is more
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,14 @@ class ProxyTraining:
     device: torch.device | None = None
     robust: bool = False
     train: Split = field(init=False, repr=False)
+    watched: Split = field(init=False, repr=False)  # the validation images that the curve is measured on
     corrupted: CorruptedSplit = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", self.dataset.train.share(self.fidelity.data_share, self.seed))
+        validation, most = self.dataset.validation, max(CURVE_IMAGES, round(CURVE_SHARE * len(self.train)))
+        few = validation if len(validation) <= most else validation.subset(spread(len(validation), most))
+        object.__setattr__(self, "watched", few)
         object.__setattr__(self, "corrupted", CorruptedSplit(self.dataset.validation, self.seed))
 
     def prepare(self, on_progress: OnPrepare | None = None) -> None:
@@ -93,7 +99,8 @@ class ProxyTraining:
         The mapping may hold learning_rate, weight_decay, label_smoothing, optimizer, augmentation and precision; what
         is missing is the recipe's default, and the names of architecture choices are left out. The accuracy is that of
         the network as it would be deployed: at its own resolution, and of an int8 or fp16 candidate after rounding as
-        `quantized` does. Equal seeds give equal estimates on one machine.
+        `quantized` does, on every validation image; the curve is in float32, on some of them. Equal seeds give equal
+        estimates on one machine.
 
         `on_epoch` may end the training early; the value is then that of the last epoch, in float32 and at the
         resolution it was trained at, and there is no model. Raises UserError for values no recipe can have, and when
@@ -115,13 +122,14 @@ class ProxyTraining:
         model = build(network, seed=seed)
         validation = self.dataset.validation
         curve = fit(
-            model, task, self.train, validation, chosen,
+            model, task, self.train, self.watched, chosen,
             seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,
         )  # fmt: skip
         reached = curve[-1].validation_accuracy
         if len(curve) < fidelity.epochs:
             return Estimate(reached, perf_counter() - start, curve=curve)
-        if (precision := Candidate.of(hyperparameters).precision) != "fp32":
+        precision = Candidate.of(hyperparameters).precision
+        if precision != "fp32" or self.watched is not validation:
             reached = evaluate(quantized(model, precision, self.train, resolution), task, validation, resolution)
         steps = fidelity.epochs * max(1, len(self.train) // fidelity.batch_size)
         check_above_chance(reached, images=len(validation), classes=network.classes, steps=steps)

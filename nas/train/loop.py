@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from nas.data.augmentation import augment
 from nas.data.dataset import Split
 from nas.tasks.task import Task
+from nas.train.memory import keep_freed_memory
 from nas.train.recipe import Recipe
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 256  # images at most
+EVALUATION_PIXELS = 2**19  # of a batch: 32 images of 128 pixels; more only take more memory
 CALIBRATION_BATCH = 128
 
 
@@ -43,6 +45,7 @@ def fit(
     Equal seeds give equal weights on one machine with one number of threads. Raises FloatingPointError, naming the
     epoch, when the loss, a weight or the output on a validation image is not finite: such a network is not trained.
     """
+    keep_freed_memory()
     device = device or best_device()
     generator = torch.Generator().manual_seed(seed)  # order and augmentation; the model has no dropout
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # ten times faster on a CPU
@@ -133,7 +136,8 @@ def evaluate(model: nn.Module, task: Task, split: Split, resolution: int) -> flo
     device = next(model.parameters()).device
     model.eval()
     task.reset()
-    for chosen in torch.arange(len(split)).split(EVALUATION_BATCH):  # type: ignore[no-untyped-call]
+    batch = min(EVALUATION_BATCH, max(1, EVALUATION_PIXELS // resolution**2))
+    for chosen in torch.arange(len(split)).split(batch):  # type: ignore[no-untyped-call]
         output = model(normalize(split.images.take(chosen, resolution).to(device)))
         task.process(output, split.labels[chosen])
     return task.evaluate()

@@ -93,6 +93,19 @@ def test_a_training_ends_at_the_candidates_resolution(digits: Dataset, monkeypat
     assert [pixels for images, _, pixels in seen if images == len(digits.validation)] == [8, 8, 16, 16]
 
 
+def test_the_curve_is_measured_on_some_validation_images_and_the_accuracy_on_all(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.estimate.proxy.CURVE_IMAGES", 100)
+    proxy = ProxyTraining(digits, replace(FIDELITY, epochs=2), device=CPU)
+    assert len(proxy.watched) == 144  # an eighth of 1,151
+    assert len(torch.bincount(proxy.watched.labels, minlength=10).nonzero()) == 10
+    estimate = proxy.estimate(small_network(), {}, seed=0)
+    module = rebuilt(estimate)
+    assert estimate.accuracy == evaluate(module, TASK, digits.validation, 16)
+    assert estimate.curve[-1].validation_accuracy == evaluate(module, TASK, proxy.watched, 16) != estimate.accuracy
+
+
 def test_equal_seeds_give_equal_estimates(proxy: ProxyTraining, trained: Estimate) -> None:
     one = Fidelity(epochs=1, data_share=0.3, resolution_share=0.5, batch_size=32)
     first, again, other = (
