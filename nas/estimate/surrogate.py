@@ -63,6 +63,7 @@ class Hyperparameters:
     noise: float
     low: Array  # the features' range
     high: Array
+    slopes: Array | None = None  # (k,): variance of the slope along each feature, of a linear trend beside the Matern
 
 
 def fit(features: Array, targets: Array) -> Hyperparameters:
@@ -97,6 +98,9 @@ class Surrogate:
 
     def __init__(self, features: Array, targets: Array, found: Hyperparameters) -> None:
         self.found, self.targets = found, targets
+        self.slopes = (
+            np.zeros_like(found.lengthscales) if found.slopes is None else found.slopes * found.lengthscales**2
+        )
         self.x = self._scaled(features)
         self.mean, self.deviation = float(targets.mean()), float(targets.std()) or 1.0
         covariance = self._kernel(self.x, self.x)
@@ -106,9 +110,11 @@ class Surrogate:
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (n,) of the objective without noise."""
-        cross = self._kernel(self._scaled(features), self.x)
+        x = self._scaled(features)
+        cross = self._kernel(x, self.x)
         explained = solve_triangular(self.factor, cross.T, lower=True)
-        variance = np.maximum(self.found.outputscale - (explained**2).sum(axis=0), 1e-10)
+        prior = self.found.outputscale + (x * x) @ self.slopes
+        variance = np.maximum(prior - (explained**2).sum(axis=0), 1e-10)
         return self.mean + self.deviation * (cross @ self.weights), self.deviation * np.sqrt(variance)
 
     def _scaled(self, features: Array) -> Array:
@@ -117,7 +123,8 @@ class Surrogate:
     def _kernel(self, a: Array, b: Array) -> Array:
         square = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
         r = np.sqrt(5 * np.maximum(square, 0))
-        return np.asarray(self.found.outputscale * (1 + r + r**2 / 3) * np.exp(-r))
+        matern = self.found.outputscale * (1 + r + r**2 / 3) * np.exp(-r)
+        return np.asarray(matern if self.found.slopes is None else matern + (a * self.slopes) @ b.T)
 
 
 def _unit(features: Array, low: Array, high: Array) -> Array:
