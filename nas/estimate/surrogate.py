@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.linalg import cho_solve, solve_triangular
 
+from nas.estimate.matern import matern
 from nas.pareto import Array
 
 with warnings.catch_warnings():
@@ -121,10 +122,8 @@ class Surrogate:
         return _unit(features, self.found.low, self.found.high) / self.found.lengthscales
 
     def _kernel(self, a: Array, b: Array) -> Array:
-        square = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-        r = np.sqrt(5 * np.maximum(square, 0))
-        matern = self.found.outputscale * (1 + r + r**2 / 3) * np.exp(-r)
-        return np.asarray(matern if self.found.slopes is None else matern + (a * self.slopes) @ b.T)
+        smooth = self.found.outputscale * matern(a, b)
+        return np.asarray(smooth if self.found.slopes is None else smooth + (a * self.slopes) @ b.T)
 
 
 def _unit(features: Array, low: Array, high: Array) -> Array:
