@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from nas.catalog import home
 from nas.data.dataset import Dataset
 from nas.errors import UserError, unknown
+from nas.estimate.combined import Combined
+from nas.estimate.curve import CurveExtrapolation
+from nas.estimate.design import Design
+from nas.estimate.ensemble import FEWEST
 from nas.estimate.estimator import Estimator
+from nas.estimate.labels import KnownLabels, Labels, TrainedLabels, table_labels
 from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.structure import Structure
 from nas.estimate.table import table_lookup
 from nas.estimate.zero_cost.estimator import AGGREGATE, ZeroCost, shown
 from nas.space.search_space import SearchSpace
 
 POOL = 64  # random networks that zero-cost scores are ranked among
 MOST_POOL = 10_000
+MOST_TRAININGS = 300  # a third of the pool that a design chooses from
 
 Make = Callable[[Dataset | None, Mapping[str, Any], int, SearchSpace | None], Estimator]
 
 
 def _proxy(dataset: Dataset | None, fidelity: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
-    defaults = {field.name: field.default for field in fields(Fidelity)}
-    return ProxyTraining(_needed(dataset, "proxy"), Fidelity(**_checked("proxy", fidelity, defaults)), seed)
+    return ProxyTraining(_needed(dataset, "proxy"), _fidelity(fidelity), seed)
+
+
+def _fidelity(settings: Mapping[str, Any]) -> Fidelity:
+    return Fidelity(**_checked("proxy", settings, {field.name: field.default for field in fields(Fidelity)}))
 
 
 def _zero_cost(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
@@ -47,6 +59,66 @@ def _zero_cost(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, 
     )  # fmt: skip
 
 
+def _combined(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
+    """Settings: those of `COMBINED`, and of `proxy`, whose trainings are the labels where no table is given."""
+    own, fidelity = _apart(settings, COMBINED)
+    if space is None:
+        raise UserError("estimator combined needs the search space, whose structure it reads")
+    structure = Structure(space, len(dataset.classes) if dataset else None)
+    _fidelity(fidelity)  # also where nothing is trained: a name that is not known is an error
+    labels: Labels
+    if own["labels"]:
+        columns = tuple(filter(None, own["accuracy"].split(",")))
+        labels = KnownLabels(table_labels(Path(own["labels"]), space, columns, structure.classes))
+    else:
+        labels = _trained("combined", dataset, fidelity, seed, structure, own)
+    scored = own["score"] != "none" and not (own["labels"] and dataset is None and own["score"] == COMBINED["score"])
+    score = make_estimator(own["score"], dataset, {}, seed, space) if scored else None
+    return Combined(structure, labels, score, seed)
+
+
+def _curve(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
+    """Settings: those of `CURVE`, and of `proxy`: the whole training, of which candidates get the first epochs."""
+    own, fidelity = _apart(settings, CURVE)
+    if space is None:
+        raise UserError("estimator curve needs the search space, whose structure it reads")
+    structure = Structure(space, len(dataset.classes) if dataset else None)
+    labels = _trained("curve", dataset, fidelity, seed, structure, own)
+    epochs = _fidelity(fidelity).epochs
+    if not 1 <= own["first"] <= epochs:
+        raise UserError(f"first must be from 1 to the training's {epochs} epochs; got {own['first']}")
+    return CurveExtrapolation(structure, labels.training, labels, own["first"])
+
+
+def _trained(
+    name: str, dataset: Dataset | None, fidelity: Mapping[str, Any], seed: int, structure: Structure,
+    own: Mapping[str, Any],
+) -> TrainedLabels:  # fmt: skip
+    """Labels of proxy trainings, kept in the user's own folder by all that they depend on."""
+    if not FEWEST <= own["trainings"] <= MOST_TRAININGS:
+        raise UserError(f"trainings must be from {FEWEST} to {MOST_TRAININGS:,}; got {own['trainings']}")
+    if own["design"] not in get_args(Design):
+        raise unknown("design", own["design"], get_args(Design))
+    proxy = _proxy(_needed(dataset, name), fidelity, seed, None)
+    assert isinstance(proxy, ProxyTraining)
+    space = structure.space
+    made_of = space.fingerprint, proxy.dataset.fingerprint, sorted(asdict(proxy.fidelity).items()), seed
+    folder = home() / "labels" / f"{space.name}-{sha256(repr(made_of).encode()).hexdigest()[:16]}"
+    epochs = proxy.fidelity.epochs * proxy.fidelity.data_share
+    return TrainedLabels(structure, proxy, folder / "labels.csv", own["trainings"], own["design"], seed, epochs)
+
+
+def _apart(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings among `defaults`, of their types, and the others. Raises UserError."""
+    own = {name: value for name, value in settings.items() if name in defaults}
+    texts = {name: value for name, value in own.items() if isinstance(defaults[name], str)}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise UserError(f"{name} must be a text; got {str(value)[:80]!r}")
+    numbers = _checked("estimator", {name: value for name, value in own.items() if name not in texts}, defaults)
+    return {**defaults, **texts, **numbers}, {name: value for name, value in settings.items() if name not in defaults}
+
+
 def _table(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
     """Settings: path, and the columns of the accuracies, separated by commas, where they have another name."""
     for name, value in settings.items():
@@ -62,7 +134,16 @@ def _table(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, spac
 
 ZERO_COST: dict[str, Any] = {"initializations": 3, "pool": POOL}
 TABLE = ("path", "accuracy")
-ESTIMATORS: dict[str, Make] = {"proxy": _proxy, "zero-cost": _zero_cost, "table": _table}
+LABELLED: dict[str, Any] = {"trainings": 40, "design": "d-optimal"}  # networks to train, and how they are chosen
+COMBINED: dict[str, Any] = {"labels": "", "accuracy": "", "score": "zero-cost", **LABELLED}  # labels: a CSV of networks
+CURVE: dict[str, Any] = {"first": 2, **LABELLED}  # epochs
+ESTIMATORS: dict[str, Make] = {
+    "proxy": _proxy,
+    "zero-cost": _zero_cost,
+    "combined": _combined,
+    "curve": _curve,
+    "table": _table,
+}
 
 
 def make_estimator(

@@ -19,7 +19,7 @@ class Ensemble:
     """The mean of a Matern process, one with a linear trend, and a pairwise linear ranker. Made by `fit_ensemble`.
 
     The three err differently: the ranker sees no distances, the process no trend. The ranker's values are brought to
-    the mean and the deviation that the processes predict of the same networks.
+    the mean and the deviation that the processes predict of the labelled networks.
     """
 
     middle: Array  # (k,): features are standardised by these
@@ -40,25 +40,25 @@ class Ensemble:
         return means.mean(axis=0), np.sqrt(variance)
 
 
-def fit_ensemble(features: Array, targets: Array, population: Array, groups: Array | None = None) -> Ensemble:
+def fit_ensemble(features: Array, targets: Array, population: Array, groups: np.ndarray | None = None) -> Ensemble:
     """The ensemble of labelled networks: features (n, k), targets (n,), on a scale where errors are alike.
 
-    `population` (m, k) are networks like those to be predicted: features are standardised by them. `groups` (k,)
-    numbers features that belong together, from 0: structure, a score, the fidelity. Raises ValueError for fewer than
-    three labels.
+    `population` (m, k) are networks like those to be predicted, NaN where a feature is not known: features are
+    standardised by them. `groups` (k,) numbers features that belong together, from 0: structure, a score, the fidelity.
+    Raises ValueError for fewer than three labels.
     """
     if len(targets) < FEWEST:
         raise ValueError(f"at least {FEWEST} labels are needed; got {len(targets)}")
     groups = np.zeros(features.shape[1], dtype=int) if groups is None else groups
-    middle, deviation = population.mean(axis=0), population.std(axis=0)
+    middle, deviation = np.nanmean(population, axis=0), np.nanstd(population, axis=0)
     deviation = np.where(deviation > 1e-12, deviation, 1.0)
-    x, others = (features - middle) / deviation, (population - middle) / deviation
+    x = (features - middle) / deviation
     sizes = np.bincount(groups)[groups]
     weights = np.sqrt(sizes.max() / sizes)
     processes = [Surrogate(x, targets, fit_shared(x, targets, groups, trend=trend)) for trend in (False, True)]
     ranker = fit_ranker(x * weights, targets)
-    ranks = (others * weights) @ ranker
-    expected = np.mean([process.predict(others)[0] for process in processes], axis=0)
+    ranks = (x * weights) @ ranker
+    expected = np.mean([process.predict(x)[0] for process in processes], axis=0)
     slope = float(expected.std() / ranks.std()) if ranks.std() > 0 else 0.0
     scale = float(expected.mean() - slope * ranks.mean()), slope
     return Ensemble(middle, deviation, weights, (processes[0], processes[1]), ranker, scale)

@@ -19,7 +19,7 @@ SPREADS = 1.0, 1.5, 1.5, 1.5  # deviation of the logarithms of length scale, out
 WORST = 1e10  # of a covariance that is not positive
 
 
-def fit_shared(features: Array, targets: Array, groups: Array, *, trend: bool = False) -> Hyperparameters:
+def fit_shared(features: Array, targets: Array, groups: np.ndarray, *, trend: bool = False) -> Hyperparameters:
     """The most probable hyperparameters for standardised features (n, k) and targets (n,).
 
     Matern-5/2 over one length scale for each of `groups` (k,), numbers from 0: with twenty labels a length scale per

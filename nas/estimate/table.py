@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
@@ -33,15 +34,42 @@ class Known:
     accuracy: float  # from 0 to 1: the mean of its trainings
 
 
-def read_known(path: Path, space: SearchSpace, columns: tuple[str, ...] = ()) -> tuple[Known, ...]:
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One row of a table: what was trained, and the accuracies of its trainings."""
+
+    name: str  # the candidate as the table writes it
+    candidate: Candidate
+    network: Network
+    accuracies: tuple[float, ...]  # from 0 to 1
+    epochs: float | None  # of the training, where the table has a column epochs
+
+
+def read_known(
+    path: Path, space: SearchSpace, columns: tuple[str, ...] = (), classes: int | None = None
+) -> tuple[Known, ...]:
     """The distinct networks of a CSV, in its order.
 
     A row has a candidate of the space in column `candidate` (as `nas pick` prints it), or in column `arch` a digit for
     each choice of the architecture: the number of its option, from 0. Accuracies are the mean of `columns` (default:
     accuracy, or accuracy_1, accuracy_2, ...), fractions, or percentages if one of them is above 1. Rows that build the
-    same network are trainings of it. Only networks are told apart, not their hyperparameters.
+    same network are trainings of it. Only networks are told apart, not their hyperparameters. Of a run's trials.csv the
+    rows that were not trained are left out. `classes` of the networks: the space's own by default.
     Raises UserError that names file and line.
     """
+    found: dict[tuple[Block, ...], list[Training]] = {}
+    for training in read_trainings(path, space, columns, classes):
+        found.setdefault(training.network.blocks, []).append(training)
+    return tuple(
+        Known(same[0].name, same[0].network, fmean(x for training in same for x in training.accuracies))
+        for same in found.values()
+    )
+
+
+def read_trainings(
+    path: Path, space: SearchSpace, columns: tuple[str, ...] = (), classes: int | None = None
+) -> tuple[Training, ...]:
+    """The rows of a CSV as `read_known` understands them, one by one. Raises UserError that names file and line."""
     rows = list(read_rows(path, columns))
     if not rows:
         raise UserError(f"{path}: has no rows")
@@ -52,19 +80,22 @@ def read_known(path: Path, space: SearchSpace, columns: tuple[str, ...] = ()) ->
     column = next((c for c in ("candidate", "arch") if c in there), None)
     if column is None:
         raise UserError(f"{path}: needs a column candidate or arch; it has {', '.join(there)[:200]}")
-    names: dict[tuple[Block, ...], tuple[str, Network]] = {}
-    found: dict[tuple[Block, ...], list[float]] = {}
+    found: list[Training] = []
     for line, row in rows:
+        if row.get("state", "trained") != "trained":
+            continue
         try:
             candidate = read_candidate(space, row[column]) if column == "candidate" else of_digits(space, row[column])
         except UserError as error:
             raise UserError(f"{path}: line {line}: {error}") from None
-        network = space.network(candidate)
-        names.setdefault(network.blocks, (row[column], network))
-        values = [number(row[c], path, line, c, least=0, most=100) for c in trainings]
-        found.setdefault(network.blocks, []).extend(values)
-    scale = 100 if max(max(values) for values in found.values()) > 1 else 1
-    return tuple(Known(*names[key], sum(values) / len(values) / scale) for key, values in found.items())
+        values = tuple(number(row[c], path, line, c, least=0, most=100) for c in trainings)
+        epochs = number(row["epochs"], path, line, "epochs") if "epochs" in row else None
+        found.append(Training(row[column], candidate, space.network(candidate, classes), values, epochs))
+    if not found:
+        raise UserError(f"{path}: has no row of a network that was trained")
+    if max(max(training.accuracies) for training in found) > 1:
+        found = [replace(t, accuracies=tuple(x / 100 for x in t.accuracies)) for t in found]
+    return tuple(found)
 
 
 def of_digits(space: SearchSpace, text: str) -> Candidate:
