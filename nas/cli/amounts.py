@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from nas.errors import UserError, unknown
 from nas.space.layer import PRECISIONS, Precision
@@ -36,6 +37,23 @@ def amount(text: str | None, unit: str, option: str) -> float | None:
 def listed(text: str | None) -> list[str]:
     """The parts of a comma-separated option."""
     return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def named_values(texts: Sequence[str] | None, option: str) -> dict[str, str | float]:
+    """The values of a repeated option, each typed as name=value; what looks like a number is one.
+
+    Raises UserError where one has no name or no value, and for a name that is given twice.
+    """
+    found: dict[str, str | float] = {}
+    for text in texts or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise UserError(f"{option} must be NAME=VALUE, e.g. path=networks.csv; got {text[:SHOWN]!r}")
+        if name in found:
+            raise UserError(f"{option} {name[:SHOWN]!r} is given twice")
+        number, unit = _split(value)
+        found[name] = value if unit or math.isnan(number) else int(value) if value.isdecimal() else number
+    return found
 
 
 def precisions(text: str | None) -> list[Precision] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli import completion
-from nas.cli.amounts import amount, listed, precisions
+from nas.cli.amounts import amount, listed, named_values, precisions
 from nas.cli.output import Interrupted, Quiet, note, print_json, stderr_console
 from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
@@ -60,6 +60,17 @@ def search(
         str | None, typer.Option(metavar="COUNT", help="Budget for the multiply-adds, e.g. 100M.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="Search only these, e.g. int8.")] = None,
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="What accuracies come from: proxy, a short training; curve or combined, predictions after "
+            "some trainings; or table, a CSV of known accuracies."
+        ),
+    ] = "proxy",
+    estimator_setting: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A setting of the estimator, e.g. path=networks.csv; may be repeated."),
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -156,6 +167,7 @@ def search(
                 max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
+                estimator=estimator, estimator_settings=named_values(estimator_setting, "--estimator-setting"),
                 seed=seed, early_stopping=early_stopping, confirm=api.CONFIRM if confirm is None else confirm,
                 cluster=cluster, storage=storage, out=out, test=test,
                 on_progress=show, on_note=say,

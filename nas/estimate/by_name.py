@@ -129,7 +129,7 @@ def _table(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, spac
     if space is None or not settings.get("path"):
         raise UserError("estimator table needs the search space and the path of a CSV")
     columns = tuple(filter(None, settings.get("accuracy", "").split(",")))
-    return table_lookup(Path(settings["path"]), space, columns)
+    return table_lookup(Path(settings["path"]), space, columns, len(dataset.classes) if dataset else None)
 
 
 ZERO_COST: dict[str, Any] = {"initializations": 3, "pool": POOL}
@@ -137,6 +137,8 @@ TABLE = ("path", "accuracy")
 LABELLED: dict[str, Any] = {"trainings": 40, "design": "d-optimal"}  # networks to train, and how they are chosen
 COMBINED: dict[str, Any] = {"labels": "", "accuracy": "", "score": "zero-cost", **LABELLED}  # labels: a CSV of networks
 CURVE: dict[str, Any] = {"first": 2, **LABELLED}  # epochs
+ACCURATE = ("proxy", "curve", "combined", "table")  # their estimates are accuracies; those of the others are ranks
+ON_PROXY = ("proxy", "curve", "combined")  # they train, so their settings include those of `proxy`
 ESTIMATORS: dict[str, Make] = {
     "proxy": _proxy,
     "zero-cost": _zero_cost,

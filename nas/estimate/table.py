@@ -135,6 +135,9 @@ class TableLookup:
         return self.estimate(model.network, {}, seed=0).value
 
 
-def table_lookup(path: Path, space: SearchSpace, columns: tuple[str, ...] = ()) -> TableLookup:
+def table_lookup(
+    path: Path, space: SearchSpace, columns: tuple[str, ...] = (), classes: int | None = None
+) -> TableLookup:
     """The estimator of a CSV, read as `read_known` reads it."""
-    return TableLookup({known.network.blocks: known.accuracy for known in read_known(path, space, columns)})
+    known = read_known(path, space, columns, classes)
+    return TableLookup({network.network.blocks: network.accuracy for network in known})

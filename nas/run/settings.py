@@ -44,11 +44,13 @@ class Settings:
     storage: str = ""  # an Optuna URL without its secrets (`nas.run.storage`); empty: journal.log in the folder
     study: str = ""  # its name there
     estimator: str = "proxy"  # what the accuracies come from
+    estimator_sha256: str = ""  # of the file that it reads, if any
     start: int = 0  # trials before the sampler learns, NSGA-II's population; set by the search
     command: str = ""
     created: str = ""
     budgets: Mapping[str, float] = field(default_factory=dict)
     proxy: Mapping[str, Any] = field(default_factory=dict)  # epochs, data_share, resolution_share, ...
+    estimator_settings: Mapping[str, Any] = field(default_factory=dict)  # its own; a proxy training has `proxy`
     reference_point: Mapping[str, float] = field(default_factory=dict)  # hypervolume's, by cost column
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,7 +107,7 @@ class Settings:
 SAME = (
     "space", "space_sha256", "device", "device_sha256", "dataset", "dataset_sha256", "classes", "objectives",
     "precisions", "sampler", "early_stopping", "seed", "budgets", "estimator",
-    "proxy",
+    "estimator_sha256", "estimator_settings", "proxy",
 )  # fmt: skip
 NOTE = """# Repeats the run: nas search --resume FOLDER goes on with it.
 # `storage` lacks the password and options of its URL: give the whole one again with --storage; the password may come
@@ -136,11 +138,13 @@ class _File(Table):
     storage: str = ""
     study: str = ""
     estimator: str = "proxy"
+    estimator_sha256: str = ""
     start: int = Field(0, ge=0, le=10_000)
     command: str = ""
     created: str = ""
     budgets: dict[str, Positive] = {}
     proxy: dict[str, bool | int | float | str] = {}
+    estimator_settings: dict[str, bool | int | float | str] = {}
     reference_point: dict[str, Positive] = {}
     versions: dict[str, str] = {}
 

@@ -15,7 +15,6 @@ from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError, require, unknown
 from nas.files.toml import first_problem
 from nas.run import (
-    ROBUST_ACCURACY,
     Run,
     Settings,
     Storage,
@@ -27,6 +26,7 @@ from nas.run import (
 )
 from nas.run.objectives import ENERGY
 from nas.search import loop
+from nas.search.estimator import check_unchanged, estimator_of, with_estimator
 from nas.search.problem.costs import DevicePricer, references
 from nas.search.progress import OnProgress, Progress
 from nas.search.samplers.by_name import default_sampler
@@ -52,6 +52,8 @@ def search(
     precisions: Sequence[Precision] | None = None,
     budgets: Mapping[str, float] | None = None,
     proxy: Mapping[str, float] | None = None,
+    estimator: str = "proxy",
+    estimator_settings: Mapping[str, str | float] | None = None,
     seed: int = 0,
     early_stopping: bool = False,
     confirm: float = CONFIRM,
@@ -72,7 +74,10 @@ def search(
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
     and tpe where the objectives are fewer than two or more than four). `budgets` may hold max_latency_ms,
     max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share,
-    resolution_share, full_resolution_share, batch_size. `confirm` is the share of the trials, or of the time where that
+    resolution_share, full_resolution_share, batch_size. `estimator` is what accuracies come from: proxy, which trains
+    every network; curve and combined, which predict them after some trainings; or table, a CSV. `estimator_settings`
+    are its own: first (epochs) of curve, trainings and design of both, labels (a CSV) and score of combined, path (a
+    CSV) and accuracy (its columns) of table. `confirm` is the share of the trials, or of the time where that
     is limited, that is spent at the end on training the front's networks and their rivals again with other seeds; the
     front is formed of the expected accuracies. `out` is the run's folder (default: runs/SPACE-DEVICE-N).
     Raises UserError.
@@ -105,6 +110,7 @@ def search(
         proxy=searched.proxy.model_dump() | dict(proxy or {}),
     )  # fmt: skip
     check_settings(settings)
+    settings = with_estimator(settings, estimator, estimator_settings or {})
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
     return _run(settings, profile, searched, path, False, test, cluster, database, on_progress, on_note)
 
@@ -130,6 +136,7 @@ def resume(
     check_settings(settings)
     profile, space = load_device(kept.device), load_space(kept.space)
     check_proxy(space, kept.proxy, f"{path}/run.toml")
+    check_unchanged(kept, path)
     for what, now, was in (
         ("space", space.fingerprint, kept.space_sha256),
         ("device", profile.fingerprint, kept.device_sha256),
@@ -144,7 +151,6 @@ def _run(
     cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
-    from nas.estimate.by_name import make_estimator
 
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
@@ -157,10 +163,8 @@ def _run(
             on_note(notes.pop(0))
         on_progress(progress)
 
-    robust = ROBUST_ACCURACY.column in settings.learned
-    estimator = make_estimator(settings.estimator, dataset, settings.proxy, settings.seed, robust=robust)
     return loop.search(
-        narrowed, pricer, estimator, settings, path,
+        narrowed, pricer, estimator_of(settings, dataset, space), settings, path,
         resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster, storage=storage,
         on_progress=show,
     )  # fmt: skip

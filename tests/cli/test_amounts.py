@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas.cli.amounts import amount, listed, precisions, share
+from nas.cli.amounts import amount, listed, named_values, precisions, share
 from nas.errors import UserError
 
 
@@ -76,3 +76,24 @@ def test_lists_have_commas_between_and_no_empty_parts() -> None:
 def test_an_unknown_precision_is_refused(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         precisions(text)
+
+
+def test_named_values_are_numbers_where_they_look_like_one() -> None:
+    given = ["path=a=b.csv", " pool = 64", "weight=0.5", "name=20ms"]
+    assert named_values(given, "--set") == {"path": "a=b.csv", "pool": 64, "weight": 0.5, "name": "20ms"}
+    assert named_values(None, "--set") == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["path"], "--set must be NAME=VALUE, e.g. path=networks.csv; got 'path'"),
+        (["=a"], "got '=a'"),
+        (["path="], "got 'path='"),
+        (["a=1", "a=2"], "--set 'a' is given twice"),
+        (["x" * 5000], "got 'x{80}'"),
+    ],
+)
+def test_a_named_value_without_name_or_value_is_refused(texts: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        named_values(texts, "--set")

@@ -53,6 +53,13 @@ CASES = {
     "zero-budget": (f"{PI} --max-size 0MB", r"--max-size must be an amount above 0, .*got '0MB'"),
     "budget-in-words": (f"{PI} --max-macs few", r"--max-macs must be an amount above 0, .*got 'few'"),
     "minutes": (f"{PI} --max-minutes soon", r"--max-minutes must be an amount above 0, .*got 'soon'"),
+    "rank-only": (f"{PI} --estimator zero-cost", "estimator zero-cost only ranks networks"),
+    "table-without-path": (f"{PI} --estimator table", "needs the search space and the path of a CSV"),
+    "table-not-there": (
+        f"{PI} --estimator table --estimator-setting path=gone.csv",
+        r"gone\.csv: not a readable CSV file",
+    ),
+    "setting-without-value": (f"{PI} --estimator-setting path", "--estimator-setting must be NAME=VALUE, .*got 'path'"),
     "objective-twice": (f"{PI} --objectives accuracy,accuracy", "objective 'accuracy' is given twice"),
     "no-objective": (f"{PI} --objectives ,", "needs an objective"),
     "no-precision": (f"{PI} --precision ,", "--precision must name at least one of fp32, fp16, int8"),
