@@ -21,9 +21,11 @@ from nas.estimate.estimator import Estimator
 from nas.estimate.labels import KnownLabels, Labels, TrainedLabels, table_labels
 from nas.estimate.proxy import Fidelity, ProxyTraining
 from nas.estimate.structure import Structure
+from nas.estimate.supernet import SupernetScores
 from nas.estimate.table import table_lookup
 from nas.estimate.zero_cost.estimator import AGGREGATE, ZeroCost, shown
 from nas.space.search_space import SearchSpace
+from nas.train.supernet import SupernetRecipe
 
 POOL = 64  # random networks that zero-cost scores are ranked among
 MOST_POOL = 10_000
@@ -119,6 +121,15 @@ def _apart(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[di
     return {**defaults, **texts, **numbers}, {name: value for name, value in settings.items() if name not in defaults}
 
 
+def _supernet(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
+    """Settings: those of its training."""
+    if space is None:
+        raise UserError("estimator supernet needs the search space, whose networks share their weights")
+    defaults = {field.name: field.default for field in fields(SupernetRecipe)}
+    recipe = SupernetRecipe(**_checked("supernet", settings, defaults))
+    return SupernetScores(_needed(dataset, "supernet"), space, recipe, seed)
+
+
 def _table(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
     """Settings: path, and the columns of the accuracies, separated by commas, where they have another name."""
     for name, value in settings.items():
@@ -144,6 +155,7 @@ ESTIMATORS: dict[str, Make] = {
     "zero-cost": _zero_cost,
     "combined": _combined,
     "curve": _curve,
+    "supernet": _supernet,
     "table": _table,
 }
 
@@ -154,7 +166,7 @@ def make_estimator(
 ) -> Estimator:  # fmt: skip
     """The estimator called `name`; `settings` are its own: what a training may cost, of `proxy`.
 
-    `zero-cost` and `table` need the space. With `robust` its estimates have a robust accuracy too. Raises UserError for
+    All but `proxy` need the space. With `robust` its estimates have a robust accuracy too. Raises UserError for
     an unknown name, and for what that estimator cannot be asked.
     """
     if name not in ESTIMATORS:
@@ -172,6 +184,10 @@ def _checked(what: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]
     for name, value in settings.items():
         if name not in defaults:
             raise unknown(f"{what} setting", name, defaults)
+        if isinstance(defaults[name], bool):
+            if not isinstance(value, bool):
+                raise UserError(f"{name} must be true or false; got {str(value)[:80]!r}")
+            continue
         whole = isinstance(defaults[name], int)
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             raise UserError(f"{name} must be a {'whole ' if whole else ''}number; got {str(value)[:80]!r}")

@@ -32,15 +32,20 @@ def build(network: Network, *, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = nn.Sequential(OrderedDict(_parts(network)))
-        _draw_weights(model)
+        out_of_place(model)
+        draw_weights(model)
     return model
 
 
-def _draw_weights(model: nn.Module) -> None:
+def out_of_place(model: nn.Module) -> None:
+    """All activations but ReLU would copy their input before they work in place: slower, and no smaller."""
     for module in model.modules():
         if isinstance(module, nn.ReLU | nn.Hardtanh | nn.Hardswish | nn.SiLU):
-            # all but ReLU would copy their input before they work in place: slower, and no smaller
             module.inplace = False
+
+
+def draw_weights(model: nn.Module) -> None:
+    """Initial weights, from torch's global generator."""
     efficientnet_init_weights(model)
     for module in model.modules():
         if isinstance(module, nn.Linear):

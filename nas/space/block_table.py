@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -11,6 +12,7 @@ import numpy as np
 
 from nas.errors import UserError
 from nas.space.block import Block
+from nas.space.candidate import Value
 
 if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
@@ -113,17 +115,53 @@ def all_blocks(space: SearchSpace, classes: int | None = None, resolution: int |
     work = 0
     for i, stage in enumerate(space.stages):
         for j in range(min(2, stage.deepest)):  # blocks after the first are alike
-            names = [c for c in space.choices if c.name in space.depends_on(i, j)]
-            options = [(resolution,) if c.name == "resolution" and resolution else c.options for c in names]
+            names, options = _choices_of(space, i, j, resolution)
             work += prod(map(len, options))
             if work > MOST_MADE:
                 raise UserError(
                     f"{space.name} has too many blocks for a lookup table: more than {MOST_MADE:,} combinations of "
                     f"choices; give one resolution, or a space of fewer choices"
                 )
-            for values in product(*options):
-                given = dict(zip((c.name for c in names), values, strict=True))
-                block = space.block(i, j, space.getter(given), classes or space.table.classes)
+            for block in _made(space, i, j, names, options, classes):
                 if block is not None:
                     found[block] = None
     return tuple(found)
+
+
+def blocks_at(
+    space: SearchSpace, classes: int | None = None, resolution: int | None = None
+) -> dict[tuple[int, int], tuple[Block, ...]]:
+    """The distinct blocks that each position of a network may hold, at one resolution if given.
+
+    A position is the stage and the number of the block among those of the stage that are there: identities are not
+    counted. Raises UserError as `all_blocks` does.
+    """
+    all_blocks(space, classes, resolution)  # refuses a space of too many
+    found: dict[tuple[int, int], tuple[Block, ...]] = {}
+    for i, stage in enumerate(space.stages):
+        made = [
+            tuple(dict.fromkeys(_made(space, i, j, *_choices_of(space, i, j, resolution), classes)))
+            for j in range(min(2, stage.deepest))
+        ]
+        for j in range(stage.deepest):
+            # the first block may be an identity where shapes stay; then a later one is the first that is there
+            here = made[-1] if j else made[0] if None not in made[0] else made[0] + made[-1]
+            found[i, j] = tuple(dict.fromkeys(block for block in here if block is not None))
+    return {position: blocks for position, blocks in found.items() if blocks}
+
+
+def _choices_of(
+    space: SearchSpace, i: int, j: int, resolution: int | None
+) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:
+    """The names of the choices that block j of stage i is made from, and the options of each."""
+    chosen = [choice for choice in space.choices if choice.name in space.depends_on(i, j)]
+    options = [(resolution,) if c.name == "resolution" and resolution else c.options for c in chosen]
+    return tuple(choice.name for choice in chosen), options
+
+
+def _made(
+    space: SearchSpace, i: int, j: int, names: tuple[str, ...], options: list[tuple[Value, ...]], classes: int | None
+) -> Iterator[Block | None]:  # fmt: skip
+    for values in product(*options):
+        get = space.getter(dict(zip(names, values, strict=True)))
+        yield space.block(i, j, get, classes or space.table.classes)

@@ -64,7 +64,7 @@ def fit(
         for batch in range(batches):
             step = (number - 1) * batches + batch
             for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(step, steps, warmup)
+                group["lr"] = recipe.learning_rate * schedule(step, steps, warmup)
             chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
             resolution = recipe.resolution_at(step, steps)
             pixels = train.images.take(chosen, resolution)
@@ -143,6 +143,23 @@ def evaluate(model: nn.Module, task: Task, split: Split, resolution: int) -> flo
     return task.evaluate()
 
 
+@torch.no_grad()
+def mean_loss(model: nn.Module, task: Task, split: Split, resolution: int) -> float:
+    """The mean loss of `model` on a split at `resolution` pixels, in evaluation mode and without label smoothing.
+
+    Raises FloatingPointError when it is not finite.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    total = 0.0
+    for chosen in torch.arange(len(split)).split(EVALUATION_BATCH):  # type: ignore[no-untyped-call]
+        output = model(normalize(split.images.take(chosen, resolution).to(device)))
+        total += float(task.loss(output.float(), split.labels[chosen].to(device), 0.0)) * len(chosen)
+    if not math.isfinite(total):
+        raise FloatingPointError("the loss is not finite")
+    return total / len(split)
+
+
 def all_finite(weights: Mapping[str, Tensor]) -> bool:
     """Whether every value of a state_dict is a number: neither infinite nor NaN."""
     return all(bool(tensor.isfinite().all()) for tensor in weights.values())
@@ -172,7 +189,7 @@ def mixed_precision(device: torch.device) -> torch.dtype | None:
     return None
 
 
-def _schedule(step: int, steps: int, warmup: int) -> float:
+def schedule(step: int, steps: int, warmup: int) -> float:
     """The share of the peak learning rate: a linear rise, then a linear fall to 0 (Bergsma et al., ICLR 2025).
 
     It leaves the last steps, those at the whole resolution, more to learn with than half a cosine does.

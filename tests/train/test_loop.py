@@ -14,12 +14,12 @@ from nas.train.loop import (
     Epoch,
     TrainingCurve,
     _optimizer,
-    _schedule,
     calibrate,
     evaluate,
     fit,
     mixed_precision,
     normalize,
+    schedule,
     spread,
 )
 from nas.train.recipe import Recipe
@@ -154,8 +154,8 @@ def test_batch_norms_get_the_statistics_of_the_training_images(digits: Dataset) 
     assert torch.equal(norm.running_mean, statistics)  # nothing of before is left in them
 
 
-def test_schedule_rises_then_falls_to_nothing() -> None:
-    shares = [_schedule(step, 110, 10) for step in range(110)]
+def testschedule_rises_then_falls_to_nothing() -> None:
+    shares = [schedule(step, 110, 10) for step in range(110)]
     assert shares[0] == pytest.approx(0.1) and shares[9] == 1 and shares[10] == 1
     assert shares[60] == pytest.approx(0.5)  # half-way down
     assert shares[85] == pytest.approx(0.25) and shares[109] == pytest.approx(0.01)

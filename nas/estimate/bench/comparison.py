@@ -168,5 +168,5 @@ def _estimator(given: Bench, name: str) -> Estimator:
     settings = {
         "proxy": given.space.proxy.model_dump(), "zero-cost": {"initializations": given.initializations},
         "table": {"path": str(given.table), "accuracy": ",".join(given.accuracy)},
-    }[name]  # fmt: skip
+    }.get(name, {})  # fmt: skip
     return make_estimator(name, given.dataset, settings, given.seed, given.space)
