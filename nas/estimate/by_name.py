@@ -122,11 +122,13 @@ def _apart(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[di
 
 
 def _supernet(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:
-    """Settings: those of its training."""
+    """Settings: those of its training; sandwich may be written as true or false, as a command line has it."""
     if space is None:
         raise UserError("estimator supernet needs the search space, whose networks share their weights")
     defaults = {field.name: field.default for field in fields(SupernetRecipe)}
-    recipe = SupernetRecipe(**_checked("supernet", settings, defaults))
+    words = {"true": True, "false": False}
+    typed = {k: words.get(str(v), v) if isinstance(defaults.get(k), bool) else v for k, v in settings.items()}
+    recipe = SupernetRecipe(**_checked("supernet", typed, defaults))
     return SupernetScores(_needed(dataset, "supernet"), space, recipe, seed)
 
 

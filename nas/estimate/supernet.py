@@ -86,6 +86,8 @@ class SupernetScores:
         state = self._begun(supernet, steps)
         if state.step < steps:
             with locked(self.file.parent, BUSY):
+                for left in self.file.parent.glob(f".{FILE}.*.part"):  # of a process that died while it wrote
+                    left.unlink(missing_ok=True)
                 state = self._train(self._begun(supernet, steps), steps, on_progress)
         weights = {name: weight.detach().cpu() for name, weight in state.supernet.weights.items()}
         self._trained.append(replace(supernet, weights=weights))
