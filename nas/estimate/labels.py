@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -97,6 +97,12 @@ def table_labels(
         )
         for same in found.values()
     )
+
+
+def designed(structure: Structure, labels: Sequence[Label], count: int, seed: int) -> tuple[Label, ...]:
+    """Those of the labels that a D-optimal design chooses by their structure. Raises ValueError for too few."""
+    features = structure.of_networks([x.network for x in labels], [x.values for x in labels])
+    return tuple(labels[i] for i in choose_design(standard(features, features), count, "d-optimal", seed=seed))
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,20 +42,27 @@ def agreement(values: Array, accuracies: Array, depths: Array, top: Mask, extra:
     """
     drawn = np.logical_not(extra)
     v, a, d = values[drawn], accuracies[drawn], depths[drawn]
-    low, high = np.quantile(_taus(v, a, _resamples(len(v), seed)), [0.05, 0.95])
+    low, high = interval(v, a, seed=seed)
     groups = [
-        (_tau(v[d == depth], a[d == depth]), count) for depth in np.unique(d) if (count := (d == depth).sum()) >= FEWEST
+        (tau(v[d == depth], a[d == depth]), count) for depth in np.unique(d) if (count := (d == depth).sum()) >= FEWEST
     ]
-    equal = sum(tau * count for tau, count in groups) / sum(count for _, count in groups) if groups else math.nan
-    best = _tau(values[top], accuracies[top]) if top.sum() >= FEWEST_TOP else math.nan
+    equal = sum(one * count for one, count in groups) / sum(count for _, count in groups) if groups else math.nan
+    best = tau(values[top], accuracies[top]) if top.sum() >= FEWEST_TOP else math.nan
     return Agreement(
-        len(v), _tau(v, a), float(low), float(high), float(equal), best, int(top.sum()), _regret(v, a, 1, seed),
-        _regret(v, a, 5, seed),
+        len(v), tau(v, a), low, high, float(equal), best, int(top.sum()), regret(v, a, 1, seed),
+        regret(v, a, 5, seed),
     )  # fmt: skip
 
 
-def _tau(values: Array, accuracies: Array) -> float:
+def tau(values: Array, accuracies: Array) -> float:
+    """Kendall's tau-b of values and accuracies (n,); 0 where all are equal."""
     return float(_taus(values, accuracies, np.ones((1, len(values))))[0])
+
+
+def interval(values: Array, accuracies: Array, *, seed: int = 0) -> tuple[float, float]:
+    """What 90% of the bootstrap's taus of values and accuracies (n,) lie between."""
+    low, high = np.quantile(_taus(values, accuracies, _resamples(len(values), seed)), [0.05, 0.95])
+    return float(low), float(high)
 
 
 def _taus(values: Array, accuracies: Array, counts: Array) -> Array:
@@ -81,7 +88,7 @@ def _resamples(networks: int, seed: int) -> Array:
     return rng.multinomial(networks, np.full(networks, 1 / networks), RESAMPLES).astype(np.float64)
 
 
-def _regret(values: Array, accuracies: Array, taken: int, seed: int) -> float:
+def regret(values: Array, accuracies: Array, taken: int, seed: int) -> float:
     """The greatest accuracy less the greatest among so many networks of the highest values.
 
     The mean over shuffles: where values are equal, no order of the networks is preferred.

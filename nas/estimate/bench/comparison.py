@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +17,12 @@ from nas.errors import UserError, unknown
 from nas.estimate.bench.agreement import Agreement, agreement, share_better
 from nas.estimate.bench.measurements import Chosen, Measured, choose, measure, read_measurements
 from nas.estimate.by_name import ESTIMATORS, make_estimator
+from nas.estimate.combined import Combined
+from nas.estimate.ensemble import FEWEST
 from nas.estimate.estimator import Estimator, OnPrepare
-from nas.estimate.table import read_known
+from nas.estimate.labels import KnownLabels, Label, designed
+from nas.estimate.structure import Structure
+from nas.estimate.table import Known, read_known
 from nas.estimate.zero_cost import DESCRIPTORS, SCORES
 from nas.estimate.zero_cost.estimator import AGGREGATE, ZeroCost, shown
 from nas.estimate.zero_cost.log_ranks import LogRanks
@@ -28,6 +34,7 @@ from nas.space.search_space import SearchSpace
 SURE = 0.95  # of the resamples, in which a better estimator must be better
 SUM = "+".join(AGGREGATE)
 DEFAULT = (SUM, *SCORES)
+TRAINING = ("proxy", "combined", "curve")  # estimators that have the settings of a proxy training
 COLUMNS = (
     "estimator", "networks", "tau", "low", "high", "equal_depth", "top", "top_networks", "regret_1", "regret_5",
     "core_seconds",
@@ -41,13 +48,14 @@ class Bench:
     table: Path
     space: SearchSpace
     dataset: Dataset | None  # None: no estimator looks at images
-    estimators: tuple[str, ...] = DEFAULT  # of `make_estimator`, a score, or scores with + between: their log rank sum
+    estimators: tuple[str, ...] = DEFAULT  # as `check_estimators` allows
     accuracy: tuple[str, ...] = ()  # columns, as of `read_known`
     networks: int = 100
     best: int = 0  # networks of the best tenth beside them
     skip: int = 0  # of the random order, for networks that an earlier comparison has not seen
     seed: int = 0
     initializations: int = 3
+    proxy: Mapping[str, Any] = field(default_factory=dict)  # settings of proxy trainings that are not the space's
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -60,6 +68,7 @@ class Bench:
         digest = hashlib.sha256(read_bytes(self.table, MOST_BYTES, "CSV"))
         images = self.dataset.fingerprint if self.dataset else ""
         digest.update(repr((self.space.fingerprint, images, self.seed, self.initializations)).encode())
+        digest.update(repr(sorted(self.proxy.items())).encode() if self.proxy else b"")
         return f"{self.table.stem}-{digest.hexdigest()[:12]}"
 
 
@@ -75,14 +84,29 @@ class Compared:
 
 
 def check_estimators(names: Sequence[str]) -> None:
-    """Raises UserError for a name that is neither an estimator nor a score, nor a sum of scores."""
-    known = [*ESTIMATORS, *SCORES, *DESCRIPTORS]
+    """Raises UserError unless each is an estimator of `make_estimator`, a score, or some with + between.
+
+    The sum of several is that of their log ranks. `combined:20` is the estimator `combined` that learns from 20 of the
+    table's networks, none of those compared.
+    """
+    known = [*ESTIMATORS, "combined:20", *SCORES, *DESCRIPTORS]
     if not names:
         raise UserError(f"estimators must be some of {', '.join(known)}")
     for name in names:
         for part in name.split("+"):
-            if part not in known:
+            if part not in known and not number_of_labels(part, "combined"):
                 raise unknown("estimator", part, known)
+
+
+def number_of_labels(name: str, estimator: str) -> int:
+    """The number of labels in a name as combined:20; 0 where it is not such a name.
+
+    Raises UserError for fewer labels than can be learned from.
+    """
+    found = re.fullmatch(rf"{estimator}:(\d{{1,5}})", name, re.ASCII)
+    if found and int(found[1]) < FEWEST:
+        raise UserError(f"{estimator} must learn from at least {FEWEST} networks; got {name}")
+    return int(found[1]) if found else 0
 
 
 def compare(
@@ -98,12 +122,18 @@ def compare(
     Raises UserError for a table that is wrong, for a file of something else, and where a network cannot be estimated.
     """
     check_estimators(given.estimators)
-    known = read_known(given.table, given.space, given.accuracy)
+    classes = len(given.dataset.classes) if given.dataset else None
+    known = read_known(given.table, given.space, given.accuracy, classes)
     chosen = choose(known, given.networks, given.best, given.skip, given.seed)
-    makers = {name: partial(_estimator, given, name) for name in given.parts if name not in DESCRIPTORS}
+    compared = {k.name for k in chosen.networks}
+    others = tuple(k for k in known if k.name not in compared)
+    makers = {name: partial(_estimator, given, name, others) for name in given.parts if name not in DESCRIPTORS}
     name = given.name
     for part in makers:
-        if given.dataset is None and part != "table":
+        labels = number_of_labels(part, "combined")
+        if labels > len(others):
+            raise UserError(f"{part} needs {labels} networks of the table that are not compared; got {len(others)}")
+        if given.dataset is None and part != "table" and not labels:
             raise UserError(f"{part} looks at images: give the dataset that the table's networks were trained on")
     read_measurements(file, name)  # before anything is written
     results = measure(chosen.networks, makers, file, name, given.seed, on_progress, on_prepare) if makers else {}
@@ -161,12 +191,20 @@ def comparison_csv(compared: Sequence[Compared]) -> str:
     return csv_text(COLUMNS, rows)
 
 
-def _estimator(given: Bench, name: str) -> Estimator:
+def _estimator(given: Bench, name: str, others: Sequence[Known]) -> Estimator:
     if name in SCORES and given.dataset is not None:
         sample = shown(given.dataset.train, given.seed)
         return ZeroCost(sample, {name: 1.0}, initializations=given.initializations, seed=given.seed)
-    settings = {
-        "proxy": given.space.proxy.model_dump(), "zero-cost": {"initializations": given.initializations},
-        "table": {"path": str(given.table), "accuracy": ",".join(given.accuracy)},
+    zero_cost: dict[str, Any] = {"initializations": given.initializations}
+    if labels := number_of_labels(name, "combined"):
+        structure = Structure(given.space, len(given.dataset.classes) if given.dataset else None)
+        score = (
+            make_estimator("zero-cost", given.dataset, zero_cost, given.seed, given.space) if given.dataset else None
+        )
+        known = [Label(k.network, {}, k.accuracy) for k in others]
+        return Combined(structure, KnownLabels(designed(structure, known, labels, given.seed)), score, given.seed)
+    settings: dict[str, Any] = {
+        "zero-cost": zero_cost, "table": {"path": str(given.table), "accuracy": ",".join(given.accuracy)},
+        **dict.fromkeys(TRAINING, {**given.space.proxy.model_dump(), **given.proxy}),
     }.get(name, {})  # fmt: skip
     return make_estimator(name, given.dataset, settings, given.seed, given.space)

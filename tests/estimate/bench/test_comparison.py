@@ -173,3 +173,21 @@ def test_further_networks_of_the_best_tenth_change_no_other_figure(
     )  # fmt: skip
     figures = [[(c.name, c.agreement.tau, c.agreement.equal_depth, c.agreement.low) for c in x] for x in (plain, more)]
     assert figures[0] == figures[1] and more[0].agreement.top_networks == plain[0].agreement.top_networks + 1
+
+
+def test_combined_learns_from_networks_that_are_not_compared(
+    table: Path, space: SearchSpace, digits: Dataset, tmp_path: Path
+) -> None:
+    given = Bench(table, space, None, ("combined:8", "combined:4"), networks=10)
+    compared = {c.name: c.agreement.tau for c in compare(given, tmp_path / "values.csv")}
+    assert compared["combined:8"] > 0.8 and "combined:4" in compared
+    scored = Bench(table, space, digits, ("combined:4",), networks=5, initializations=1)
+    assert compare(scored, tmp_path / "scored" / "values.csv")[0].seconds > 0
+    for estimators, message in (
+        (("combined:9",), "combined:9 needs 9 networks of the table that are not compared; got 8"),
+        (("combined:2",), "combined must learn from at least 3 networks; got combined:2"),
+        (("combined:x",), "unknown estimator 'combined:x'; did you mean 'combined"),
+    ):
+        with pytest.raises(UserError, match=message):
+            compare(Bench(table, space, None, estimators, networks=10), tmp_path / "fresh" / "values.csv")
+    assert not (tmp_path / "fresh").exists()
