@@ -9,7 +9,8 @@ from nas.estimate.by_name import make_estimator
 from nas.estimate.estimator import Estimate
 from nas.estimate.proxy import Fidelity, ProxyTraining
 from nas.estimate.table import read_known
-from nas.space.search_space import load_space
+from nas.space.search_space import load_space, parse_space
+from tests.estimate.bench.test_comparison import SMALL
 
 
 def test_proxy_trains_at_the_fidelity_asked_for() -> None:
@@ -79,8 +80,8 @@ def test_combined_and_curve_train_their_labels_once_and_keep_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAS_HOME", str(tmp_path))
-    space, digits = load_space("tiny"), load_dataset("digits")
-    quick = {"epochs": 2, "data_share": 0.06, "trainings": 3, "resolution_share": 0.1, "full_resolution_share": 0.2}
+    space, digits = parse_space(SMALL, Path("small.toml")), load_dataset("digits")
+    quick = {"epochs": 2, "data_share": 0.06, "trainings": 3}
     network = space.network(space.sample(np.random.default_rng(0)), 10)
     said: list[tuple[int, int]] = []
     combined = make_estimator("combined", digits, {**quick, "score": "none"}, 0, space)
@@ -88,7 +89,7 @@ def test_combined_and_curve_train_their_labels_once_and_keep_them(
     told = combined.estimate(network, {}, seed=0)
     assert told.kind == "accuracy" and 0 < told.value < 1 and (told.standard_deviation or 0) > 0
     assert said == [(0, 3), (1, 3), (2, 3), (3, 3)]
-    (file,) = tmp_path.glob("labels/tiny-*/labels.csv")
+    (file,) = tmp_path.glob("labels/small-*/labels.csv")
     kept = file.read_bytes()
     curve = make_estimator("curve", digits, {**quick, "first": 1}, 0, space)
     curve.prepare()  # the same trainings

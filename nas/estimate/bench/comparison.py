@@ -205,6 +205,6 @@ def _estimator(given: Bench, name: str, others: Sequence[Known]) -> Estimator:
         return Combined(structure, KnownLabels(designed(structure, known, labels, given.seed)), score, given.seed)
     settings: dict[str, Any] = {
         "zero-cost": zero_cost, "table": {"path": str(given.table), "accuracy": ",".join(given.accuracy)},
-        **dict.fromkeys(TRAINING, {**given.space.proxy.model_dump(), **given.proxy}),
+        **{each: {**given.space.proxy.model_dump(), **given.proxy} for each in TRAINING},
     }.get(name, {})  # fmt: skip
     return make_estimator(name, given.dataset, settings, given.seed, given.space)

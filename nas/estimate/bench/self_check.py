@@ -172,7 +172,7 @@ def _make(given: SelfCheck, part: str) -> Estimator:
         return Seeded(ZeroCost(sample, {name: 1.0}, initializations=initializations, seed=seed), seed)
     settings: dict[str, Any] = {
         "zero-cost": {"initializations": initializations},
-        **dict.fromkeys(TRAINING, {**given.settings, "epochs": times * given.settings["epochs"]}),
+        **{each: {**given.settings, "epochs": times * given.settings["epochs"]} for each in TRAINING},
     }.get(name, {})
     return Seeded(make_estimator(name, given.dataset, settings, given.seed, given.space), seed)
 
