@@ -107,9 +107,9 @@ def make_supernet(space: SearchSpace, classes: int, *, own: int = OWN, seed: int
 
 
 def positions(network: Network) -> Iterator[tuple[Position, Block]]:
-    """The network's blocks with their positions."""
+    """The network's blocks with their positions; without stages, each block is one."""
     seen: Counter[int] = Counter()
-    for stage, block in zip(network.stages, network.blocks, strict=True):
+    for stage, block in zip(network.stages or range(len(network.blocks)), network.blocks, strict=True):
         yield (stage, seen[stage]), block
         seen[stage] += 1
 

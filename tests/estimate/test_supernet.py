@@ -137,6 +137,29 @@ def test_statistics_of_one_candidate_never_reach_another(
     assert fresh.estimate(other, {}, seed=0).value == used.estimate(other, {}, seed=0).value
 
 
+def test_candidates_are_trained_and_scored_at_the_share_of_their_own_resolution(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = KERNELS.replace("resolution = 8", "resolution = [16, 32]")
+    space = parse_space(text, Path("kernels.toml"))
+    estimator = SupernetScores(digits, space, replace(RECIPE, resolution_share=0.5), 1, CPU, tmp_path)
+    seen: list[int] = []
+    take = type(digits.train.images).take
+
+    def recorded(images: object, indices: torch.Tensor, resolution: int) -> torch.Tensor:
+        seen.append(resolution)
+        return take(images, indices, resolution)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(digits.train.images), "take", recorded)
+    estimator.prepare()
+    assert 0.4 < seen.count(16) / len(seen) < 0.6 and set(seen) == {8, 16}
+    for resolution, scored in ((16, 8), (32, 16)):
+        names = {"resolution": resolution, **{f"stage1.block{j}.kernel": 3 for j in (1, 2, 3)}}
+        seen.clear()
+        estimator.estimate(space.network(Candidate.of(names), 10), {}, seed=0)
+        assert set(seen) == {scored}
+
+
 def test_another_space_dataset_recipe_or_seed_is_another_supernet(
     make: Callable[..., SupernetScores], space: SearchSpace, digits: Dataset, tmp_path: Path
 ) -> None:

@@ -117,13 +117,14 @@ def test_weights_are_drawn_with_the_seed_and_torchs_generator_is_left_alone() ->
     assert any(not torch.equal(w, other.weights[name]) for name, w in one.weights.items())
 
 
-@pytest.mark.parametrize("change", ["classes", "space", "width"])
+@pytest.mark.parametrize("change", ["classes", "space", "width", "no stages"])
 def test_a_network_of_another_space_is_refused(change: str) -> None:
     supernet = make_supernet(small(), 10, own=0)
     other = {
         "classes": draw(small(), 0, 11),
         "space": draw(load_space("tiny"), 0, 10),
         "width": draw(small("2"), 0, 10),
+        "no stages": Network(draw(small(), 0, 10).blocks),
     }
     with pytest.raises(UserError, match="the supernet was made for another space; it has no "):
         supernet.forward(other[change], torch.randn(2, 3, 16, 16))
