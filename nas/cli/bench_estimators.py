@@ -59,7 +59,8 @@ def estimators(
         int, typer.Option(min=0, max=1_000_000, help="Leave out so many of the random order, to try fresh networks.")
     ] = 0,
     epochs: Annotated[
-        int | None, typer.Option(min=1, max=100_000, help="Epochs of a proxy training (default: the space's).")
+        int | None,
+        typer.Option(min=1, max=100_000, help="Epochs of a proxy's or a supernet's training (default: its own)."),
     ] = None,
     data_share: Annotated[
         float | None, typer.Option(help="Share of the training images that a proxy training uses.")

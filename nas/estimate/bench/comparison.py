@@ -98,6 +98,11 @@ def check_estimators(names: Sequence[str]) -> None:
                 raise unknown("estimator", part, known)
 
 
+def epochs_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a supernet's training has of the settings of a proxy training: the epochs, where they are given."""
+    return {name: value for name, value in settings.items() if name == "epochs"}
+
+
 def number_of_labels(name: str, estimator: str) -> int:
     """The number of labels in a name as combined:20; 0 where it is not such a name.
 
@@ -205,6 +210,7 @@ def _estimator(given: Bench, name: str, others: Sequence[Known]) -> Estimator:
         return Combined(structure, KnownLabels(designed(structure, known, labels, given.seed)), score, given.seed)
     settings: dict[str, Any] = {
         "zero-cost": zero_cost, "table": {"path": str(given.table), "accuracy": ",".join(given.accuracy)},
+        "supernet": epochs_of(given.proxy),
         **{each: {**given.space.proxy.model_dump(), **given.proxy} for each in TRAINING},
     }.get(name, {})  # fmt: skip
     return make_estimator(name, given.dataset, settings, given.seed, given.space)

@@ -15,7 +15,7 @@ import numpy as np
 from nas.data.dataset import Dataset
 from nas.errors import UserError, unknown
 from nas.estimate.bench.agreement import interval, tau
-from nas.estimate.bench.comparison import TRAINING
+from nas.estimate.bench.comparison import TRAINING, epochs_of
 from nas.estimate.bench.measurements import measure, read_measurements
 from nas.estimate.by_name import ESTIMATORS, make_estimator
 from nas.estimate.estimator import Estimate, Estimator, OnPrepare
@@ -172,6 +172,7 @@ def _make(given: SelfCheck, part: str) -> Estimator:
         return Seeded(ZeroCost(sample, {name: 1.0}, initializations=initializations, seed=seed), seed)
     settings: dict[str, Any] = {
         "zero-cost": {"initializations": initializations},
+        "supernet": epochs_of(given.proxy),
         **{each: {**given.settings, "epochs": times * given.settings["epochs"]} for each in TRAINING},
     }.get(name, {})
     return Seeded(make_estimator(name, given.dataset, settings, given.seed, given.space), seed)

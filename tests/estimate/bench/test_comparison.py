@@ -125,6 +125,19 @@ def test_a_proxy_training_can_be_compared_too(table: Path, space: SearchSpace, d
         ((), "estimators must be some of"),
     ],
 )
+def test_a_supernet_is_trained_once_for_so_many_epochs(
+    table: Path, space: SearchSpace, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+    prepared: list[tuple[int, int]] = []
+    given = Bench(table, space, digits, ("supernet",), networks=5, proxy={"epochs": 2, "data_share": 0.5})
+    found = compare(given, tmp_path / "one" / "v.csv", on_prepare=lambda done, total: prepared.append((done, total)))
+    steps = 2 * (len(digits.train) // 64)
+    assert prepared == [(n, steps) for n in range(1, steps + 1)]
+    again = compare(given, tmp_path / "two" / "v.csv", on_prepare=lambda done, total: prepared.append((0, 0)))
+    assert (0, 0) not in prepared and again[0].agreement == found[0].agreement and found[0].name == "supernet"
+
+
 def test_unknown_estimators_are_refused_before_anything_is_written(
     table: Path, space: SearchSpace, digits: Dataset, tmp_path: Path, estimators: tuple[str, ...], message: str
 ) -> None:
