@@ -117,14 +117,6 @@ def test_a_proxy_training_can_be_compared_too(table: Path, space: SearchSpace, d
     assert compared[0].name == "proxy" and 0 < compared[0].seconds <= time.process_time() - begun
 
 
-@pytest.mark.parametrize(
-    ("estimators", "message"),
-    [
-        (("swop",), "unknown estimator 'swop'; did you mean 'swap'"),
-        (("swap+",), "unknown estimator ''"),
-        ((), "estimators must be some of"),
-    ],
-)
 def test_a_supernet_is_trained_once_for_so_many_epochs(
     table: Path, space: SearchSpace, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +130,14 @@ def test_a_supernet_is_trained_once_for_so_many_epochs(
     assert (0, 0) not in prepared and again[0].agreement == found[0].agreement and found[0].name == "supernet"
 
 
+@pytest.mark.parametrize(
+    ("estimators", "message"),
+    [
+        (("swop",), "unknown estimator 'swop'; did you mean 'swap'"),
+        (("swap+",), "unknown estimator ''"),
+        ((), "estimators must be some of"),
+    ],
+)
 def test_unknown_estimators_are_refused_before_anything_is_written(
     table: Path, space: SearchSpace, digits: Dataset, tmp_path: Path, estimators: tuple[str, ...], message: str
 ) -> None:
