@@ -152,6 +152,7 @@ COMBINED: dict[str, Any] = {"labels": "", "accuracy": "", "score": "zero-cost", 
 CURVE: dict[str, Any] = {"first": 2, **LABELLED}  # epochs
 ACCURATE = ("proxy", "curve", "combined", "table")  # their estimates are accuracies; those of the others are ranks
 ON_PROXY = ("proxy", "curve", "combined")  # they train, so their settings include those of `proxy`
+REPEATABLE = ("proxy",)  # whose accuracy differs with the seed of a training
 ESTIMATORS: dict[str, Make] = {
     "proxy": _proxy,
     "zero-cost": _zero_cost,

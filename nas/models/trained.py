@@ -158,7 +158,7 @@ def load_trial(run: Path, trial: int) -> TrainedModel:
     """
     folder = model_folder(run, trial)
     if not folder.exists():
-        raise UserError(f"{run} keeps only the models of its front, and trial {trial} is not on it")
+        raise UserError(f"{run} keeps the models of its front and of rivals, and trial {trial} is none of these")
     model = load_trained(folder)
     if model.lineage.trial != trial:
         raise UserError(f"{folder}: must hold the model of trial {trial}; it holds that of trial {model.lineage.trial}")

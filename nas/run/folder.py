@@ -4,9 +4,11 @@ run.toml         all that is needed to repeat the run        journal.log   Optun
 trials.csv       every trial                                 curves.jsonl  a training curve, or what went wrong, a line
 measured.csv     networks of the front that were measured    report.html   what a team picks from
 pareto.csv/json  the front                                   references.csv  known networks on the same device
-models/N/        the trained model of trial N (nas.models.trained), for the trials on the front
+models/N/        the trained model of trial N (nas.models.trained), for the front and those that may belong on it
 
-run.toml is written first, so a folder that holds it can be resumed; all else is made again from the journal.
+A network that was trained again with other seeds is one trial: its expected accuracy and its number of trainings are in
+trials.csv, what each of them gave is in the journal alone. run.toml is written first, so a folder that holds it can be
+resumed; all else is made again from the journal.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class Run:
         return front_volume(self.trials, self.settings)
 
     def model(self, trial: int) -> Path:
-        """The folder of a trial's trained model; only trials on the front have one."""
+        """The folder of a trial's trained model; trials on the front have one, and those that may belong on it."""
         return model_folder(self.path, trial)
 
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.pareto import Array, hypervolume
+from nas.run.objectives import ACCURACY, Objective
 from nas.run.settings import Settings
 from nas.run.trial import Trial
 
 
 def points(trials: Sequence[Trial], settings: Settings) -> Array:
-    """Objectives (n, m), all minimised: accuracy as error, costs as shares of the run's reference point."""
+    """Objectives (n, m), all minimised: accuracy as error, costs as shares of the run's reference point.
+
+    The accuracy is the expected one where it is known, else the measured one.
+    """
     columns = [
-        [goal.minimized(t.value(goal.column), settings.reference_point.get(goal.column, 1.0)) for t in trials]
+        [goal.minimized(_best_known(t, goal), settings.reference_point.get(goal.column, 1.0)) for t in trials]
         for goal in settings.goals
     ]
     return np.array(columns, dtype=np.float64).T.reshape(len(trials), len(settings.columns))
+
+
+def _best_known(trial: Trial, goal: Objective) -> float:
+    expected = trial.value(goal.expected) if goal.expected else math.nan
+    return trial.value(goal.column) if math.isnan(expected) else expected
 
 
 class Front:
@@ -52,6 +62,22 @@ class Front:
         equal = (self._points == point).all(axis=1)
         earlier = [t.trial < trial.trial for t in self._trials]
         return bool((no_worse & (~equal | np.array(earlier, dtype=bool))).any())
+
+    def behind(self, trial: Trial) -> float:
+        """By how much a trial's accuracy is lower than that of one on the front that is no worse in all else.
+
+        0: no such trial is better. Infinite for a trial that was not trained, and where accuracy is no objective, for
+        one that has no place on the front.
+        """
+        point = points([trial], self.settings)[0]
+        if trial.state != "trained" or np.isnan(point).any():
+            return math.inf
+        if ACCURACY not in self.settings.goals:
+            return math.inf if self.beaten(trial) else 0.0
+        place = self.settings.goals.index(ACCURACY)
+        others = [j for j in range(len(point)) if j != place]
+        rivals = self._points[(self._points[:, others] <= point[others]).all(axis=1), place]
+        return max(0.0, float(point[place] - rivals.min())) if len(rivals) else 0.0
 
     def add(self, trial: Trial) -> bool:
         """Takes a trial in; returns whether the front has changed.

@@ -23,6 +23,7 @@ class Objective:
     direction: Literal["maximize", "minimize"]
     known: bool  # before a candidate is trained
     budget: str = ""  # the name of its limit in a run's settings; "": it can have none
+    expected: str = ""  # the column of what is believed of it, after all that the run has seen; "": there is none
 
     @property
     def words(self) -> str:
@@ -34,7 +35,7 @@ class Objective:
         return 1 - value if self.direction == "maximize" else value / reference
 
 
-ACCURACY = Objective("accuracy", "accuracy", "%", "maximize", known=False)
+ACCURACY = Objective("accuracy", "accuracy", "%", "maximize", known=False, expected="expected_accuracy")
 ROBUST_ACCURACY = Objective("robust-accuracy", "robust_accuracy", "%", "maximize", known=False)
 LATENCY = Objective("latency", "latency_ms", "ms", "minimize", known=True, budget="max_latency_ms")
 ENERGY = Objective("energy", "energy_mj", "mJ", "minimize", known=True, budget="max_energy_mj")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -54,10 +54,17 @@ class Tables:
             self._write_front(proposals)
         return changed
 
-    def replace(self, trial: Trial) -> None:
-        """Puts a trial of which more is known now, its accuracy on the test split, in the place of the old one."""
-        self._trials[trial.trial], self._whole = trial, None
+    def replace(self, trials: Iterable[Trial]) -> None:
+        """Puts trials of which more is known now in the place of the old ones: what is expected, and tested."""
+        for trial in trials:
+            self._trials[trial.trial], self._whole = trial, None
         self.front = Front(self.settings, self.trials)
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Puts a trial that has turned out to be a failure in the place of the old one, with the reason."""
+        curve = json.loads(self._curves[trial.trial])["curve"]
+        self._curves[trial.trial] = curve_line(trial.trial, curve, reason)
+        self.replace([trial])
 
     @property
     def trials(self) -> list[Trial]:

@@ -151,9 +151,13 @@ def _run(
     cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
+    from nas.estimate.by_name import REPEATABLE
 
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
-    settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
+    settings = replace(
+        settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint,
+        validation_images=len(dataset.validation) if settings.estimator in REPEATABLE else 0,
+    )  # fmt: skip
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
     notes = [note for note in (dataset.description, pricer.gap()) if note]

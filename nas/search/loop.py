@@ -32,6 +32,7 @@ from nas.run.trial import MOST_BYTES
 from nas.search.halving import EarlyStopping
 from nas.search.problem.feasibility import Pricer, feasible_pool
 from nas.search.progress import OnProgress
+from nas.search.run_state import RunState
 from nas.search.running import RunningSearch
 from nas.search.settings import check_settings, check_storage, complete
 from nas.search.workers.workers import Cluster, Serial, Workers
@@ -76,24 +77,24 @@ def search(
         if not resume:
             check_free(path)
             settings = complete(settings, pool, storage)
-        running = RunningSearch(space, pricer, estimator, settings, path, pool, on_progress, storage)
-        _check_complete(path, running)
+        state = RunState(space, pricer, settings, path, pool, storage)
+        _check_complete(path, state)
         try:
-            _begin(path, settings, references, running, anew=not resume or settings != kept)
+            _begin(path, settings, references, state, anew=not resume or settings != kept)
             estimator.prepare()
-            workers = _workers(estimator, running.stopping, cluster)
+            workers = _workers(estimator, state.stopping, cluster)
             try:
-                running.run(workers)
+                RunningSearch(state, on_progress).run(workers)
             finally:
                 workers.close()
             if test:
-                running.test()
-            running.end()
+                state.test(estimator)
+            state.end()
         except KeyboardInterrupt:
-            so_far = f"stopped after {running.done} of {settings.trials} trials"
+            so_far = f"stopped after {state.done} of {settings.trials} trials"
             raise KeyboardInterrupt(f"{so_far}; --resume goes on (nas search --resume {path})") from None
         except UserError:
-            if not resume and not running.counts:  # nothing was begun: the folder is as free as it was
+            if not resume and not state.counts:  # nothing was begun: the folder is as free as it was
                 for name in BEGUN:
                     with suppress(OSError):
                         (path / name).unlink()
@@ -102,7 +103,7 @@ def search(
 
 
 def _begin(
-    path: Path, settings: Settings, references: Sequence[Reference], running: RunningSearch, *, anew: bool
+    path: Path, settings: Settings, references: Sequence[Reference], state: RunState, *, anew: bool
 ) -> None:  # fmt: skip
     """Writes what a run begins with: run.toml first, for with it the folder can be resumed whatever happens next."""
     for left in path.glob(".*.part"):  # of a process that died while it wrote
@@ -112,7 +113,7 @@ def _begin(
         write_settings(path, settings)
     if not (path / "references.csv").exists():
         write_references(path, references)
-    running.begin()
+    state.begin()
 
 
 def _unfinished(path: Path, settings: Settings, storage: Storage | None) -> bool:
@@ -129,11 +130,12 @@ def _unfinished(path: Path, settings: Settings, storage: Storage | None) -> bool
     return True
 
 
-def _check_complete(path: Path, running: RunningSearch) -> None:
+def _check_complete(path: Path, state: RunState) -> None:
     """Raises UserError where the journal lacks trials that the folder has: they would be trained again."""
-    if (ended := _ended(path)) > running.done + len(running.left):
+    begun = sum(record.kind == "train" for _, record in state.left)
+    if (ended := _ended(path)) > state.done + begun:
         raise UserError(
-            f"{running.journal.file} does not hold the trials of {path}, of which trials.csv has {ended}"
+            f"{state.journal.file} does not hold the trials of {path}, of which trials.csv has {ended}"
         )  # fmt: skip
 
 

@@ -111,7 +111,6 @@ class Proposals:
     def ask(self) -> Proposal | None:
         """The next proposal, priced; None when nothing feasible is left that is new."""
         number = len(self.study.get_trials(deepcopy=False))
-        settings = self.settings
         self.study.sampler = self.sampler_for(number)
         if number < len(self.design):
             self._enqueue(self.space.canonical(self.space.decode(self.design[number])))
@@ -120,21 +119,32 @@ class Proposals:
             if fresh is None:
                 return None
             self._enqueue(fresh)
+        asked = self._asked("train")
+        if asked.kind == "train":
+            self.running.add(asked.candidate)
+        return asked
+
+    def again(self, candidate: Candidate) -> Proposal:
+        """A known candidate as one more proposal, a replicate: to the sampler a further observation of it."""
+        self.study.sampler = self.sampler_for(len(self.study.get_trials(deepcopy=False)))
+        self._enqueue(candidate)
+        return self._asked("replicate")
+
+    def _asked(self, kind: Kind) -> Proposal:
+        """What the sampler asks for, or what was queued."""
         trial = self.study.ask(self.distributions)
         candidate = candidate_of(self.space, trial.params)
-        network = self.space.network(candidate, settings.classes)
+        network = self.space.network(candidate, self.settings.classes)
         costs = self.pricer.costs(candidate, network)
-        columns = {name: np.array([getattr(costs, name)], dtype=float) for name in {*settings.needed, *settings.limits}}
-        missed = {name: float(by[0]) for name, by in misses(columns, settings).items()}
+        needed = {*self.settings.needed, *self.settings.limits}
+        columns = {name: np.array([getattr(costs, name)], dtype=float) for name in needed}
+        missed = {name: float(by[0]) for name, by in misses(columns, self.settings).items()}
         for name, value in missed.items():
             trial.set_constraint(name, value)
-        kind: Kind = "train"
-        if any(value > 0 for value in missed.values()):
+        if kind == "train" and any(value > 0 for value in missed.values()):
             kind = "infeasible"
-        elif candidate in self.known or candidate in self.running:
+        elif kind == "train" and (candidate in self.known or candidate in self.running):
             kind = "duplicate"
-        if kind == "train":
-            self.running.add(candidate)
         frozen = self.study.get_trials(deepcopy=False)[-1]
         shown = _Rewritten.of(frozen, shown_params(self.space, frozen.params), self.shown)
         return Proposal(shown, kind, candidate, network, costs)
@@ -152,6 +162,8 @@ class Proposals:
         self._settle(kind, candidate, outcome)
 
     def _settle(self, kind: Kind, candidate: Candidate, outcome: Outcome) -> None:
+        if kind == "replicate":
+            return
         self.idle = 0 if kind == "train" else self.idle + 1
         if kind != "train":
             return

@@ -14,7 +14,8 @@ from nas.run import BASES, Costs, State, Trial
 from nas.space.candidate import Candidate
 from nas.space.search_space import SearchSpace
 
-Kind = Literal["train", "duplicate", "infeasible"]
+Kind = Literal["train", "duplicate", "infeasible", "replicate"]  # replicate: a known network, trained with another seed
+TRAINED: tuple[Kind, ...] = ("train", "replicate")
 MOST = 2**63 - 1
 LONGEST = 10_000  # characters of an error
 
@@ -33,7 +34,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One proposal. `trial` counts those to be trained, without gaps."""
+    """One proposal. `trial` counts those to be trained, without gaps; a replicate has that of the network's first."""
 
     kind: Kind
     candidate: Candidate
@@ -41,17 +42,18 @@ class Record:
     trial: int
     seed: int
     result: Result | None = None
+    keeps: bool = False  # a replicate whose weights are kept: those of the first training are not there any more
 
     def attributes(self) -> dict[str, Any]:
         """The user attributes that Optuna keeps; the result follows when the training has ended."""
         return {
             "kind": self.kind, "candidate": self.candidate.as_dict(), "costs": asdict(self.costs), "trial": self.trial,
             "seed": self.seed,
-        }  # fmt: skip
+        } | ({"keeps": True} if self.keeps else {})  # fmt: skip
 
     def trained(self, test_accuracy: float | None = None) -> Trial | None:
-        """The trial as the tables have it; None for a proposal that was not to be trained, or has no result."""
-        if self.kind != "train" or self.result is None:
+        """What this training alone gave; None for a proposal that was not to be trained, or has no result."""
+        if self.kind not in TRAINED or self.result is None:
             return None
         state: State = "stopped" if self.result.stopped else "failed" if self.result.accuracy is None else "trained"
         return Trial(
@@ -76,10 +78,12 @@ def record_of(frozen: FrozenTrial, space: SearchSpace) -> Record:
         raise UserError(f"{where}: kind must be one of {', '.join(get_args(Kind))}; got {_shown(kept.get('kind'))}")
     trial, seed = (_count(kept.get(name), f"{where}: {name}") for name in ("trial", "seed"))
     candidate, costs = _candidate(kept.get("candidate"), space, where), _costs(kept.get("costs"), where, kind)
-    result = _result(kept["result"], where) if kind == "train" and "result" in kept else None
-    if frozen.state.is_finished() and kind == "train" and result is None:
+    result = _result(kept["result"], where) if kind in TRAINED and "result" in kept else None
+    if frozen.state.is_finished() and kind in TRAINED and result is None:
         raise UserError(f"{where}: has ended, but has no result")
-    return Record(kind, candidate, costs, trial, seed, result)
+    if not isinstance(keeps := kept.get("keeps", False), bool):
+        raise UserError(f"{where}: keeps must be true or false; got {_shown(keeps)}")
+    return Record(kind, candidate, costs, trial, seed, result, keeps)
 
 
 def check_learned(record: Record, columns: Sequence[str], where: str) -> None:

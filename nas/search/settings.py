@@ -95,9 +95,10 @@ def complete(settings: Settings, pool: Pool, storage: Storage | None = None) -> 
     )
 
 
-def training_seed(seed: int, candidate: Candidate) -> int:
-    """A candidate's own seed, the same whenever in a run it is trained."""
-    return int(np.random.SeedSequence([seed, int(candidate.digest, 16)]).generate_state(1)[0]) >> 1
+def training_seed(seed: int, candidate: Candidate, repetition: int = 0) -> int:
+    """A candidate's own seed, the same whenever in a run it is trained; another one for each repetition."""
+    words = [seed, int(candidate.digest, 16), *[repetition] * (repetition > 0)]
+    return int(np.random.SeedSequence(words).generate_state(1)[0]) >> 1
 
 
 def _version(name: str) -> str:

@@ -1,6 +1,7 @@
 """A search that dies or meets a full disk at every file operation that it makes: `python -m tests.search.kills FOLDER`.
 
 Prints a JSON object: how many moments there were, and at which of them the same command did not go on to the same end.
+With `confirm` after the folder, of a search whose accuracies are noisy and which trains two networks again; kills only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from tests.search.small_tasks import CountingPricer, FormulaEvaluator, settings_
 feasibility.POOL = 256  # candidates whose costs are predicted before the search: here it begins a hundred times
 ROOT = Path(sys.argv[1])
 SPACE = small_space(ROOT)
-SETTINGS = settings_for(SPACE, sampler="random", trials=3)
+CONFIRM = sys.argv[2:] == ["confirm"]
+SETTINGS = settings_for(
+    SPACE, sampler="random", trials=3, confirm=0.7 * CONFIRM, validation_images=100 * CONFIRM
+)  # fmt: skip
 FILES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.symlink", "os.link")
 SIZES = (0, 1, 100, 500, 700, 1000, 2000, 4096, 6000, 8192, 12_000)
 at_operation: Callable[[str, tuple[Any, ...]], None] | None = None
@@ -43,12 +47,15 @@ def hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 def run(folder: Path) -> list[tuple[Any, ...]]:
     """The same command, always: the trials that it ends with."""
-    search(SPACE, CountingPricer(SPACE), FormulaEvaluator(weights=True), SETTINGS, folder)
+    search(SPACE, CountingPricer(SPACE), FormulaEvaluator(weights=True, noise=0.05 * CONFIRM), SETTINGS, folder)
     return trials(folder)
 
 
 def trials(folder: Path) -> list[tuple[Any, ...]]:
-    return [(t.trial, t.candidate, t.accuracy, t.test_accuracy, t.seed) for t in load_run(folder).trials]
+    return [
+        (t.trial, t.candidate, t.accuracy, t.test_accuracy, t.seed, t.trainings, t.expected_accuracy)
+        for t in load_run(folder).trials
+    ]  # fmt: skip
 
 
 def outcome(folder: Path) -> str:
@@ -62,7 +69,7 @@ def outcome(folder: Path) -> str:
     left = [p.name for p in folder.iterdir() if p.name.startswith(".") and p.name != ".lock"]
     models = {p.name for p in (folder / "models").iterdir()}
     on_front = {str(t.trial) for t in load_run(folder).front_trials}
-    if found == WHOLE and models == on_front and not left:
+    if found == WHOLE and (models == on_front or (CONFIRM and models > on_front)) and not left:
         return ""
     return f"other trials or files: {len(found)}, {sorted(models)}, {sorted(on_front)}, {left}"
 
@@ -128,6 +135,9 @@ if __name__ == "__main__":
     WHOLE = run(ROOT / "whole")
     sys.addaudithook(hook)
     dead = killed()
+    if CONFIRM:
+        print(json.dumps({"moments": len(dead), "wrong": {i: wrong for i, wrong in enumerate(dead) if wrong}}))
+        sys.exit()
     full: list[str] = []
     while (found := full_at(len(full) + 1)) is not None:
         full.append(found)

@@ -76,6 +76,7 @@ class FormulaEvaluator:
     log: Path | None = None
     weights: bool = False
     epochs: int = 0  # 0: no curve; else accuracy grows to its end over so many
+    noise: float = 0.0  # standard deviation of a training's accuracy, by its seed
     seen: list[Candidate] = field(default_factory=list)
     tested: list[float] = field(default_factory=list)
 
@@ -91,6 +92,8 @@ class FormulaEvaluator:
             with self.log.open("a") as file:
                 file.write(candidate.json() + "\n")
         accuracy = formula(network, candidate)
+        if self.noise:
+            accuracy = float(np.clip(accuracy + self.noise * np.random.default_rng(seed).standard_normal(), 0.0, 1.0))
         if self.epochs:
             return trained(accuracy, self.epochs, self.seconds, on_epoch)
         time.sleep(self.seconds)

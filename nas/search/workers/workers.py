@@ -41,6 +41,7 @@ class Job:
     hyperparameters: Mapping[str, Value]
     seed: int
     costs: tuple[float, ...]
+    again: bool = False  # the network was trained before, with another seed: early stopping has no part in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def train(estimator: Estimator, job: Job, stops: Stops | None) -> Done:
 
     def report(number: int, epoch: Epoch) -> bool:
         nonlocal stopped
-        stopped = stops is not None and stops(job.number, number, epoch.validation_accuracy, job.costs)
+        stopped = (
+            stops is not None and not job.again and stops(job.number, number, epoch.validation_accuracy, job.costs)
+        )
         return stopped
 
     try:
