@@ -16,6 +16,7 @@ from nas.errors import UserError
 from nas.estimate.chance import check_above_chance
 from nas.estimate.estimator import Estimate, OnPrepare
 from nas.models.builder import build
+from nas.models.parts import silence_residuals
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
@@ -120,6 +121,7 @@ class ProxyTraining:
             calibration_images=CALIBRATION_IMAGES,
         )  # fmt: skip
         model = build(network, seed=seed)
+        silence_residuals(model)
         validation = self.dataset.validation
         curve = fit(
             model, task, self.train, self.watched, chosen,

@@ -31,6 +31,20 @@ def norm(channels: int, activation: str = "") -> nn.Module:
     return module
 
 
+def silence_residuals(model: nn.Module) -> None:
+    """Lets every residual block begin as the identity: the scale of its last batch norm becomes 0, in place.
+
+    Deep networks then learn from the first step on (Goyal et al., 2017, "Accurate, Large Minibatch SGD"), and a short
+    training ranks them by what they can learn and not by how they start. A branch that ends in an activation stays as
+    it is: ReLU has no slope at 0, so it would never learn.
+    """
+    for block in model.modules():
+        if getattr(block, "residual", False):
+            *_, last = (part for part in block.modules() if isinstance(part, BatchNormAct2d))
+            if isinstance(last.act, nn.Identity):
+                nn.init.zeros_(last.weight)
+
+
 def squeeze_excite(block: Block, channels: int) -> nn.Module:
     """The block's squeeze-excite of so many channels; the identity where it has none."""
     if not block.se:

@@ -10,6 +10,7 @@ from nas.space.candidate import Value
 from nas.space.hyperparameters import HYPERPARAMETERS, Augmentation, Optimizer, check_hyperparameter
 
 DEFAULT_LEARNING_RATE: dict[str, float] = {"sgd": 0.1, "adamw": 0.004}
+DEFAULT_WEIGHT_DECAY: dict[str, float] = {"sgd": 1e-4, "adamw": 0.05}  # AdamW multiplies it by the learning rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Recipe:
     resolution: int
     learning_rate: float
     weight_decay: float = 1e-4  # not on batch norms and biases
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.0
     optimizer: Optimizer = "sgd"
     augmentation: Augmentation = "none"
     warmup_share: float = 0.1  # of all steps, with a rising learning rate
@@ -57,9 +58,15 @@ def recipe(
     hyperparameters: Mapping[str, Value], *, epochs: int, batch_size: int, resolution: int, small_resolution: int = 0,
     small_share: float = 0.0, calibration_images: int = 0,
 ) -> Recipe:  # fmt: skip
-    """The recipe of a candidate's hyperparameters; other names in the mapping are its architecture and are left out."""
+    """The recipe of a candidate's hyperparameters; other names in the mapping are its architecture and are left out.
+
+    Where nothing says how to train it is AdamW, which ranks networks better after few steps than SGD does
+    (experiments/estimators); a learning rate without an optimizer is one of SGD.
+    """
     given = {name: hyperparameters[name] for name in HYPERPARAMETERS if name in hyperparameters}
-    given.setdefault("learning_rate", DEFAULT_LEARNING_RATE.get(str(given.get("optimizer", "sgd")), 0.1))
+    optimizer = str(given.setdefault("optimizer", "sgd" if "learning_rate" in given else "adamw"))
+    given.setdefault("learning_rate", DEFAULT_LEARNING_RATE.get(optimizer, 0.1))
+    given.setdefault("weight_decay", DEFAULT_WEIGHT_DECAY.get(optimizer, 0.0))
     return Recipe(
         epochs, batch_size, resolution, small_resolution=small_resolution, small_share=small_share,
         calibration_images=calibration_images, **given,  # type: ignore[arg-type]  # checked here and at birth

@@ -9,13 +9,19 @@ from nas.train.recipe import Recipe, recipe
 def test_candidate_gives_what_it_has_and_defaults_fill_the_rest() -> None:
     candidate = {"resolution": 96, "stage2.depth": 3, "learning_rate": 0.02, "optimizer": "adamw", "precision": "int8"}
     made = recipe(candidate, epochs=4, batch_size=64, resolution=32)
-    assert made == Recipe(4, 64, 32, 0.02, optimizer="adamw")
+    assert made == Recipe(4, 64, 32, 0.02, weight_decay=0.05, optimizer="adamw")
 
 
 def test_default_learning_rate_is_the_optimizers() -> None:
     rates = [recipe({"optimizer": o}, epochs=1, batch_size=8, resolution=8).learning_rate for o in ("sgd", "adamw")]
     assert rates == [0.1, 0.004]
-    assert recipe({}, epochs=1, batch_size=8, resolution=8).learning_rate == 0.1
+
+
+def test_a_learning_rate_without_an_optimizer_is_one_of_sgd() -> None:
+    made = recipe({"learning_rate": 0.05}, epochs=1, batch_size=8, resolution=8)
+    assert (made.optimizer, made.learning_rate, made.weight_decay) == ("sgd", 0.05, 1e-4)
+    default = recipe({}, epochs=1, batch_size=8, resolution=8)
+    assert (default.optimizer, default.learning_rate, default.weight_decay) == ("adamw", 0.004, 0.05)
 
 
 @pytest.mark.parametrize(
