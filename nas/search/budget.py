@@ -50,7 +50,7 @@ class Budget:
     @property
     def search_left(self) -> float:
         """Seconds until the front is to be confirmed."""
-        return self.left - (self.share * self.limit_s if self.share else 0.0)
+        return self.left - (self.share * self.limit_s if self.limit_s < math.inf else 0.0)
 
     def search_is_over(self) -> bool:
         """Whether another trial would end after that, as trainings went so far."""

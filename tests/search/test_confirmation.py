@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nas.errors import UserError
 from nas.models.trained import load_trial
 from nas.run import Run, load_run, model_folder, pareto_trials, read_curves, read_errors
 from nas.search import contenders
@@ -198,6 +200,45 @@ def test_the_expected_front_is_truer_than_the_raw_one(tmp_path: Path) -> None:
         loss += [(t.expected_accuracy or 0) - truth[t.trial] for t in run.front_trials]
     assert np.mean(raw_loss) > 0.01  # points on the front promise too much
     assert abs(np.mean(loss)) < 0.3 * np.mean(raw_loss)
+
+
+def test_early_stopping_has_no_part_in_trainings_with_other_seeds(tmp_path: Path) -> None:
+    space = small_space(tmp_path)
+    settings = settings_for(
+        space, sampler="random", trials=24, early_stopping=True, proxy={"epochs": 8}, validation_images=IMAGES,
+        confirm=0.25, objectives=("accuracy", "latency"),
+    )  # fmt: skip
+    run = search(space, CountingPricer(space), FormulaEvaluator(noise=NOISE, epochs=8), settings, tmp_path / "run")
+    assert {t.state for t in run.trials} == {"trained", "stopped"} and len(run.trials) == 24
+    again = [t for t in Journal(run.path, run.settings).trials() if t.user_attrs["kind"] == "replicate"]
+    assert len(again) == 6 and all(len(t.user_attrs["result"]["curve"]) == 8 for t in again)
+    assert all(t.expected_accuracy is None for t in run.trials if t.state == "stopped")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (r'"trial":\d+', '"trial":17', "must train the network of trial 17 again"),
+        (r'"trial":\d+', '"trial":2', "must train the network of trial 2 again"),
+        (r'"seed":\d+', '"keeps":"yes","seed":3', "keeps must be true or false"),
+        (r'"kind":"replicate"', '"kind":"repeat"', "kind must be one of train, duplicate, infeasible, replicate"),
+    ],
+)
+def test_a_replicate_that_no_search_wrote_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    space = small_space(tmp_path)
+    run = noisy(space, tmp_path / "run", trials=3, confirm=0.4)
+    journal = run.path / "journal.log"
+    head, kind, tail = journal.read_text().partition('"kind":"replicate"')
+    changed = head + re.sub(old, new, kind + tail, count=1)
+    assert changed != journal.read_text()
+    journal.write_text(changed)
+    with pytest.raises(UserError, match=message) as caught:
+        noisy_again(space, run)
+    assert str(caught.value).startswith(f"{journal} is broken") and journal.read_text() == changed
+
+
+def noisy_again(space: SearchSpace, run: Run) -> Run:
+    return search(space, CountingPricer(space), FormulaEvaluator(), run.settings, run.path, resume=True)
 
 
 def test_the_fronts_networks_come_first_when_few_trainings_are_left(tmp_path: Path) -> None:

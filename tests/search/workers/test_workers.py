@@ -57,6 +57,15 @@ def test_two_workers_train_every_candidate_once(tmp_path: Path) -> None:
     assert not ray.is_initialized()
 
 
+def test_two_workers_confirm_the_front(tmp_path: Path) -> None:
+    tiny, log = load_space("tiny"), tmp_path / "evaluated.txt"
+    settings = settings_for(tiny, sampler="random", trials=12, validation_images=200, confirm=0.5)
+    evaluator = FormulaEvaluator(seconds=0.1, log=log, noise=0.03)
+    run = search(tiny, CountingPricer(tiny), evaluator, settings, tmp_path / "run", cluster=Cluster(2))
+    assert len(log.read_text().splitlines()) == 18 == sum(t.trainings for t in run.trials) and len(run.trials) == 12
+    assert all(t.expected_accuracy is not None for t in run.trials)
+
+
 def test_stopping_early_with_two_workers(tmp_path: Path) -> None:
     tiny = load_space("tiny")
     settings = settings_for(
