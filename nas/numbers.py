@@ -29,9 +29,19 @@ def count(value: float) -> str:
     return str(round(value))
 
 
-def percent(fraction: float | None, places: int = 1) -> str:
-    """A fraction as a percentage; '-' where there is none."""
-    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.{places}f}%"
+def percent(fraction: float | None, places: int = 1, *, deviation: float | None = None) -> str:
+    """A fraction as a percentage, with its standard deviation where that is known: 96.1 ±0.8%; '-' where there is none.
+
+    A deviation that would be rounded to nothing is ±<0.1: no measurement is exact.
+    """
+    if fraction is None or math.isnan(fraction):
+        return "-"
+    shown = f"{100 * fraction:.{places}f}"
+    if deviation is None or math.isnan(deviation):
+        return f"{shown}%"
+    least = 10.0**-places
+    spread = f"{100 * deviation:.{places}f}" if round(100 * deviation, places) >= least else f"<{least:.{places}f}"
+    return f"{shown} ±{spread}%"
 
 
 def clock(seconds: float) -> str:

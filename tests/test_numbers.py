@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.numbers import count, figure
+from nas.numbers import count, figure, percent
 
 SCALES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
@@ -57,3 +57,22 @@ def test_a_count_never_shows_a_thousand_of_a_unit(value: int) -> None:
 def test_the_larger_number_never_reads_as_the_smaller(a: float, b: float) -> None:
     low, high = (float(figure(x).replace(",", "")) for x in sorted((a, b)))
     assert low <= high
+
+
+@pytest.mark.parametrize(
+    ("value", "deviation", "text"),
+    [
+        (0.961, 0.008, "96.1 ±0.8%"), (0.961, None, "96.1%"), (0.961, math.nan, "96.1%"), (None, 0.008, "-"),
+        (math.nan, None, "-"), (1.0, 0.0949, "100.0 ±9.5%"), (0.961, 0.0004, "96.1 ±<0.1%"), (0.5, 0.0, "50.0 ±<0.1%"),
+        (0.5, 0.0005001, "50.0 ±0.1%"), (0.0, 0.25, "0.0 ±25.0%"),
+    ],
+)  # fmt: skip
+def test_a_percentage_has_its_deviation_where_it_is_known(
+    value: float | None, deviation: float | None, text: str
+) -> None:
+    assert percent(value, deviation=deviation) == text
+
+
+def test_a_deviation_has_the_places_of_its_percentage() -> None:
+    assert percent(0.961, 0, deviation=0.008) == "96 ±1%" and percent(0.961, 2, deviation=0.008) == "96.10 ±0.80%"
+    assert percent(0.961, 0, deviation=0.004) == "96 ±<1%"

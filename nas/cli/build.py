@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import print_json
-from nas.cli.pick import MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
+from nas.cli.output import note, print_json
+from nas.cli.pick import Greedy, MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
 from nas.errors import UserError
 from nas.numbers import figure
 
@@ -23,6 +23,7 @@ def build(
     max_energy: MaxEnergy = None,
     max_size: MaxSize = None,
     max_memory: MaxMemory = None,
+    greedy: Greedy = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -34,7 +35,8 @@ def build(
     """
     from nas.deploy.build import build as build_onnx
     from nas.deploy.build import check_output
-    from nas.report.pick import pick
+    from nas.report.pick import choose
+    from nas.report.words import ties_text
     from nas.run import load_run
 
     if which not in (None, "knee") and not (which or "").isdecimal():
@@ -43,7 +45,10 @@ def build(
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     number = int(which) if which and which != "knee" else None
-    chosen = pick(found, **limits, knee=which == "knee", trial=number)
+    choice = choose(found, limits, knee=which == "knee", trial=number, greedy=greedy)
+    chosen = choice.trial
+    if said := ties_text(found, choice.ties):
+        note(said)
     written = build_onnx(found, pick=chosen, onnx=onnx, force=force)
     if as_json:
         print_json(

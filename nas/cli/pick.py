@@ -17,6 +17,14 @@ MaxEnergy = Annotated[str | None, typer.Option(metavar="ENERGY", help="Energy bu
 MaxSize = Annotated[str | None, typer.Option(metavar="BYTES", help="Budget for the weights, e.g. 4MB.")]
 MaxMemory = Annotated[str | None, typer.Option(metavar="BYTES", help="Budget for peak activations, e.g. 2MB.")]
 
+Greedy = Annotated[
+    bool,
+    typer.Option(
+        "--greedy",
+        help="Take the most accurate itself, not the cheapest of those that cannot be told from it.",
+    ),
+]
+
 
 def budgets(latency: str | None, energy: str | None, size: str | None, memory: str | None) -> dict[str, float]:
     """The budgets that were given, by their names in a run's settings: ms, mJ and 10^6 bytes."""
@@ -43,6 +51,7 @@ def pick(
         str | None,
         typer.Option(metavar="PERCENT", help="Only networks with at least this accuracy on corrupted images."),
     ] = None,
+    greedy: Greedy = False,
     knee: Annotated[bool, typer.Option("--knee", help="Pick the knee of the front: beyond it, gains shrink.")] = False,
     trial: Annotated[int | None, typer.Option(help="Pick the trial with this number.")] = None,
     remeasure: Annotated[
@@ -57,6 +66,9 @@ def pick(
 ) -> None:
     """Pick the most accurate network of a run within budgets, or its knee, and show how to rebuild it.
 
+    Where the accuracies of networks differ by no more than the error of the difference, the cheapest of those that
+    cannot be told from the most accurate is picked.
+
     With --remeasure the networks of the front are measured on the device that the run was searched for: this
     machine, or a board over ssh; any other machine is refused. Predictions and measurements are shown side by side,
     and the measurements count: a network that exceeds a budget when measured is not picked.
@@ -65,8 +77,7 @@ def pick(
 
     Example: nas pick runs/tiny-my-board-1 --max-latency 3ms --remeasure --ssh pi@raspberrypi
     """
-    from nas.report.pick import check_limits
-    from nas.report.pick import pick as pick_trial
+    from nas.report.pick import check_limits, choose
     from nas.report.words import pick_json, pick_text
     from nas.run import load_run
 
@@ -79,10 +90,10 @@ def pick(
     if remeasure:
         from nas.cli.remeasure import remeasure_front
 
-        check_limits(found, limits, least, knee, trial, robust)  # before minutes of work
+        check_limits(found, limits, least, knee, trial, robust, greedy)  # before minutes of work
         found = remeasure_front(found, ssh, python, threads, meter, show=not as_json)
-    picked = pick_trial(found, **limits, min_accuracy=least, min_robust_accuracy=robust, knee=knee, trial=trial)
+    chosen = choose(found, limits, least, robust, knee=knee, trial=trial, greedy=greedy)
     if as_json:
-        print_json(pick_json(found, picked))
+        print_json(pick_json(found, chosen.trial, chosen.ties))
     else:
-        print(printable(pick_text(found, picked)))
+        print(printable(pick_text(found, chosen.trial, chosen.ties)))

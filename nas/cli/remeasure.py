@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from nas.cli.output import hushed, note, print_table
-from nas.numbers import figure, percent
+from nas.numbers import figure
+from nas.report.ties import expected_text
 
 if TYPE_CHECKING:
     from nas.run import Run
@@ -39,8 +40,8 @@ def _print(run: Run) -> None:
     rows = []
     for t, m in shown:
         off = m.latency_ms / t.costs.latency_ms - 1
-        row = [str(t.trial), percent(t.accuracy), t.candidate.precision, figure(t.costs.latency_ms)]
+        row = [str(t.trial), expected_text(t), t.candidate.precision, figure(t.costs.latency_ms)]
         row += [figure(m.latency_ms), f"{100 * off:+.0f}%"]
         rows.append(row + [figure(t.costs.energy_mj), figure(m.energy_mj)] * energy)
-    heads = ["trial", "val", "", "predicted ms", "measured ms", "off", *["predicted mJ", "measured mJ"] * energy]
+    heads = ["trial", "accuracy", "", "predicted ms", "measured ms", "off", *["predicted mJ", "measured mJ"] * energy]
     print_table(heads, rows, right=[h for h in heads if h])

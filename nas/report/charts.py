@@ -28,7 +28,9 @@ from nas.charts import (
 )
 from nas.pareto import non_dominated
 from nas.report.groups import Group, attained
-from nas.run import ACCURACY, LATENCY, UNITS, Reference, Run, Trial, read_references, write_atomic
+from nas.report.table import believed
+from nas.report.ties import expected
+from nas.run import LATENCY, UNITS, Reference, Run, Trial, read_references, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,16 +59,18 @@ def draw_front(run: Run) -> Path:
     columns = [c for c in AXES if any(t.value(c) > 0 for t in trials)] or ["latency_ms"]
     figure = new_figure(1.2 + 4.9 * len(columns), 5.4)
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    s = run.settings
+    s, known = run.settings, believed(trials)
     set_title(figure, f"{s.space_name} on {s.device_name}, {s.dataset}: {len(trials)} networks trained")
     notes = [
-        "Filled: the Pareto front; steps: the front of these two axes; pale: all other networks. Accuracy is on "
-        "the validation split after a short training. Bars: 90% of held-out networks fell within this range of the "
-        "predicted cost; no bar where the device profile has no such error."
-    ]
+        "Filled: the Pareto front; steps: the front of these two axes; pale: all other networks. "
+        + ("Accuracy is what trainings of a network are expected to reach on the validation split; bar upright: one "
+           "standard deviation each way. " if known else "Accuracy is on the validation split after a short training. ")
+        + "Bars across: 90% of held-out networks fell within this range of the predicted cost; no bar where the device "
+        "profile has no such error."
+    ]  # fmt: skip
     for axes, column in zip(panels, columns, strict=True):
         notes += _panel(axes, run, trials, column, references)
-    panels[0].set_ylabel("validation accuracy (%)")
+    panels[0].set_ylabel("expected accuracy (%)" if known else "validation accuracy (%)")
     _legend(figure, trials)
     width = 90 * len(columns)
     caption = "\n".join(line for note in dict.fromkeys(notes) for line in textwrap.wrap(note, width))
@@ -100,7 +104,7 @@ def draw_fronts(groups: Sequence[Group], file: Path) -> Path:
         color, line = SERIES_COLORS[i % len(SERIES_COLORS)], SERIES_LINES[i % len(SERIES_LINES)]
         for costs, accuracies in points:
             axes.plot(costs, accuracies, "o", color=color, alpha=0.2, markersize=4, markeredgewidth=0)
-        at, reached = attained(trials, LATENCY.column, ACCURACY.column)
+        at, reached = attained(trials, LATENCY.column)
         least, half, most = 100 * reached
         if len(group.runs) > 1:
             axes.fill_between(at, least, most, step="post", color=color, alpha=0.15, linewidth=0)
@@ -112,7 +116,9 @@ def draw_fronts(groups: Sequence[Group], file: Path) -> Path:
     if every and max(every) > 4 * min(every) > 0:
         axes.set_xscale("log")
         set_log_ticks(axes.xaxis, decades=float(np.log10(max(every) / min(every))))
-    axes.set(xlabel="latency on each run's device, one image (ms)", ylabel="validation accuracy (%)")
+    known = any(believed(r.trials) for group in groups for r in group.runs)
+    accuracy = "expected" if known else "validation"
+    axes.set(xlabel="latency on each run's device, one image (ms)", ylabel=f"{accuracy} accuracy (%)")
     set_grid(axes)
     axes.legend(fontsize=8, frameon=False)
     figure.tight_layout()
@@ -132,15 +138,18 @@ def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, reference
         pale: dict[str, Any] = {"color": color, "alpha": 0.28, "markersize": 4.5, "markeredgewidth": 0}
         axes.plot(*_places([t for t in group if t.trial not in front], column), "o", **pale)
         known = [t for t in best if t.value(low) >= 0]
-        heights = [100 * t.value(ACCURACY.column) for t in known]
+        heights = [100 * expected(t) for t in known]
         ends = [t.value(low) for t in known], [t.value(high) for t in known]
         axes.hlines(heights, *ends, colors=color, alpha=0.55, linewidth=1.1, zorder=3)
+        sure = [(t, t.accuracy_deviation) for t in best if t.accuracy_deviation is not None]
+        feet, heads = ([100 * (expected(t) + sign * d) for t, d in sure] for sign in (-1, 1))
+        axes.vlines([t.value(column) for t, _ in sure], feet, heads, colors=color, alpha=0.55, linewidth=1.1, zorder=3)
         white: dict[str, Any] = {"color": color, "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
         axes.plot(*_places(best, column), "o", **white, zorder=4)
     if not trials:
         return []
     costs = np.array([t.value(column) for t in trials])
-    accuracies = np.array([t.value(ACCURACY.column) for t in trials])
+    accuracies = np.array([expected(t) for t in trials])
     on = np.flatnonzero(non_dominated(np.stack([costs, -accuracies], axis=1)))
     on = on[np.argsort(costs[on])]
     axes.step(costs[on], 100 * accuracies[on], where="post", color="0.35", linewidth=1.2, zorder=2)
@@ -159,7 +168,7 @@ def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, reference
 
 def _places(trials: Sequence[Trial], column: str) -> tuple[list[float], list[float]]:
     """Costs, and accuracies in per cent."""
-    return [t.value(column) for t in trials], [100 * t.value(ACCURACY.column) for t in trials]
+    return [t.value(column) for t in trials], [100 * expected(t) for t in trials]
 
 
 def _draw_references(axes: Axes, column: str, references: Sequence[Reference], most: float) -> list[str]:

@@ -14,6 +14,8 @@ from nas.files.plain import printable
 from nas.numbers import figure, percent
 from nas.report.groups import Group, groups_of, spread
 from nas.report.pick import pick
+from nas.report.table import believed
+from nas.report.ties import expected, expected_text
 from nas.run import ACCURACY, COLUMNS, UNITS, Run, Settings, csv_bytes, front_volume, row_of
 
 if TYPE_CHECKING:
@@ -49,13 +51,13 @@ def compare_rows(groups: Sequence[Group], box: Settings) -> list[list[str]]:
     for group in groups:
         s, runs = group.runs[0].settings, group.runs
         trained = [[t for t in r.trials if t.state == "trained"] for r in runs]
-        best = [max(t.value(ACCURACY.column) for t in of_run) for of_run in trained if of_run]
+        best = [max(of_run, key=expected) for of_run in trained if of_run]
         rows.append([
             group.name, s.device_name, s.space_name, s.sampler, group.seeds,
             spread([len(of_run) for of_run in trained], lambda n: f"{n:g}"),
             spread([len(r.front_trials) for r in runs], lambda n: f"{n:g}"),
             spread([front_volume(r.trials, box) for r in runs], "{:.4f}".format if len(runs) == 1 else "{:.3f}".format),
-            spread(best, percent),
+            expected_text(best[0]) if len(best) == 1 else spread([expected(t) for t in best], percent),
             spread([sum(t.seconds for t in r.trials) / 3600 for r in runs], lambda h: f"{h:.2f}"),
         ])  # fmt: skip
     return rows
@@ -69,6 +71,8 @@ def notes_on(groups: Sequence[Group], box: Settings) -> list[str]:
         f"Hypervolume is over {', '.join(box.objectives)}, with the reference point accuracy 0 at {corner}; 1 would be "
         "accuracy 100% at no cost."
     ]
+    if any(believed(r.trials) for r in runs):
+        notes.append("Accuracies are the expected ones, ± one standard deviation, where a run knows them.")
     if any(len(group.runs) > 1 for group in groups):
         notes.append("Runs with equal settings but the seed are grouped: the median, then the lowest and the highest.")
     if len({(r.settings.dataset, r.settings.dataset_sha256) for r in runs}) > 1:
@@ -102,19 +106,17 @@ def _best(group: Group, ms: float) -> str:
     picks = []
     for r in group.runs:
         try:
-            picks.append(pick(r, max_latency_ms=ms))
+            picks.append(pick(r, max_latency_ms=ms, greedy=True))
         except UserError:
             continue
     if not picks:
         return "none"
     if len(group.runs) > 1:
         lacking = len(group.runs) - len(picks)
-        return spread([t.value(ACCURACY.column) for t in picks], percent) + (
-            f", {lacking} have none" if lacking else ""
-        )
+        return spread([expected(t) for t in picks], percent) + (f", {lacking} have none" if lacking else "")
     (t,) = picks
     energy = "" if t.costs.energy_mj is None else f", {figure(t.costs.energy_mj)} mJ"
-    return f"{percent(t.accuracy)} (trial {t.trial}, {figure(t.costs.latency_ms)} ms{energy})"
+    return f"{expected_text(t)} (trial {t.trial}, {figure(t.costs.latency_ms)} ms{energy})"
 
 
 def _round(ms: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas.pareto import Array
+from nas.report.ties import expected
 from nas.run import SAME, Run, Trial
 
 TOLD_BY = ("sampler", "device", "space", "dataset", "objectives", "budgets", "precisions", "early_stopping", "proxy")
@@ -48,8 +49,9 @@ def spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
     return f"{shown(median(values))} ({shown(min(values))} to {shown(max(values))})"
 
 
-def attained(fronts: Sequence[Sequence[Trial]], column: str, quality: str) -> tuple[Array, Array]:
-    """What several runs reach at a cost: the costs (n,), and the qualities (3, n) that all, half and any of them reach.
+def attained(fronts: Sequence[Sequence[Trial]], column: str) -> tuple[Array, Array]:
+    """What several runs reach at a cost: the costs (n,), and the expected accuracies (3, n) that all, half and any of
+    them reach.
 
     NaN where so many of them have no network of that cost. These are attainment surfaces (Fonseca and Fleming, PPSN
     1996): of an even number of runs, the middle one is reached by half of them at least.
@@ -59,7 +61,7 @@ def attained(fronts: Sequence[Sequence[Trial]], column: str, quality: str) -> tu
     for row, front in zip(best, fronts, strict=True):
         for t in front:
             place = np.searchsorted(costs, t.value(column))
-            row[place] = max(row[place], t.value(quality))
+            row[place] = max(row[place], expected(t))
     best = np.maximum.accumulate(best, axis=1)
     ordered = np.sort(best, axis=0)[::-1]  # the best run first
     reached = np.stack([ordered[-1], ordered[(len(fronts) + 1) // 2 - 1], ordered[0]])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nas.numbers import figure, percent
-from nas.report.table import intervals, summary
+from nas.report.table import accuracy_notes, believed, intervals, summary
+from nas.report.ties import expected_text, tied_with
 from nas.run import Run
 
 
@@ -15,29 +16,25 @@ def markdown(run: Run) -> str:
     energy = any(t.costs.energy_mj is not None for t in front)
     tested = any(t.test_accuracy is not None for t in front)
     robust = any(t.robust_accuracy is not None for t in front)
+    known, ties = believed(front), tied_with(front)
     heads = [
-        "trial",
-        "accuracy",
-        *["test"] * tested,
-        *["robust"] * robust,
-        "ms",
-        *["mJ"] * energy,
-        "MB",
-        "precision",
-        "network",
-    ]
+        "trial", *(["expected accuracy", "front", "tie", "measured"] if known else ["accuracy"]), *["test"] * tested,
+        *["robust"] * robust, "ms", *["mJ"] * energy, "MB", "precision", "network",
+    ]  # fmt: skip
     rows = [
         [
-            str(t.trial), percent(t.accuracy), *[percent(t.test_accuracy)] * tested,
-            *[percent(t.robust_accuracy)] * robust, figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy,
-            figure(t.costs.size_mb), t.candidate.precision, summary(t.candidate),
+            str(t.trial),
+            *([expected_text(t), percent(t.front_probability, 0), ", ".join(map(str, ties[t.trial][:1]))] * known),
+            percent(t.accuracy), *[percent(t.test_accuracy)] * tested, *[percent(t.robust_accuracy)] * robust,
+            figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb),
+            t.candidate.precision, summary(t.candidate),
         ]
         for t in front
     ]  # fmt: skip
     trained = sum(t.state == "trained" for t in run.trials)
     title = f"### {plain(s.space_name)} on {plain(s.device_name)}, {plain(s.dataset)}"
     lead = f"{trained} networks trained, {len(front)} on the front; hypervolume {run.hypervolume:.4f}."
-    notes = [f"- {plain(line)}" for line in intervals(front)]
+    notes = [f"- {plain(line)}" for line in (*accuracy_notes(front), *intervals(front))]
     return "\n".join([title, "", lead, "", *table(heads, rows), "", *notes]) + "\n"
 
 

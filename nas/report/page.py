@@ -15,7 +15,8 @@ from nas.report.groups import Group, groups_of
 from nas.report.importance import importance
 from nas.report.network_costs import network_costs
 from nas.report.page_data import LABELS, comparison_data, run_data
-from nas.report.table import intervals, summary
+from nas.report.table import accuracy_notes, believed, intervals, summary
+from nas.report.ties import expected_text, tied_with
 from nas.report.words import basis_of, limits_of, proposals_of
 from nas.run import Run, Trial, read_errors
 
@@ -23,8 +24,10 @@ COLUMNS = {
     "accuracy": "accuracy", "test_accuracy": "test", "robust_accuracy": "robust", "latency_ms": "ms",
     "energy_mj": "mJ", "size_mb": "MB", "params": "params", "macs": "MACs",
 }  # fmt: skip
+BELIEVED = ("expected", "on the front", "trainings", "tied with")
 NOT_ALWAYS = ("test_accuracy", "robust_accuracy", "energy_mj")  # shown where a network of the front has it
 MOST_ENDED = 200  # trials that did not finish, in the table
+MOST_TIES = 3  # named in a row of the front
 SCRIPTS = {"run": ("common", "pick", "charts", "run"), "compare": ("common", "compare")}  # in this order
 
 
@@ -33,13 +36,19 @@ def page(run: Run) -> str:
     s, errors, measured = run.settings, read_errors(run.path), run.measured
     costs, found = network_costs(run), importance(run)
     columns = [c for c in COLUMNS if c not in NOT_ALWAYS or any(t.value(c) >= 0 for t in run.front_trials)]
+    known, ties = believed(run.trials), tied_with(run.front_trials)
+    if known:  # params make room: the pick's card has them
+        columns.remove("params")
+    names = COLUMNS | ({"accuracy": "measured"} if known else {})
     heads = [
-        _cell("trial"), *(_cell(COLUMNS[c]) for c in columns), *([_cell("measured ms")] if measured else []),
+        _cell("trial"), *(map(_cell, BELIEVED) if known else ()), *(_cell(names[c]) for c in columns),
+        *([_cell("measured ms")] if measured else []),
         _cell("precision", text=True), _cell("basis", text=True), _cell("network", text=True),
     ]  # fmt: skip
     rows = [
         {"trial": t.trial, "cells": [
-            _cell(str(t.trial)), *(_cell(_value(t, c)) for c in columns),
+            _cell(str(t.trial)), *(map(_cell, _believed_of(t, ties[t.trial])) if known else ()),
+            *(_cell(_value(t, c)) for c in columns),
             *([_cell(figure(measured[t.trial].latency_ms) if t.trial in measured else "-")] if measured else []),
             _cell(t.candidate.precision, text=True), _cell(basis_of(t.costs), text=True),
             _cell(summary(t.candidate), text=True),
@@ -57,6 +66,7 @@ def page(run: Run) -> str:
         "lead": f"{len(trained):,} networks trained, {len(run.front_trials):,} on the Pareto front of "
                 f"{', '.join(s.objectives)}. {s.created[:10]}",
         "heads": heads, "rows": rows, "intervals": intervals(run.front_trials),
+        "believed": known, "accuracies": accuracy_notes(run.front_trials, whole=True),
         "importance": found, "trained": len(trained), "proposals": proposals_of(run),
         "reference": reference or "the reference point",
         "ended": [
@@ -112,6 +122,12 @@ def _value(t: Trial, column: str) -> str:
     if LABELS[column][1] == "%":
         return percent(value)
     return count(value) if column in ("params", "macs") else figure(value)
+
+
+def _believed_of(t: Trial, ties: Sequence[int]) -> tuple[str, ...]:
+    """Cells under `BELIEVED`."""
+    named = ", ".join(map(str, ties[:MOST_TIES])) + (f" and {len(ties) - MOST_TIES} more" * (len(ties) > MOST_TIES))
+    return expected_text(t), percent(t.front_probability, 0), str(t.trainings), named
 
 
 def _cell(label: str, *, text: bool = False) -> dict[str, Any]:

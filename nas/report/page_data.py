@@ -10,17 +10,21 @@ from nas.report.charts import shown_references
 from nas.report.groups import Group
 from nas.report.importance import Importance
 from nas.report.network_costs import NetworkCosts
-from nas.report.table import HYPERPARAMETERS, summary
+from nas.report.table import HYPERPARAMETERS, believed, summary
+from nas.report.ties import TIE_DEVIATIONS
 from nas.report.words import build_command
 from nas.run import COLUMNS, Reference, Run, Settings, Trial, read_curves, row_of, volume_over_trials
 
+EXPECTED = "expected"  # a column that the page makes: the expected accuracy, or the measured one where there is none
 LABELS = {
+    EXPECTED: ("expected accuracy", "%"),
     "accuracy": ("accuracy (validation)", "%"), "test_accuracy": ("accuracy (test)", "%"),
     "robust_accuracy": ("accuracy (corrupted images)", "%"),
     "latency_ms": ("latency", "ms"), "energy_mj": ("energy", "mJ"), "size_mb": ("size of the weights", "MB"),
     "peak_memory_mb": ("peak memory of activations", "MB"), "params": ("parameters", ""), "macs": ("MACs", ""),
 }  # fmt: skip
 PREDICTED = {
+    EXPECTED: {"deviation": "accuracy_deviation"},
     "latency_ms": {"low": "latency_low_ms", "high": "latency_high_ms", "basis": "latency_basis"},
     "energy_mj": {"low": "energy_low_mj", "high": "energy_high_mj", "basis": "energy_basis"},
 }
@@ -31,7 +35,8 @@ def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapp
     """Everything that the page of one run draws or says by itself, as JSON: what is not finite is null."""
     s, curves = run.settings, read_curves(run.path)
     return {
-        "kind": "run", "axes": axes(), "budgets": finite(s.limits), "objectives": list(s.columns),
+        "kind": "run", "axes": axes(run.trials), "budgets": finite(s.limits), "objectives": list(s.columns),
+        "tie_deviations": TIE_DEVIATIONS, "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
         "front": [t.trial for t in run.front_trials], "columns": columns(run.trials),
         "summaries": [summary(t.candidate) for t in run.trials], "choices": choices(run.trials),
         "hyperparameters": sorted(HYPERPARAMETERS), "errors": dict(errors),
@@ -48,7 +53,7 @@ def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapp
 def comparison_data(runs: Sequence[Run], groups: Sequence[Group], box: Settings) -> dict[str, Any]:
     """What the page of several runs draws; each run of `groups` by its place among `runs`."""
     return {
-        "kind": "compare", "axes": axes(),
+        "kind": "compare", "axes": axes([t for r in runs for t in r.trials]),
         "groups": [{"name": g.name, "runs": [runs.index(r) for r in g.runs]} for g in groups],
         "runs": [
             {"name": str(r.path), "columns": columns(r.trials), "summaries": [summary(t.candidate) for t in r.trials],
@@ -58,11 +63,13 @@ def comparison_data(runs: Sequence[Run], groups: Sequence[Group], box: Settings)
     }  # fmt: skip
 
 
-def axes() -> list[dict[str, Any]]:
-    """What may be drawn: column, label, unit, whether more is better, and the columns of its interval and basis."""
+def axes(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """What may be drawn: column, label, unit, whether more is better, the columns of its interval and basis, or of its
+    standard deviation."""
+    labels = LABELS | ({"accuracy": ("measured accuracy (validation)", "%")} if believed(trials) else {})
     return [
         {"column": c, "label": label, "unit": unit, "more": unit == "%"} | PREDICTED.get(c, {})
-        for c, (label, unit) in LABELS.items()
+        for c, (label, unit) in labels.items()
     ]
 
 

@@ -1,18 +1,28 @@
-"""One network of a run: the best under budgets, the knee, or a trial by its number."""
+"""One network of a run: under budgets, the knee, or a trial by its number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 
 from nas.errors import UserError, require
 from nas.numbers import count, figure, percent
 from nas.pareto import knee as knee_of
-from nas.run import ACCURACY, BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, load_run, points
+from nas.report.ties import cost_order, expected, expected_text, ties_of_best
+from nas.run import BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, load_run, points
 
 WORDS = {o.column: o.words for o in OBJECTIVES.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A network, and why it and no other."""
+
+    trial: Trial
+    ties: tuple[Trial, ...] = ()  # cannot be told from the most accurate, which is the last; the cheapest was taken
 
 
 def pick(
@@ -28,6 +38,7 @@ def pick(
     min_robust_accuracy: float | None = None,
     knee: bool = False,
     trial: int | None = None,
+    greedy: bool = False,
 ) -> Trial:
     """One trained trial of a run, which is given as `nas.search` returned it or by its folder.
 
@@ -35,9 +46,11 @@ def pick(
     - `knee`: the knee (`nas.pareto.knee`) of the part of the front that meets the budgets
     - `min_accuracy` (a fraction): the one of least latency that reaches it, within the budgets if there are any
     - `min_robust_accuracy` (a fraction): only those that reach it on corrupted images, whatever else is asked
-    - else the most accurate within the budgets; of equally accurate ones the one of least latency
+    - else, of those within the budgets that cannot be told from the most accurate (`nas.report.ties`), the one of the
+      least first cost of the search's objectives; with `greedy` the most accurate itself, of equals the cheapest
 
-    Where a network was measured, what was measured counts, and is in the trial that is returned.
+    Accuracies are those that are expected of the networks, where the run knows them, else the measured ones. Where the
+    costs of a network were measured, these count, and are in the trial that is returned.
 
     Raises UserError where nothing qualifies, with the smallest cost or the best accuracy that the run reaches, and for
     limits that the run knows nothing about.
@@ -50,10 +63,24 @@ def pick(
         "max_memory_mb": max_memory_mb, "max_params": max_params, "max_macs": max_macs,
     }  # fmt: skip
     budgets = {name: limit for name, limit in given.items() if limit is not None}
-    check_limits(run, budgets, min_accuracy, knee, trial, min_robust_accuracy)
+    return choose(run, budgets, min_accuracy, min_robust_accuracy, knee=knee, trial=trial, greedy=greedy).trial
+
+
+def choose(
+    run: Run,
+    budgets: Mapping[str, float],
+    min_accuracy: float | None = None,
+    min_robust_accuracy: float | None = None,
+    *,
+    knee: bool = False,
+    trial: int | None = None,
+    greedy: bool = False,
+) -> Choice:
+    """What `pick` returns, and why; `budgets` by their names in a run's settings. Raises UserError as `pick`."""
+    check_limits(run, budgets, min_accuracy, knee, trial, min_robust_accuracy, greedy)
     limits = {BUDGETS[name].column: limit for name, limit in budgets.items()}
     if trial is not None:
-        return _numbered(run, trial)
+        return Choice(_numbered(run, trial))
     trained = run.as_measured([t for t in run.trials if t.state == "trained"])
     among = run.as_measured(run.front_trials) if knee else trained
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
@@ -68,26 +95,31 @@ def pick(
                 f"{' within the budgets' if limits else ''}; the best reaches {percent(most.robust_accuracy)} "
                 f"({_brief(most)})"
             )
-    enough = [t for t in fit if min_accuracy is None or t.value(ACCURACY.column) >= min_accuracy]
+    enough = [t for t in fit if min_accuracy is None or expected(t) >= min_accuracy]
     if not enough:
-        best = max(fit, key=lambda t: t.value(ACCURACY.column))
+        best = max(fit, key=expected)
         within = " within the budgets" if limits else ""
         raise UserError(
             f"no network of {run.path} reaches {100 * (min_accuracy or 0):g}%{within}; "
             f"the most accurate is {_brief(best)}"
         )
     if knee:
-        return enough[knee_of(points(enough, run.settings))]
+        return Choice(enough[knee_of(points(enough, run.settings))])
     if min_accuracy is not None:
-        return min(enough, key=lambda t: (t.costs.latency_ms, -t.value(ACCURACY.column), t.trial))
-    return max(enough, key=lambda t: (t.value(ACCURACY.column), -t.costs.latency_ms, -t.trial))
+        return Choice(min(enough, key=lambda t: (t.costs.latency_ms, -expected(t), t.trial)))
+    if greedy:
+        return Choice(min(enough, key=lambda t: (-expected(t), *cost_order(t, run.settings))))
+    ties = ties_of_best(enough, run.settings)
+    return Choice(ties[0], ties)
 
 
 def check_limits(
     run: Run, budgets: Mapping[str, float], min_accuracy: float | None, knee: bool, trial: int | None,
-    min_robust_accuracy: float | None = None,
+    min_robust_accuracy: float | None = None, greedy: bool = False,
 ) -> None:  # fmt: skip
     """Raises UserError for what the run cannot be asked; `budgets` by their names in a run's settings."""
+    if greedy and (knee or trial is not None or min_accuracy is not None):
+        raise UserError("greedy is for the most accurate network: not with a knee, a trial or a least accuracy")
     if trial is not None:
         if budgets or knee or (min_accuracy, min_robust_accuracy) != (None, None):
             raise UserError("a trial is picked by its number or by limits, not by both")
@@ -151,4 +183,4 @@ def _amount(column: str, value: float) -> str:
 
 
 def _brief(t: Trial) -> str:
-    return f"trial {t.trial}, {percent(t.value(ACCURACY.column))}"
+    return f"trial {t.trial}, {expected_text(t)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UserError, require
+from nas.report.ties import tied_with
 from nas.report.write import check_formats, write_comparison, write_report
 from nas.run import Run, load_run, row_of
 
@@ -46,8 +47,14 @@ def report(
 
 
 def report_json(run: Run, written: Sequence[Path]) -> dict[str, Any]:
-    """What `nas report --json` prints of one run: its front, every choice, and the files that were written."""
+    """What `nas report --json` prints of one run: its front, every choice, and the files that were written.
+
+    `tied_with`: the cheaper networks of the front that cannot be told from each one.
+    """
+    ties = tied_with(run.front_trials)
     return {
         "run": str(run.path), "hypervolume": run.hypervolume, "written": [str(p) for p in written],
-        "front": [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials],
+        "front": [
+            row_of(t) | {"tied_with": list(ties[t.trial]), "candidate": t.candidate.as_dict()} for t in run.front_trials
+        ],
     }  # fmt: skip

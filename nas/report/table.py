@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.files.plain import printable
 from nas.numbers import figure, percent
+from nas.report.ties import expected_text, tied_with, told_apart
 from nas.run import Run, Trial
 from nas.space.candidate import Candidate, Value
 
@@ -25,21 +26,71 @@ def front_table(run: Run) -> Group:
     from rich.text import Text
 
     s, front = run.settings, run.front_trials
-    tested = any(t.test_accuracy is not None for t in front)
+    heads, rows = _accuracies(front)
     energy = any(t.costs.energy_mj is not None for t in front)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    robust = any(t.robust_accuracy is not None for t in front)
-    for name in ("trial", "val/test %" if tested else "val %", *["robust %"] * robust, "ms", *["mJ"] * energy, "MB"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in ("trial", *heads, "ms", *["mJ"] * energy, "MB"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
-    for t in front:
-        accuracy = "/".join(percent(a).rstrip("%") for a in (t.accuracy, t.test_accuracy)[: 1 + tested])
-        accuracies = [accuracy, *[percent(t.robust_accuracy).rstrip("%")] * robust]
+    for t, accuracies in zip(front, rows, strict=True):
         costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
         table.add_row(str(t.trial), *accuracies, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
     title = f"{s.space_name} on {s.device_name}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
-    return Group(Text(printable(title)), table, *map(Text, intervals(front)))
+    return Group(Text(printable(title)), table, *map(Text, (*accuracy_notes(front), *intervals(front))))
+
+
+def _accuracies(front: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:
+    """The columns that tell of accuracy, as narrow as they can be: heads, and the cells of each trial."""
+    tested = any(t.test_accuracy is not None for t in front)
+    robust = any(t.robust_accuracy is not None for t in front)
+    if not believed(front):
+        heads = ["val/test %" if tested else "val %"]
+        rows = [["/".join(_bare(percent(a)) for a in (t.accuracy, t.test_accuracy)[: 1 + tested])] for t in front]
+    else:
+        ties = tied_with(front)
+        some = any(ties.values())
+        heads = ["expected\n%", "front\n%", *["tie"] * some, *["test\n%"] * tested]
+        rows = [
+            [_bare(expected_text(t)), _bare(percent(t.front_probability, 0)),
+             *[" ".join(map(str, ties[t.trial][:1]))] * some, *[_bare(percent(t.test_accuracy))] * tested]
+            for t in front
+        ]  # fmt: skip
+    return heads + ["robust\n%"] * robust, [
+        row + [_bare(percent(t.robust_accuracy))] * robust for row, t in zip(rows, front, strict=True)
+    ]
+
+
+def _bare(text: str) -> str:
+    return text.rstrip("%")
+
+
+def believed(trials: Sequence[Trial]) -> bool:
+    """Whether an expected accuracy is known of any of them."""
+    return any(t.expected_accuracy is not None for t in trials)
+
+
+EXPECTED = (
+    "Expected accuracy is what trainings of the network reach on average, judged by all that the run has seen; ±: one "
+    "standard deviation."
+)
+MEASURED = "Measured accuracy is that of the one set of weights that is kept, on the validation images."
+
+
+def accuracy_notes(front: Sequence[Trial], *, whole: bool = False) -> list[str]:
+    """How to read the accuracies of a front, a line each. `whole`: of a table that has every tie, and measured ones."""
+    if not believed(front):
+        return []
+    notes = [f"{EXPECTED} {MEASURED}" if whole else EXPECTED]
+    if any(t.front_probability is not None for t in front):
+        notes.append(f"{'On the front' if whole else 'front'}: probability that no other network of the run is better "
+                     "in every objective.")  # fmt: skip
+    if any(tied_with(front).values()):
+        tie = "Tied with: cheaper networks" if whole else "tie: the cheapest network"
+        notes.append(f"{tie} of the front that cannot be told from this one; nas pick prefers the cheapest.")
+    if any(t.accuracy_deviation is not None for t in front):
+        notes.append(f"{told_apart(front)} of the {len(front)} networks on the front can be told apart.")
+    return notes
 
 
 def intervals(trials: Sequence[Trial]) -> list[str]:

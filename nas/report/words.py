@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from nas.device.info import About
 from nas.numbers import count, figure, percent
 from nas.report.table import summary
-from nas.run import Costs, MeasuredCosts, Run, Trial, row_of
+from nas.report.ties import expected_text
+from nas.run import LATENCY, OBJECTIVES, Costs, MeasuredCosts, Run, Trial, row_of
 
 
 def build_command(run: Run, trial: Trial) -> str:
@@ -25,27 +27,51 @@ def basis_of(costs: Costs) -> str:
     return f"ms {costs.latency_basis}, mJ {costs.energy_basis}"
 
 
-def pick_text(run: Run, picked: Trial) -> str:
-    """A picked network in four lines: what it reaches, how it is deployed, its architecture, how to rebuild it."""
-    c = picked.costs
+def pick_text(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> str:
+    """A picked network in a few lines of 80 columns: what is expected of it, why it was taken where others cannot be
+    told from the best, how it is deployed, its architecture, how to rebuild it. `ties`: `nas.report.pick.Choice`."""
+    c, why = picked.costs, ties_text(run, ties)
     energy = "" if c.energy_mj is None else f", {figure(c.energy_mj)} mJ"
     robust = "" if picked.robust_accuracy is None else f", {percent(picked.robust_accuracy)} on corrupted images,"
-    reached = percent(picked.accuracy) + robust
+    lines = [
+        f"trial {picked.trial}: {expected_text(picked)}{robust} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})",
+        *textwrap.wrap(why, 80),
+    ]
+    if picked.expected_accuracy is not None:
+        of = "of one training" if picked.trainings == 1 else f"of one of {picked.trainings} trainings"
+        lines.append(f"that accuracy is expected; measured: {percent(picked.accuracy)}, {of}")
+    lines += [
+        f"deployed: {picked.candidate.precision}, {figure(c.size_mb)} MB, {count(c.macs)} MACs",
+        f"network: {summary(picked.candidate)}  (every choice: --json)",
+        f"rebuild it: {build_command(run, picked)}",
+    ]
+    return "\n".join(lines)
+
+
+def ties_text(run: Run, ties: Sequence[Trial]) -> str:
+    """Why the first of these networks was picked, in a sentence; empty where it is the most accurate."""
+    if len(ties) < 2:
+        return ""
+    picked, *others, best = ties
+    more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
+    cost = next(o for o in OBJECTIVES.values() if o.column == run.settings.first_cost)
+    cheapest = "fastest" if cost is LATENCY else f"one of least {cost.words}"
     return (
-        f"trial {picked.trial}: {reached} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})\n"
-        f"deployed: {picked.candidate.precision}, {figure(c.size_mb)} MB, {count(c.macs)} MACs\n"
-        f"network: {summary(picked.candidate)}  (every choice: --json)\n"
-        f"rebuild it: {build_command(run, picked)}"
+        f"trial {picked.trial}{more} cannot be told from the most accurate, trial {best.trial} "
+        f"({expected_text(best)}); this is the {cheapest}"
     )
 
 
-def pick_json(run: Run, picked: Trial) -> dict[str, Any]:
-    """The row of trials.csv of a picked network, as it was predicted, with its choices and what was measured."""
+def pick_json(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> dict[str, Any]:
+    """The row of trials.csv of a picked network, as it was predicted, with its choices and what was measured.
+
+    `ties`: the trials that cannot be told from the most accurate, which is the last; the first was picked.
+    """
     predicted = next(t for t in run.trials if t.trial == picked.trial)
     measured = run.measured.get(picked.trial)
     return row_of(predicted) | {
         "candidate": picked.candidate.as_dict(), "build": build_command(run, picked),
-        "measured": None if measured is None else asdict(measured),
+        "measured": None if measured is None else asdict(measured), "ties": [t.trial for t in ties],
     }  # fmt: skip
 
 
@@ -118,10 +144,7 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
             + (". They were measured at each network's own resolution and precision" if own else "")
             + ". Full training improves every network, some more than others."
         )
-    said.append(
-        "Not measured: how well this short training ranks the networks of this space on this dataset, and how much an "
-        "accuracy varies with the seed. Each network was trained once."
-    )
+    said += _trust_of(run)
     if any(t.robust_accuracy is not None for t in front):
         said.append(
             "Robust accuracy is the mean over noise, blur, brightness, contrast, JPEG and pixelation at severities 1, "
@@ -135,3 +158,18 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
         )
     said.append("Peak memory and size are computed from shapes; the runtime needs memory of its own in addition.")
     return said
+
+
+def _trust_of(run: Run) -> list[str]:
+    """How far the accuracies of a run can be trusted, a sentence each."""
+    trained = [t for t in run.trials if t.state == "trained"]
+    again = sum(t.trainings > 1 for t in trained)
+    if not again:
+        return [
+            "Not measured: how well this short training ranks the networks of this space on this dataset, and how much "
+            "an accuracy varies with the seed. Each network was trained once."
+        ]
+    return [
+        f"{again:,} of the {len(trained):,} trained networks were trained more than once, with other seeds. Not "
+        "measured: how well this short training ranks networks as a full training would."
+    ]

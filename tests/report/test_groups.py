@@ -13,7 +13,7 @@ from nas.numbers import percent
 from nas.report.compare import best_under, common_box, compare_rows, compare_table
 from nas.report.groups import attained, groups_of, spread
 from nas.run import Run
-from tests.runs import make_run, trial
+from tests.runs import make_believed_run, make_run, trial
 
 
 def runs_of(folder: Path, sampler: str, accuracies: tuple[float, ...], **changed: object) -> list[Run]:
@@ -54,7 +54,7 @@ def test_what_all_half_and_any_run_reach() -> None:
     fronts = [
         [trial(0, 0.9, 10.0, 1.0)], [trial(0, 0.6, 10.0, 1.0), trial(1, 0.95, 20.0, 1.0)], [trial(0, 0.7, 15.0, 1.0)]
     ]  # fmt: skip
-    costs, (least, half, most) = attained(fronts, "latency_ms", "accuracy")
+    costs, (least, half, most) = attained(fronts, "latency_ms")
     assert costs.tolist() == [10, 15, 20]
     np.testing.assert_array_equal(least, [np.nan, 0.6, 0.7])
     np.testing.assert_array_equal(half, [0.6, 0.7, 0.9])
@@ -88,3 +88,14 @@ def test_names_in_a_comparison_do_not_act_on_a_terminal(tmp_path: Path) -> None:
     out = io.StringIO()
     Console(file=out, width=200).print(compare_table(runs))
     assert "\x1b" not in out.getvalue() and "[bold]tiny" in out.getvalue()
+
+
+def test_a_comparison_has_the_deviations_of_single_runs(tmp_path: Path) -> None:
+    runs = [make_believed_run(tmp_path / "sure"), make_run(tmp_path / "plain", device="jetson-agx-xavier")]
+    groups = groups_of(runs)
+    assert [row[8] for row in compare_rows(groups, common_box(runs))] == ["96.0 ±0.6%", "96.0%"]
+    assert best_under(groups)[-1]["cells"][0] == "96.0 ±0.6% (trial 6, 80.0 ms, 200 mJ)"  # the best, greedily
+    out = io.StringIO()
+    Console(file=out, width=80).print(compare_table(runs))
+    assert "96.0 ±0.6%" in out.getvalue() and max(map(len, out.getvalue().splitlines())) <= 80
+    assert "Accuracies are the expected ones, ± one standard deviation" in " ".join(out.getvalue().split())

@@ -14,8 +14,12 @@ import pytest
 
 from nas.device.profile import load_device
 from nas.errors import UserError
+from nas.numbers import percent
 from nas.report import pick, write_comparison, write_report
 from nas.report.page import page
+from nas.report.pick import choose
+from nas.report.ties import expected_text
+from nas.report.words import ties_text
 from nas.run import (
     Costs,
     MeasuredCosts,
@@ -34,7 +38,7 @@ from nas.search.api import search
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 from tests.report.browser import data_of, opened, settled, trials_of
-from tests.runs import ROWS, costs, make_run, settings
+from tests.runs import ROWS, costs, make_believed_run, make_run, settings
 
 CIFAR = Path(__file__).parents[2] / "experiments" / "first-front"
 
@@ -63,6 +67,23 @@ def cifar(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def believed(cifar: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The recorded trials with what might be expected of their networks: other than measured, and hardly sure."""
+    path, rng = tmp_path_factory.mktemp("runs") / "believed", np.random.default_rng(0)
+    path.mkdir()
+    trials = [
+        replace(
+            t, trainings=int(rng.integers(1, 4)), expected_accuracy=t.value("accuracy") + float(rng.normal(0, 0.005)),
+            accuracy_deviation=float(rng.uniform(0.01, 0.05)), front_probability=float(rng.uniform()),
+        )
+        for t in cifar.trials
+    ]  # fmt: skip
+    write_settings(path, cifar.settings)
+    write_trials(path, cifar.settings, trials)
+    return load_run(path)
+
+
 def shown(driver: Any, what: str) -> str:
     found: str = driver.execute_script("return document.querySelector(arguments[0]).textContent", what)
     return found
@@ -82,7 +103,11 @@ def limit_at(run: Run, position: int) -> float:
     return min(ms) * (max(ms) / min(ms)) ** (position / 1000)
 
 
-@pytest.mark.parametrize("which", ["digits", "cifar"])
+def picked(driver: Any) -> int:
+    return int(driver.find_element("id", "pick").get_attribute("data-trial"))
+
+
+@pytest.mark.parametrize("which", ["digits", "cifar", "believed"])
 def test_a_slider_changes_the_pick_to_that_of_nas_pick(which: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(which)
     write_report(run, ["html"])
@@ -90,7 +115,7 @@ def test_a_slider_changes_the_pick_to_that_of_nas_pick(which: str, request: pyte
         picks = []
         for position in (1000, 700, 400, 0):
             slide(driver, "#budget-latency_ms", position)
-            picks.append(int(driver.find_element("id", "pick").get_attribute("data-trial")))
+            picks.append(picked(driver))
             limit = {} if position == 1000 else {"max_latency_ms": limit_at(run, position) * (1 + 1e-12)}
             assert picks[-1] == pick(run, **limit).trial  # type: ignore[arg-type]
         assert len(set(picks)) > 1
@@ -98,7 +123,7 @@ def test_a_slider_changes_the_pick_to_that_of_nas_pick(which: str, request: pyte
         assert f"{100 * last.value('accuracy'):.1f}%" in shown(driver, "#pick [data-figure=accuracy]")
         driver.find_element("css selector", "#reset").click()
         driver.find_element("css selector", "input[value=knee]").click()
-        assert int(driver.find_element("id", "pick").get_attribute("data-trial")) == pick(run, knee=True).trial
+        assert picked(driver) == pick(run, knee=True).trial
         on = run.front_trials[0]
         driver.find_element("css selector", f"[data-pick='{on.trial}']").send_keys("\n")  # by keyboard
         assert f"Trial {on.trial}" in shown(driver, "#pick h3")
@@ -107,14 +132,98 @@ def test_a_slider_changes_the_pick_to_that_of_nas_pick(which: str, request: pyte
         assert driver.find_elements("css selector", "#front .scatterlayer .trace")
 
 
-def test_a_phone_shows_chart_and_sliders_together(digits: Run) -> None:
+def test_networks_that_cannot_be_told_apart_are_picked_as_nas_pick_does(believed: Run) -> None:
+    """Under budgets that are networks' own latencies, with ties and greedily; then by the least accuracy."""
+    write_report(believed, ["html"])
+    budgets = sorted(t.costs.latency_ms for t in believed.trials)[::3]
+    others = 0
+    with opened(believed.path / "report.html") as driver:
+        for ms in budgets:
+            for greedy in (False, True):
+                driver.execute_script(
+                    "limit.latency_ms = arguments[0]; $('greedy').checked = arguments[1]; update()", ms, greedy
+                )
+                chosen = choose(believed, {"max_latency_ms": ms}, greedy=greedy)
+                assert picked(driver) == chosen.trial.trial
+                said = driver.find_elements("css selector", "#ties")
+                assert [text.text.lower() for text in said] == (
+                    [f"{ties_text(believed, chosen.ties)}.".lower()] if len(chosen.ties) > 1 else []
+                )
+                others += bool(said)
+        assert 3 < others < len(budgets)
+        driver.execute_script("limit.latency_ms = null; update()")
+        driver.find_element("css selector", "input[value=cheap]").click()
+        for position in (250, 500, 900):
+            slide(driver, "#accuracy", position)
+            least = driver.execute_script("return leastAccuracy()")
+            assert picked(driver) == pick(believed, min_accuracy=least).trial
+
+
+def test_a_chart_has_the_deviations_and_rings_the_ties(believed: Run) -> None:
+    write_report(believed, ["html"])
+    with opened(believed.path / "report.html") as driver:
+        driver.find_element("id", "reset").click()
+        assert driver.execute_script("return document.getElementById('y').value") == "expected"
+        bars = driver.execute_script(
+            "return document.getElementById('front').data.filter(t => t.error_y && t.customdata)"
+            ".flatMap(t => t.customdata.map((n, i) => [n, t.y[i], t.error_y.array[i], t.error_y.arrayminus[i]]))"
+        )
+        front = {t.trial: t for t in believed.front_trials}
+        assert {n for n, *_ in bars} == front.keys()
+        for n, *drawn in bars:
+            t = front[n]
+            assert drawn == pytest.approx([100 * t.value(c) for c in (
+                "expected_accuracy", "accuracy_deviation", "accuracy_deviation")])  # fmt: skip
+        rings = "return document.getElementById('front')._fullLayout.shapes.filter(s => s.type === 'circle').length"
+        assert settled(driver, rings, len(choose(believed, {}).ties))
+        said = driver.execute_script("return hover(trained.find(t => t.trainings === 3))")
+        t = next(t for t in believed.trials if t.trainings == 3)
+        assert f"expected accuracy {expected_text(t)}" in said and "3 trainings" in said
+        assert f"on the front with a probability of {percent(t.front_probability, 0)}" in said
+
+
+def test_the_table_has_what_is_believed_beside_what_was_measured(tmp_path: Path) -> None:
+    run = make_believed_run(tmp_path / "run")
+    write_report(run, ["html"])
+    with opened(run.path / "report.html") as driver:
+        heads = [h.text for h in driver.find_elements("css selector", "#front-table th")]
+        assert heads[1:7] == ["trial", "expected", "on the front", "trainings", "tied with", "measured"]
+        rows = {
+            row.get_attribute("data-trial"): [cell.text for cell in row.find_elements("tag name", "td")][2:7]
+            for row in driver.find_elements("css selector", "#front-table tbody tr")
+        }
+        assert rows["6"] == ["96.0 ±0.6%", "50%", "1", "1", "96.0%"]
+        assert rows["1"] == ["95.5 ±0.8%", "25%", "2", "", "95.0%"]
+        told = driver.find_element("css selector", "#front-table").find_element("xpath", "../..").text
+        assert "Expected accuracy is what trainings of the network reach on average" in told
+        assert "Measured accuracy is that of the one set of weights that is kept" in told
+        assert "4 of the 5 networks on the front can be told apart." in told
+        assert shown(driver, "#gain-latency_ms") == ""  # the pick is trial 1 already, and 6 cannot be told from it
+        driver.execute_script("limit.latency_ms = 79; update()")
+        assert shown(driver, "#gain-latency_ms") == "a larger budget gains nothing"
+        driver.execute_script("$('greedy').checked = true; update()")
+        assert shown(driver, "#gain-latency_ms") == "1.00 ms more would gain 0.5 points (trial 6)"
+
+
+def test_without_deviations_nothing_is_offered_about_ties(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    write_report(run, ["html"])
+    with opened(run.path / "report.html") as driver:
+        assert not driver.find_element("id", "greedy").is_displayed()
+        options = [o.text for o in driver.find_elements("css selector", "#y option")]
+        assert options[0] == "accuracy (validation)" and "expected accuracy" not in options
+
+
+@pytest.mark.parametrize("which", ["digits", "believed"])
+def test_a_phone_shows_chart_and_sliders_together(which: str, request: pytest.FixtureRequest) -> None:
     """On a screen of 390 x 844: nothing to scroll sideways, and the chart stays in view while its sliders are moved."""
-    write_report(digits, ["html"])
+    run: Run = request.getfixturevalue(which)
+    write_report(run, ["html"])
     seen = (
         "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
         "return [box.top, box.bottom, box.left, box.right]"
     )
-    with opened(digits.path / "report.html", phone=True) as driver:
+    with opened(run.path / "report.html", phone=True) as driver:
         assert driver.execute_script("return innerWidth") == 390
         assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
         for slider in ("#budget-latency_ms", "#budget-energy_mj", "#accuracy"):
@@ -129,7 +238,7 @@ def test_a_phone_shows_chart_and_sliders_together(digits: Run) -> None:
         blocks = driver.execute_script(
             "return [...document.querySelectorAll('.stages tbody tr')].map(row => row.offsetHeight)"
         )
-        assert max(blocks) <= 110
+        assert max(blocks) <= (110 if which == "digits" else 160)  # stages of tiny have three blocks, of others four
 
 
 def test_the_page_and_its_charts_follow_a_dark_theme(digits: Run) -> None:
@@ -287,7 +396,11 @@ def test_five_thousand_trials_are_a_page_for_a_mailbox(tmp_path: Path, cifar: Ru
         ms, mj, accuracy = float(rng.lognormal(3, 0.8)), float(rng.lognormal(4.5, 0.8)), float(rng.uniform())
         some = Costs(ms, 0.9 * ms, 1.1 * ms, mj, 0.9 * mj, 1.1 * mj, int(rng.integers(10**7)), int(rng.integers(10**9)),
                      float(rng.uniform(1, 9)), float(rng.uniform(1, 9)), "fitted", "fitted")  # fmt: skip
-        trials.append(Trial(i, "trained", accuracy, None, some, float(rng.uniform(1, 9)), i, space.decode(code)))
+        trials.append(Trial(
+            i, "trained", accuracy, None, some, float(rng.uniform(1, 9)), i, space.decode(code),
+            trainings=int(rng.integers(1, 4)), expected_accuracy=float(rng.uniform()),
+            accuracy_deviation=float(rng.uniform()), front_probability=float(rng.uniform()),
+        ))  # fmt: skip
         curves[i] = [{"loss": float(rng.uniform()), "validation_accuracy": float(rng.uniform())} for _ in range(6)]
     run = Run(tmp_path / "run", replace(cifar.settings, trials=5000), tuple(trials))
     run.path.mkdir()

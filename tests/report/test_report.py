@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from dataclasses import replace
@@ -15,10 +16,11 @@ from rich.console import Console
 from nas.errors import UserError
 from nas.numbers import figure
 from nas.report import FORMATS, front_table, write_report
+from nas.report.report import report_json
 from nas.report.table import summary
 from nas.run import Reference, Run, write_references
 from nas.space.candidate import Candidate
-from tests.runs import costs, make_run
+from tests.runs import BELIEFS, costs, make_believed_run, make_run
 
 
 def printed(run: Run, width: int = 80) -> str:
@@ -50,6 +52,73 @@ def test_the_table_fits_a_terminal_and_holds_the_front(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["2", "0", "1", "5", "6"]
     assert "latency, int8, fitted: 90% of held-out networks fell within -50% to +100%" in text
     assert "energy, int8, fitted: 90% of held-out networks fell within -25% to +50%" in text
+
+
+def test_accuracies_stand_with_their_deviations_and_ties(tmp_path: Path) -> None:
+    run = make_believed_run(tmp_path / "run")
+    text = printed(run)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {line.split()[0]: line.split()[1:4] for line in lines if line.strip()[:1].isdigit() and "±" in line}
+    assert rows["1"][:2] == ["95.5", "±0.8"] and rows["6"] == ["96.0", "±0.6", "50"]
+    assert [line.split()[4] for line in lines if line.strip().startswith("6 ")] == ["1"]  # tied with trial 1
+    told = " ".join(text.split())
+    assert "tie: the cheapest network of the front that cannot be told from this one" in told
+    assert "4 of the 5 networks on the front can be told apart." in told  # all but 6
+    write_report(run, ["md"])
+    found = (run.path / "report.md").read_text()
+    assert "| trial | expected accuracy | front | tie | measured | ms |" in found
+    assert "| 6 | 96.0 ±0.6% | 50% | 1 | 96.0% | 80.0 |" in found and "| 5 | 95.0 ±&lt;0.1% |" in found
+
+
+@pytest.mark.parametrize("digits", [4, 5])
+def test_the_widest_table_fits_a_terminal_too(tmp_path: Path, digits: int) -> None:
+    """Tested, robust, tied, with energies, and numbers of trials as in a long search."""
+    run = make_believed_run(tmp_path / "run")
+    far = [
+        replace(t, trial=t.trial + 10**digits - 10, test_accuracy=0.951, robust_accuracy=0.612,
+                costs=replace(t.costs, latency_ms=123.4 * t.costs.latency_ms, energy_mj=0.00123 * t.costs.latency_ms))
+        for t in run.trials
+    ]  # fmt: skip
+    text = printed(replace(run, trials=tuple(far)))
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(
+        word in text for word in ("expected", "front", "tie", "test", "robust", "mJ", "96.0 ±0.6", "95.1", "61.2")
+    )
+
+
+def test_without_an_expected_accuracy_nothing_is_said_of_ties(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    write_report(run, ["md", "html"])
+    told = printed(run) + (run.path / "report.md").read_text()
+    assert "±" not in told and "tie" not in told and "expected" not in told
+    assert "tied with" not in (run.path / "report.html").read_text()
+
+
+def test_machine_readable_files_have_what_is_believed(tmp_path: Path) -> None:
+    run = make_believed_run(tmp_path / "run")
+    write_report(run, ["csv", "json"])
+    for row in (
+        json.loads((run.path / "front.json").read_text())["front"][-1], report_json(run, [])["front"][-1],
+        next(row for row in csv.DictReader((run.path / "front.csv").open()) if row["trial"] == "6"),
+    ):  # fmt: skip
+        assert [float(row[c]) for c in ("expected_accuracy", "accuracy_deviation", "front_probability")] == [
+            BELIEFS[6][0], BELIEFS[6][1], 0.5
+        ]  # fmt: skip
+        assert int(row["trainings"]) == 1
+    assert report_json(run, [])["front"][-1]["tied_with"] == [1]
+
+
+def test_the_picture_draws_expected_accuracies_with_their_deviations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = drawn(make_believed_run(tmp_path / "run"), monkeypatch).axes[0]
+    assert left.get_ylabel() == "expected accuracy (%)"
+    steps = next(line for line in left.lines if line.get_drawstyle() == "steps-post")
+    assert [list(p) for p in steps.get_xydata()] == [[5, 80], [10, 90], [20, 95.5], [80, 96]]  # type: ignore[union-attr]
+    bars = [[list(end) for end in bar] for c in left.collections for bar in c.get_segments()]  # type: ignore[attr-defined]
+    assert [[80, pytest.approx(95.4)], [80, pytest.approx(96.6)]] in bars  # trial 6: 96.0 +- 0.6
+    assert len(bars) == 10  # five on the front, across and upright
 
 
 def test_the_report_writes_pages_and_the_front_only_where_asked(tmp_path: Path) -> None:

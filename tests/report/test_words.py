@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas.report.words import limits_of
-from tests.runs import make_run
+from tests.runs import make_believed_run, make_run
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,11 @@ from tests.runs import make_run
 def test_the_fidelity_of_the_accuracies_is_said(proxy: dict[str, Any], said: str, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", proxy=proxy)
     assert f"Accuracies are from a short training: {said}" in " ".join(limits_of(run, None, {}))
+
+
+def test_how_often_networks_were_trained_is_said(tmp_path: Path) -> None:
+    once = " ".join(limits_of(make_run(tmp_path / "once"), None, {}))
+    assert "how much an accuracy varies with the seed. Each network was trained once." in once
+    again = " ".join(limits_of(make_believed_run(tmp_path / "again"), None, {}))
+    assert "3 of the 6 trained networks were trained more than once, with other seeds." in again
+    assert "trained once" not in again

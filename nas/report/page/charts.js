@@ -1,5 +1,6 @@
 // The charts of the page of one run: the front with the pick on it, the training curve, the search itself.
 function ends(t, a) {  // of the interval's bar; none where it was measured
+  if (a.deviation) return [t[a.deviation] ?? 0, t[a.deviation] ?? 0].map(d => drawn(a.column, d));
   return t[a.low] == null || (t.measured && t.measured[a.column] != null) ? [0, 0] : [t[a.column] - t[a.low], t[a.high] - t[a.column]];
 }
 const nearReferences = (x, whole) => {
@@ -19,7 +20,7 @@ function draw() {  // all that does not depend on the pick; `mark` adds what doe
     if (!mine.length) continue;
     traces.push(points(mine.filter(t => !t.front), { name: p, legendgroup: p, showlegend: !best.length, marker: { ...marker, opacity: 0.35, size: 7 } }));
     const bars = {};
-    for (const [way, a] of [["error_x", axis[x]], ["error_y", axis[y]]]) if (a.low) bars[way] = { type: "data", symmetric: false, thickness: 1, width: 2, color: color(p) + "99",
+    for (const [way, a] of [["error_x", axis[x]], ["error_y", axis[y]]]) if (a.low || a.deviation) bars[way] = { type: "data", symmetric: false, thickness: 1, width: 2, color: color(p) + "99",
       array: best.map(t => ends(t, a)[1]), arrayminus: best.map(t => ends(t, a)[0]) };
     traces.push(points(best, { name: p, legendgroup: p, showlegend: best.length > 0, marker: { ...marker, size: 10, line: { color: color("paper"), width: 1 } }, ...bars }));
   }
@@ -46,7 +47,9 @@ function mark() {  // the pick's ring and the budgets' lines: shapes alone, whic
     shapes.push({ type: "line", xref: across ? "x" : "paper", yref: across ? "paper" : "y", ...(across ? { x0: at, x1: at, y0: 0, y1: 1 } : { x0: 0, x1: 1, y0: at, y1: at }), line: { color: color("warn"), dash: "dash", width: 1.5 }, label });
   }
   const there = picked && cost(picked, x) != null && cost(picked, y) != null;
-  if (there) shapes.push({ type: "circle", xsizemode: "pixel", ysizemode: "pixel", ...corner(full.xaxis, drawn(x, cost(picked, x)), "x"), ...corner(full.yaxis, drawn(y, cost(picked, y)), "y"), line: { color: color("ink"), width: 2.5 } });
+  const ring = (t, line) => ({ type: "circle", xsizemode: "pixel", ysizemode: "pixel", ...corner(full.xaxis, drawn(x, cost(t, x)), "x"), ...corner(full.yaxis, drawn(y, cost(t, y)), "y"), line });
+  for (const t of ties.slice(1)) if (cost(t, x) != null && cost(t, y) != null) shapes.push(ring(t, { color: color("soft"), width: 1.5, dash: "dot" }));
+  if (there) shapes.push(ring(picked, { color: color("ink"), width: 2.5 }));
   Plot.relayout(box, { shapes });
   const missing = c => trained.filter(t => cost(t, c) == null).length, said = [];
   for (const c of new Set([x, y])) if (missing(c)) said.push(`${missing(c)} of ${trained.length} networks are not drawn: they have no ${axis[c].label}.`);

@@ -21,6 +21,7 @@ async function loadPlotly() {
   document.head.append(script);
   Plot = window.Plotly;
 }
+const expected = t => t.expected_accuracy ?? t.accuracy;  // the accuracy that counts; the measured one where no other is known
 function rowsOf(table) {  // objects, one a trial, from the columns
   const made = table.summaries.map(summary => ({ summary }));
   for (const [name, column] of Object.entries(table.columns)) {
@@ -58,13 +59,20 @@ function shown(column, x) {
   return a.unit ? three(x) + " " + a.unit : count(x);
 }
 const escape = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");  // Plotly reads tags
+function sure(column, t) {  // with the standard deviation, where that is known
+  const a = axis[column], d = a.deviation ? t[a.deviation] : null;
+  if (d == null || t[column] == null) return shown(column, t[column]);
+  return `${(100 * t[column]).toFixed(1)} ±${100 * d >= 0.05 ? (100 * d).toFixed(1) : "<0.1"}%`;
+}
 const cost = (t, column) => t.measured && t.measured[column] != null ? t.measured[column] : t[column];
 const drawn = (column, x) => axis[column].unit === "%" ? 100 * x : x;
 function hover(t) {
   if (t.said) return t.said;
-  const lines = D.axes.filter(a => t[a.column] != null).map(a => `${a.label} ${shown(a.column, t[a.column])}` +
+  const lines = D.axes.filter(a => t[a.column] != null).map(a => `${a.label} ${sure(a.column, t)}` +
     (a.basis ? ` (${t[a.low] != null ? `${three(t[a.low])} to ${three(t[a.high])}, ` : ""}${escape(t[a.basis])})` : "") +
     (t.measured && t.measured[a.column] != null ? `, measured ${shown(a.column, t.measured[a.column])}` : ""));
+  if (t.expected_accuracy != null && t.trainings > 1) lines.push(`${t.trainings} trainings`);
+  if (t.front_probability != null) lines.push(`on the front with a probability of ${(100 * t.front_probability).toFixed(0)}%`);
   t.said = `<b>trial ${t.trial}, ${escape(t.precision)}</b><br>${escape(t.summary)}<br>` + lines.join("<br>");
   return t.said;
 }
@@ -107,6 +115,9 @@ function redrawWithTheme(redraw) {
 }
 
 // ---- axes and fronts
+function expectAll(trials) {  // gives all of them the column `expected`, if it is known of any
+  if (trials.some(t => t.expected_accuracy != null)) for (const t of trials) t.expected = expected(t);
+}
 function options(select, columns, chosen) {
   for (const c of columns) select.append(element("option", { value: c, ...(c === chosen ? { selected: "" } : {}) }, axis[c].label));
 }

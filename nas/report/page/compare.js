@@ -59,11 +59,12 @@ function drawVolumes() {
   await readData();
   runs = D.runs.map(run => ({ ...run, trials: rowsOf(run) }));
   for (const run of runs) for (const t of run.trials) t.run = run.name;
+  expectAll(runs.flatMap(run => run.trials.filter(t => t.state === "trained")));
   groups = D.groups.map(group => ({ name: group.name, runs: group.runs.map(i => runs[i]) }));
   const drawnOf = run => run.trials.filter(t => t.state === "trained");
   const has = D.axes.map(a => a.column).filter(c => runs.some(r => drawnOf(r).length) && runs.every(r => !drawnOf(r).length || drawnOf(r).some(t => t[c] != null)));
   options($("x"), has.filter(c => !axis[c].more), "latency_ms");
-  options($("y"), has, "accuracy");
+  options($("y"), has, has.includes("expected") ? "expected" : "accuracy");
   await loadPlotly();
   const drawAll = () => { if (has.length) { drawFronts(); drawVolumes(); } };
   drawAll();

@@ -2,11 +2,25 @@
 const mode = () => document.querySelector("input[name=mode]:checked").value;
 const setMode = value => { document.querySelector(`input[name=mode][value=${value}]`).checked = true; };
 const within = list => list.filter(t => limited.every(c => limit[c] === null || (cost(t, c) != null && cost(t, c) <= limit[c])));
-function mostAccurate(list) {
-  return list.reduce((a, b) => !a || b.accuracy > a.accuracy || (b.accuracy === a.accuracy && cost(b, "latency_ms") < cost(a, "latency_ms")) ? b : a, null);
+function cheaper(a, b) {  // below 0 where a is: by the run's first cost, then the more accurate, then by its other costs
+  const [first, ...rest] = D.cost_order, by = c => cost(a, c) - cost(b, c);
+  return by(first) || expected(b) - expected(a) || rest.map(by).find(x => x) || a.trial - b.trial;
 }
+const least = (list, order) => list.reduce((a, b) => !a || order(b, a) < 0 ? b : a, null);
+const mostAccurate = list => least(list, (a, b) => expected(b) - expected(a) || cheaper(a, b));
+function tied(a, b) {  // nas.report.ties
+  const [s, t] = [a.accuracy_deviation, b.accuracy_deviation];
+  return s != null && t != null && Math.abs(expected(a) - expected(b)) <= D.tie_deviations * Math.sqrt(s * s + t * t) + 1e-9;
+}
+function tiesOfBest(list) {  // cheapest first; the last is the most accurate
+  const stairs = [];
+  for (const t of [...list].sort(cheaper)) if (!stairs.length || expected(t) > expected(stairs[stairs.length - 1])) stairs.push(t);
+  const best = stairs[stairs.length - 1];
+  return stairs.filter(t => t === best || tied(t, best));
+}
+const greedy = () => $("greedy").checked;
 function kneeOf(list) {
-  const columns = D.objectives.map(c => list.map(t => axis[c].more ? 1 - t[c] : cost(t, c)));
+  const columns = D.objectives.map(c => list.map(t => axis[c].more ? 1 - (c === "accuracy" ? expected(t) : t[c]) : cost(t, c)));
   const sums = list.map((_, i) => columns.reduce((sum, column) => {
     const low = Math.min(...column), high = Math.max(...column);
     return sum + (high > low ? (column[i] - low) / (high - low) : 0);
@@ -14,19 +28,29 @@ function kneeOf(list) {
   return list.length ? list[sums.indexOf(Math.min(...sums))] : null;
 }
 function find() {
+  ties = [];
   if (mode() === "trial") return trained.find(t => String(t.trial) === $("number").value.trim()) || null;
   if (mode() === "knee") return kneeOf(within(front));
-  if (mode() === "best") return mostAccurate(within(trained));
-  const enough = within(trained).filter(t => t.accuracy >= leastAccuracy());
-  return enough.reduce((a, b) => !a || cost(b, "latency_ms") < cost(a, "latency_ms") ||
-    (cost(b, "latency_ms") === cost(a, "latency_ms") && b.accuracy > a.accuracy) ? b : a, null);
+  if (mode() === "best") {
+    const fit = within(trained);
+    ties = greedy() ? [] : tiesOfBest(fit);
+    return greedy() ? mostAccurate(fit) : ties[0] || null;
+  }
+  return least(within(trained).filter(t => expected(t) >= leastAccuracy()), (a, b) => cost(a, "latency_ms") - cost(b, "latency_ms") || expected(b) - expected(a));
+}
+function whyTied() {  // as nas pick says it
+  if (ties.length < 2) return "";
+  const [cheapest, best, others] = [ties[0], ties[ties.length - 1], ties.length - 2], first = D.cost_order[0];
+  return `Trial ${cheapest.trial}${others ? ` and ${others} other${others > 1 ? "s" : ""}` : ""} cannot be told from the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); ` +
+    `this is the ${first === "latency_ms" ? "fastest" : "one of least " + axis[first].label}.`;
 }
 function gain(column) {  // what more of one budget would gain, the others as they are
   if (!picked) return "";
-  const others = trained.filter(t => t.accuracy > picked.accuracy && limited.every(c => c === column || limit[c] === null || cost(t, c) <= limit[c]));
+  const apart = t => expected(t) > expected(picked) && (greedy() || !tied(t, picked));
+  const others = trained.filter(t => apart(t) && limited.every(c => c === column || limit[c] === null || cost(t, c) <= limit[c]));
   const next = others.filter(t => cost(t, column) > (limit[column] ?? Infinity)).reduce((a, b) => !a || cost(b, column) < cost(a, column) ? b : a, null);
-  if (!next) return limit[column] === null ? "" : "a larger budget gains nothing";
-  return `${shown(column, cost(next, column) - limit[column])} more would gain ${(100 * (next.accuracy - picked.accuracy)).toFixed(1)} points (trial ${next.trial})`;
+  if (!next) return limit[column] === null ? "" : "a larger budget gains nothing" + (ties.length > 1 ? " that can be told" : "");
+  return `${shown(column, cost(next, column) - limit[column])} more would gain ${(100 * (expected(next) - expected(picked))).toFixed(1)} points (trial ${next.trial})`;
 }
 function verdict(t, column) {
   const at = limit[column], a = axis[column];
@@ -39,7 +63,7 @@ function verdict(t, column) {
   return ["feasible", ""];
 }
 function whyNone() {  // in sentences, where nothing is picked
-  const brief = t => `trial ${t.trial}, ${shown("accuracy", t.accuracy)}`;
+  const brief = t => `trial ${t.trial}, ${sure(QUALITY, t)}`;
   if (!trials.length) return ["No network is trained yet", "The run has no trial. nas search --resume continues it."];
   if (!trained.length) return ["No network is trained yet", `All ${trials.length} trials failed or were stopped; the reasons are under "The search".`];
   const range = `Its trials are ${trials[0].trial} to ${trials[trials.length - 1].trial}.`;

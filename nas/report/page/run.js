@@ -1,8 +1,8 @@
 // The page of one run: the sliders, and what is said of the pick.
-let trials, trained, front, has, limited, limit, spread, picked = null, unnamed = [], frame = 0, budgetMode = "best";
+let trials, trained, front, has, limited, limit, spread, picked = null, ties = [], QUALITY = "accuracy", unnamed = [], frame = 0, budgetMode = "best";
 
 // ---- sliders
-function leastAccuracy() { const [a, b] = spread.accuracy || [0, 1]; return Math.min(b, a + (b - a) * $("accuracy").value / 1000); }
+function leastAccuracy() { const [a, b] = spread[QUALITY] || [0, 1]; return Math.min(b, a + (b - a) * $("accuracy").value / 1000); }
 function ofSlider(column, position) {  // even steps of the logarithm; the right end is no budget
   const [a, b] = spread[column];
   return position >= 1000 ? null : a > 0 ? a * (b / a) ** (position / 1000) : a + (b - a) * position / 1000;
@@ -24,6 +24,7 @@ function addSliders() {
   if (more.children.length > 1) $("budgets").append(more);
   $("reset").addEventListener("click", () => { for (const c of limited) { limit[c] = null; $("budget-" + c).value = 1000; } leaveTrial(); update(); });
   for (const radio of document.querySelectorAll("input[name=mode]")) radio.addEventListener("change", () => { if (mode() !== "trial") budgetMode = mode(); update(); });
+  $("greedy").addEventListener("change", () => { setMode("best"); budgetMode = "best"; update(); });
   $("accuracy").addEventListener("input", () => { setMode("cheap"); budgetMode = "cheap"; update(); });
   $("number").addEventListener("input", () => { setMode("trial"); update(); });
 }
@@ -37,7 +38,7 @@ function update() {
     $("budget-" + c).setAttribute("aria-valuetext", text);
     $("gain-" + c).textContent = mode() === "best" ? gain(c) : "";
   }
-  const least = has.includes("accuracy") ? shown("accuracy", leastAccuracy()) : "-";
+  const least = has.includes(QUALITY) ? shown(QUALITY, leastAccuracy()) : "-";
   $("least").querySelector("output").textContent = least;
   $("accuracy").setAttribute("aria-valuetext", least);
   showCard();
@@ -57,11 +58,14 @@ function showCard() {
     return;
   }
   const t = picked, figures = element("div", { class: "figures" });
-  for (const c of [...has.filter(c => axis[c].more && (c === "accuracy" || t[c] != null)), ...limited]) {
+  for (const c of [...has.filter(c => axis[c].more && (c === QUALITY || t[c] != null)), ...limited]) {
     const a = axis[c], between = a.low && t[a.low] != null ? `${three(t[a.low])} to ${three(t[a.high])}` : "";
-    figures.append(element("div", { "data-figure": c }, element("b", {}, shown(c, t[c])), element("small", {}, a.label, between ? element("br") : null, between)));
+    figures.append(element("div", { "data-figure": c }, element("b", {}, sure(c, t)), element("small", {}, a.label, between ? element("br") : null, between)));
   }
   box.append(element("h3", {}, `Trial ${t.trial}` + (t.front ? "" : " (not on the front)")), figures);
+  if (ties.length > 1) box.append(element("p", { id: "ties" }, whyTied()));
+  const told = [t.trainings > 1 ? `${t.trainings} trainings` : "", t.front_probability != null ? `on the front with a probability of ${(100 * t.front_probability).toFixed(0)}%` : ""].filter(x => x).join("; ");
+  if (told) box.append(element("p", { class: "soft" }, told + "."));
   for (const c of limited) {
     const said = verdict(t, c);
     if (said) box.append(element("div", {}, element("b", { class: said[0] }, said[0]), ` under ${shown(c, limit[c])}` + (said[1] ? `: ${said[1]}` : "")));
@@ -146,13 +150,15 @@ function layers(t) {
   trials.forEach((t, row) => Object.assign(t, { row, measured: D.measured[t.trial], curve: D.curves[t.trial] || [], command: D.commands[t.trial],
     blocks: D.networks[t.trial] && D.networks[t.trial].map(block => D.blocks[block]) }));
   trained = trials.filter(t => t.state === "trained");
+  expectAll(trained);
   front = D.front.map(n => trained.find(t => t.trial === n));
   has = D.axes.map(a => a.column).filter(c => trained.some(t => t[c] != null && (t[c] > 0 || axis[c].more)));
+  if (has.includes("expected")) QUALITY = "expected";
   limited = has.filter(c => !axis[c].more);
   limit = Object.fromEntries(limited.map(c => [c, D.budgets[c] ?? null]));
   spread = Object.fromEntries(has.map(c => { const v = trained.map(t => cost(t, c)).filter(x => x != null); return [c, [Math.min(...v), Math.max(...v)]]; }));
   options($("x"), limited, "latency_ms");
-  options($("y"), has, "accuracy");
+  options($("y"), has, QUALITY);
   addSliders();
   for (const button of document.querySelectorAll("[data-pick]")) button.addEventListener("click", () => { choose(+button.dataset.pick); $("pick").focus(); $("pick").scrollIntoView({ block: "nearest" }); });
   update();

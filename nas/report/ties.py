@@ -1,0 +1,79 @@
+"""Which networks of a run cannot be told apart by what is known of their accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nas.numbers import percent
+from nas.run import ACCURACY, Settings, Trial
+
+TIE_DEVIATIONS = 0.7
+"""Standard deviations of a difference in accuracy up to which two networks cannot be told apart.
+
+Of two networks that are known equally well: one deviation of either, as in the rule of one standard error (Breiman et
+al., Classification and Regression Trees, 1984, section 3.4.3). The cheaper one is taken as long as its chance to be at
+least as accurate as the other is 24% or more. What this and other thresholds give up and gain: experiments/uncertainty.
+"""
+ROUNDING = 1e-9  # of accuracies in tables, which have nine digits
+
+
+def expected(trial: Trial) -> float:
+    """The accuracy that is expected of a network; where that is not known, the measured one; NaN where neither is."""
+    return trial.value(ACCURACY.column if trial.expected_accuracy is None else "expected_accuracy")
+
+
+def expected_text(trial: Trial) -> str:
+    """The expected accuracy with its standard deviation: 96.1 ±0.8%."""
+    return percent(expected(trial), deviation=trial.accuracy_deviation)
+
+
+def tied(one: Trial, other: Trial, deviations: float = TIE_DEVIATIONS) -> bool:
+    """Whether two networks cannot be told apart: their accuracies differ by at most so many standard deviations.
+
+    Only the deviation of each is known, so their errors are taken as independent; errors that they share make the
+    difference more certain than this. A network whose deviation is not known is told apart from every other.
+    """
+    if one.accuracy_deviation is None or other.accuracy_deviation is None:
+        return False
+    # not hypot: the page computes the same to the last digit
+    of_difference = math.sqrt(one.accuracy_deviation**2 + other.accuracy_deviation**2)
+    return abs(expected(one) - expected(other)) <= deviations * of_difference + ROUNDING
+
+
+def ties_of_best(among: Sequence[Trial], settings: Settings, deviations: float = TIE_DEVIATIONS) -> tuple[Trial, ...]:
+    """The networks that cannot be told from the most accurate, which is the last of them, cheapest first.
+
+    Of the networks that no other of `among` beats in both accuracy and the run's first cost: one that is only tied
+    because little is known of it does not stand for a better one.
+    """
+    stairs: list[Trial] = []
+    for t in sorted(among, key=lambda t: cost_order(t, settings)):
+        if not stairs or expected(t) > expected(stairs[-1]):
+            stairs.append(t)
+    return tuple(t for t in stairs if t is stairs[-1] or tied(t, stairs[-1], deviations))
+
+
+def cost_order(t: Trial, settings: Settings) -> tuple[float, ...]:
+    """Sorts the cheapest first: by the run's first cost, of equal ones the more accurate, then by its other costs."""
+    first = settings.first_cost
+    return (t.value(first), -expected(t), *(t.value(c) for c in settings.costs if c != first), t.trial)
+
+
+def tied_with(front: Sequence[Trial]) -> dict[int, tuple[int, ...]]:
+    """For each trial of a front, cheapest first, the cheaper ones of it that cannot be told from it and that are
+    expected to be less accurate."""
+    return {
+        t.trial: tuple(s.trial for s in front[:i] if expected(s) <= expected(t) and tied(s, t))
+        for i, t in enumerate(front)
+    }
+
+
+def told_apart(front: Sequence[Trial]) -> int:
+    """How many networks of a front can be told from each other: of the least accurate, then of each next one that can
+    be told from all that count."""
+    counted: list[Trial] = []
+    for t in sorted(front, key=expected):
+        if not any(tied(t, s) for s in counted):
+            counted.append(t)
+    return len(counted)
