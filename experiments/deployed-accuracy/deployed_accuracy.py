@@ -24,7 +24,8 @@ from torch import Tensor
 
 from nas.data.catalog import load_dataset
 from nas.estimate.chance import AtChance
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.models.builder import build
 from nas.models.trained import Preprocessing, TrainedModel
 from nas.runtimes.onnxruntime import OnnxRuntime

@@ -11,7 +11,8 @@ import numpy as np
 
 from nas import load_run, load_space
 from nas.data.catalog import load_dataset
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 
 
 def main(path: Path, seeds: int) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from nas.data.catalog import load_dataset
 from nas.device.cost import predict
 from nas.device.profile import load_device
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.space.search_space import load_space
 
 SEEDS = 2

@@ -18,7 +18,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # serial and worker alike
 from nas.data.catalog import load_dataset
 from nas.device.profile import load_device
 from nas.estimate.estimator import Estimate, Estimator
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.models.trained import TrainedModel
 from nas.run import Settings
 from nas.search.loop import search

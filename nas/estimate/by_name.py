@@ -18,8 +18,9 @@ from nas.estimate.curve import CurveExtrapolation
 from nas.estimate.design import Design
 from nas.estimate.ensemble import FEWEST
 from nas.estimate.estimator import Estimator
+from nas.estimate.fidelity import Fidelity
 from nas.estimate.labels import KnownLabels, Labels, TrainedLabels, table_labels
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.proxy import ProxyTraining
 from nas.estimate.structure import Structure
 from nas.estimate.supernet import SupernetScores
 from nas.estimate.table import table_lookup

@@ -15,6 +15,7 @@ from nas.data.dataset import Dataset, Split
 from nas.errors import UserError
 from nas.estimate.chance import check_above_chance
 from nas.estimate.estimator import Estimate, OnPrepare
+from nas.estimate.fidelity import Fidelity, watched_images
 from nas.models.builder import build
 from nas.models.parts import silence_residuals
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
@@ -26,42 +27,7 @@ from nas.train.loop import OnEpoch, best_device, evaluate, fit, spread
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
 
-SMALLEST_RESOLUTION = 8  # pixels
-RESOLUTION_STEP = 8  # small resolutions are its multiples, so that few resized copies of the data are made
 CALIBRATION_IMAGES = 512  # that batch norm's final statistics are of
-CURVE_IMAGES = 500  # of the validation split, at least, that each epoch is measured on
-CURVE_SHARE = 1 / 8  # of an epoch's training images, where that is more
-
-
-@dataclass(frozen=True, slots=True)
-class Fidelity:
-    """What one proxy training may cost.
-
-    Most of its steps may see small images. It always ends at the candidate's own resolution, where its accuracy is
-    measured: that of the network whose cost is known, and that `nas build` writes.
-    """
-
-    epochs: int = 6
-    data_share: float = 1.0  # of the training split
-    resolution_share: float = 0.5  # of the candidate's resolution, at first
-    full_resolution_share: float = 0.2  # of the steps, the last, at the candidate's own resolution
-    batch_size: int = 64
-
-    def __post_init__(self) -> None:
-        for name in ("data_share", "resolution_share", "full_resolution_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise UserError(f"{name} must lie above 0 and at most at 1; got {getattr(self, name)}")
-        if self.epochs < 1 or self.batch_size < 2:
-            raise UserError(
-                f"epochs must be at least 1, and batch_size at least 2 for batch norm; "
-                f"got {self.epochs} and {self.batch_size}"
-            )
-
-    def small_resolution(self, network: Network) -> int:
-        """Pixels of the first training images for a network."""
-        size = network.input_shape[1]
-        share = RESOLUTION_STEP * round(size * self.resolution_share / RESOLUTION_STEP)
-        return min(size, max(SMALLEST_RESOLUTION, share))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +50,9 @@ class ProxyTraining:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", self.dataset.train.share(self.fidelity.data_share, self.seed))
-        validation, most = self.dataset.validation, max(CURVE_IMAGES, round(CURVE_SHARE * len(self.train)))
-        few = validation if len(validation) <= most else validation.subset(spread(len(validation), most))
+        validation = self.dataset.validation
+        most = watched_images(len(self.train), len(validation))
+        few = validation.subset(spread(len(validation), most)) if most < len(validation) else validation
         object.__setattr__(self, "watched", few)
         object.__setattr__(self, "corrupted", CorruptedSplit(self.dataset.validation, self.seed))
 

@@ -56,7 +56,7 @@ class Span(Table):
 
 
 class Proxy(Table):
-    """What a proxy training may cost; the fields of `nas.estimate.proxy.Fidelity`."""
+    """What a proxy training may cost; the fields of `nas.estimate.fidelity.Fidelity`."""
 
     epochs: whole(100_000) = 5  # type: ignore[valid-type]
     data_share: Share = 1.0

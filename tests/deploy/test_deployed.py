@@ -14,7 +14,8 @@ from PIL import Image
 import nas
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Split
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.search.models import save_model
 from nas.space.candidate import Candidate

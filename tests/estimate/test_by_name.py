@@ -7,7 +7,8 @@ from nas.data.catalog import load_dataset
 from nas.errors import UserError
 from nas.estimate.by_name import make_estimator
 from nas.estimate.estimator import Estimate
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.estimate.table import read_known
 from nas.space.search_space import load_space, parse_space
 from tests.estimate.bench.test_comparison import SMALL

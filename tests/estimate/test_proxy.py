@@ -13,7 +13,8 @@ from nas.data.images import Images
 from nas.errors import UserError
 from nas.estimate.chance import AtChance
 from nas.estimate.estimator import Estimate
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.reference import reference_network
@@ -96,7 +97,7 @@ def test_a_training_ends_at_the_candidates_resolution(digits: Dataset, monkeypat
 def test_the_curve_is_measured_on_some_validation_images_and_the_accuracy_on_all(
     digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.estimate.proxy.CURVE_IMAGES", 100)
+    monkeypatch.setattr("nas.estimate.fidelity.CURVE_IMAGES", 100)
     proxy = ProxyTraining(digits, replace(FIDELITY, epochs=2), device=CPU)
     assert len(proxy.watched) == 144  # an eighth of 1,151
     assert len(torch.bincount(proxy.watched.labels, minlength=10).nonzero()) == 10

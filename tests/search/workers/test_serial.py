@@ -7,7 +7,8 @@ import re
 import numpy as np
 
 from nas.data.catalog import load_dataset
-from nas.estimate.proxy import Fidelity, ProxyTraining
+from nas.estimate.fidelity import Fidelity
+from nas.estimate.proxy import ProxyTraining
 from nas.search.workers.workers import Job, Serial
 from nas.space.search_space import load_space
 

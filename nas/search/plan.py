@@ -1,0 +1,153 @@
+"""What a search does with the time that it is given: how many networks, how long a training, how many again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas.errors import UserError
+from nas.numbers import figure
+
+NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
+GROWTH = 0.4  # of their number with the time; the rest goes into longer trainings
+MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
+LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
+FEWEST = 4  # networks that a search must have time for
+USED = 0.95  # of the time: the rest is for what lies between trainings, and the report
+SPARE = 2.0  # times the planned networks may be trained where the trainings are quicker than measured
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Seconds on this machine, means over candidates of the search."""
+
+    trained: float  # an image in a training step, at the candidate's own resolution
+    trained_small: float  # at the small resolution
+    evaluated: float  # an image that is only looked at, at the own resolution
+    fixed: float  # of a training, whatever its length
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """How many images a training sees."""
+
+    training: int
+    validation: int
+    others: int  # that are looked at besides: for batch norm's statistics, and for quantization
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows from the time."""
+
+    minutes: float  # of the whole search
+    networks: int
+    again: int  # trainings of networks that were trained, with other seeds
+    seconds: float  # that a training takes
+    proxy: Mapping[str, Any]  # settings of the proxy training
+
+    @property
+    def most(self) -> int:
+        """Networks after which the search ends, whatever time is left."""
+        return math.ceil(SPARE * self.networks)
+
+    def sentence(self) -> str:
+        """The plan in one line."""
+        epochs, share = self.proxy["epochs"], self.proxy["data_share"]
+        images = "" if share >= 1 else f" of {100 * share:.2g}% of the images"
+        confirmed = f", then about {self.again} trainings again to confirm the front" if self.again else ""
+        return (
+            f"{duration(self.minutes)}: about {self.networks} networks of {epochs} epoch{'s' * (epochs > 1)}{images}, "
+            f"{figure(self.seconds, 2)} s each{confirmed}"
+        )
+
+
+def plan(
+    minutes: float, spent_s: float, speed: Speed, images: Images, proxy: Mapping[str, Any], *, confirm: float,
+    chosen: Mapping[str, Any] | None = None, networks: int | None = None, workers: int = 1,
+) -> Plan:  # fmt: skip
+    """How a search uses `minutes`, of which `spent_s` seconds are over.
+
+    A search of five minutes has 45 networks, and their number grows with the 0.4th power of the time; a training takes
+    what is left for each, of which a share of `confirm` trainings are of networks that were trained before. `proxy` are
+    the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
+    The others that change are epochs and data_share. A training never sees the images more than 30 times, and never has
+    fewer than 60 steps: more or fewer networks then fit.
+
+    Raises UserError when the time is too short for four networks.
+    """
+    chosen = chosen or {}
+    left = USED * (60 * minutes - spent_s) * workers
+    wanted = networks or max(FEWEST, round(NETWORKS * (minutes / IN_MINUTES) ** GROWTH))
+    each = left * (1 - confirm) / wanted
+    passes = _passes(each, speed, images, proxy, chosen)
+    settings = dict(proxy) | _fidelity(passes, images.training, proxy, chosen)
+    seconds = training_seconds(speed, images, settings)
+    fitting = int(left * (1 - confirm) / seconds)
+    least = min(FEWEST, networks or FEWEST)
+    if fitting < least:
+        needed = (least * seconds / (1 - confirm) / workers / USED + spent_s) / 60
+        raise UserError(
+            f"time must be at least {duration(needed)} for this search, in which a training takes about "
+            f"{figure(seconds, 2)} s; got {duration(minutes)}"
+        )
+    trained = networks or fitting
+    again = round(left / seconds) - trained if confirm else 0
+    return Plan(minutes, trained, min(max(0, again), math.ceil(confirm / (1 - confirm) * trained)), seconds, settings)
+
+
+def training_seconds(speed: Speed, images: Images, proxy: Mapping[str, Any]) -> float:
+    """What a training of these settings takes."""
+    passes = proxy["epochs"] * proxy["data_share"] * images.training
+    return _looking(speed, images, proxy["epochs"]) + passes * _per_pass(speed, proxy)
+
+
+def duration(minutes: float) -> str:
+    """Such as 90 s, 5 min, 2.5 h."""
+    if minutes < 2:
+        return f"{figure(60 * minutes, 2)} s"
+    return f"{figure(minutes, 2)} min" if minutes < 120 else f"{figure(minutes / 60, 2)} h"
+
+
+def _per_pass(speed: Speed, proxy: Mapping[str, Any]) -> float:
+    """Seconds of one image in one step, on average over a training."""
+    if proxy["resolution_share"] >= 1:
+        return speed.trained
+    own = float(proxy["full_resolution_share"])
+    return own * speed.trained + (1 - own) * speed.trained_small
+
+
+def _looking(speed: Speed, images: Images, epochs: int) -> float:
+    """Seconds of a training that are not steps."""
+    return speed.fixed + (images.others + (1 + epochs) * images.validation) * speed.evaluated
+
+
+def _passes(
+    seconds: float, speed: Speed, images: Images, proxy: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> float:  # fmt: skip
+    """How many images a training may see in so many seconds, the same ones again counted again."""
+    epochs = int(chosen.get("epochs", 1))
+    most, least = float(MOST_EPOCHS * images.training), float(LEAST_STEPS * proxy["batch_size"])
+    if "epochs" in chosen:
+        most, least = float(epochs * images.training), 1.0
+    for _ in range(8):  # each further epoch is measured, which leaves fewer
+        passes = min(most, max(least, (seconds - _looking(speed, images, epochs)) / _per_pass(speed, proxy)))
+        if "epochs" not in chosen:
+            epochs = max(1, math.ceil(passes / images.training))
+    return passes
+
+
+def _fidelity(passes: float, training: int, proxy: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Epochs and the share of the images, so that a training sees `passes` images in all."""
+    if "data_share" in chosen:
+        share = float(chosen["data_share"])
+        return {"epochs": int(chosen.get("epochs", max(1, round(passes / (share * training))))), "data_share": share}
+    epochs = int(chosen.get("epochs", max(2, math.ceil(passes / training))))
+    return {"epochs": epochs, "data_share": _rounded(min(1.0, passes / (epochs * training)))}
+
+
+def _rounded(share: float) -> float:
+    """Two significant digits, never 0; a share that is nearly all is all."""
+    return 1.0 if share > 0.95 else max(1e-4, float(f"{share:.2g}"))
