@@ -49,3 +49,11 @@ def clock(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its unit, with two digits: 5.3 s, 90 s, 5 min, 2.5 h."""
+    for scale, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * scale:
+            return f"{float(f'{seconds / scale:.2g}'):,g} {unit}"
+    return f"{seconds:.2g} s"

@@ -95,7 +95,7 @@ def test_a_search_on_ones_own_images_says_once_what_it_uses_and_leaves_out(tmp_p
         ({"budgets": {"max_latency_ms": -5.0}}, "must be above 0; got -5"),
         ({"proxy": {"epoch": 1}}, "unknown proxy setting 'epoch'; did you mean 'epochs'"),
         ({"trials": 0}, "at least 1 trial"),
-        ({"max_minutes": -1.0}, "max_minutes must be 0"),
+        ({"time": -1.0}, "time must be a length of time above 0, .* got -1.0"),
     ],
 )
 def test_bad_arguments_are_errors_of_the_user(changed: dict, message: str, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_report_is_a_function_whatever_was_imported_first(first: str) -> None:
         (lambda run: nas.search("pixel-1", trials="5"), "trials must be a whole number; got '5'"),
         (lambda run: nas.search("pixel-1", trials=2.5), "trials must be a whole number; got 2.5"),
         (lambda run: nas.search("pixel-1", seed="a"), "seed must be a whole number"),
-        (lambda run: nas.search("pixel-1", max_minutes="2h"), "max_minutes must be a number"),
+        (lambda run: nas.search("pixel-1", time=[2]), "time must be a length of time"),
         (lambda run: nas.search("pixel-1", budgets={"max_latency_ms": "3"}), "max_latency_ms must be a number"),
         (lambda run: nas.search("pixel-1", budgets=[1]), "budgets must be numbers by name"),
         (lambda run: nas.search("pixel-1", sampler=3), "sampler must be a name"),

@@ -14,13 +14,12 @@ SCALES: dict[str, dict[str, float]] = {
     "mJ": {"uJ": 1e-3, "mJ": 1.0, "J": 1e3},
     "MB": {"B": 1e-6, "kB": 1e-3, "KB": 1e-3, "MB": 1.0, "GB": 1e3},
     "": {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9},
-    "min": {"s": 1 / 60, "min": 1.0, "m": 1.0, "h": 60.0},
 }
 SHOWN = 80  # characters of what was typed that an error repeats
 
 
 def amount(text: str | None, unit: str, option: str) -> float | None:
-    """`text` in `unit` (ms, mJ, MB, min, or "" for a count); a bare number is in that unit already. None stays None.
+    """`text` in `unit` (ms, mJ, MB, or "" for a count); a bare number is in that unit already. None stays None.
 
     Raises UserError for anything else, or for an amount that is not above 0 and finite.
     """

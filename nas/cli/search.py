@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from nas.search.progress import Progress as State
     from nas.search.workers.workers import Cluster
 
-TRIALS = 50
-QUICK_MINUTES = 4.5  # the default search's limit, so that the first one ends within five minutes on any machine
-
 
 def search(
     device: Annotated[
@@ -44,10 +41,15 @@ def search(
             "size, with commas between (default: accuracy, latency, and energy where the device has it)."
         ),
     ] = None,
-    trials: Annotated[int | None, typer.Option(help=f"Number of networks to train (default: {TRIALS}).")] = None,
-    max_minutes: Annotated[
+    time: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Time limit, e.g. 2h (default: no limit; 4.5 min for tiny on digits)."),
+        typer.Option(
+            help="Time for the whole search, e.g. 90s, 30m or 2h; how many networks are trained, and for how long, "
+            "follows from it (default: 5m; with --trials: no limit)."
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Number of networks to train (default: as many as the time is enough for).")
     ] = None,
     max_latency: MaxLatency = None,
     max_energy: MaxEnergy = None,
@@ -77,7 +79,7 @@ def search(
             help="Sampler: pareto, tpe, nsga2 or random (default: pareto; tpe for one objective, or more than four)."
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a proxy training (default: the space's).")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a proxy training (default: by the time).")] = None,
     data_share: Annotated[
         float | None, typer.Option(help="Share of the training images that a proxy training uses.")
     ] = None,
@@ -134,9 +136,8 @@ def search(
 
     Example: nas search --device raspberry-pi-4
 
-    Example: nas search --device raspberry-pi-4 --space mobilenet-v3 --dataset cifar10 --max-latency 60ms --trials 100
+    Example: nas search --device raspberry-pi-4 --space mobilenet-v3 --dataset cifar10 --max-latency 60ms --time 2h
     """
-    minutes = amount(max_minutes, "min", "--max-minutes")
     if (device is None) == (resume is None):
         raise UserError("give --device, or --resume with the run to continue; nas devices lists the devices")
     from nas.search import api
@@ -145,7 +146,7 @@ def search(
     with _told(), _bar() as (show, say):
         if resume is not None:
             run = api.resume(
-                resume, trials=trials, max_minutes=minutes, confirm=confirm, test=test, cluster=cluster,
+                resume, trials=trials, time=time, confirm=confirm, test=test, cluster=cluster,
                 storage=storage, on_progress=show, on_note=say,
             )  # fmt: skip
         elif device is not None:
@@ -160,11 +161,9 @@ def search(
                 "full_resolution_share": full_resolution_share,
                 "batch_size": batch_size,
             }
-            quick = (space, dataset, trials, minutes) == ("tiny", "digits", None, None)
             run = api.search(
                 device, space, dataset, None if objectives is None else listed(objectives),
-                sampler=sampler, trials=TRIALS if trials is None else trials,
-                max_minutes=QUICK_MINUTES if quick else minutes or 0.0,
+                sampler=sampler, trials=trials, time=time,
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
                 estimator=estimator, estimator_settings=named_values(estimator_setting, "--estimator-setting"),

@@ -35,7 +35,8 @@ class Settings:
     sampler: str
     seed: int
     trials: int
-    max_minutes: float = 0.0  # 0: no limit
+    max_minutes: float = 0.0  # of trainings; 0: no limit
+    minutes: float = 0.0  # that the whole search was given, and was planned by; 0: it was not
     confirm: float = 0.0  # share of the trials, or of the time, for training networks again with other seeds
     dataset_sha256: str = ""
     validation_images: int = 0  # that accuracies were measured on; 0: they are exact, or nobody can say
@@ -130,6 +131,7 @@ class _File(Table):
     seed: int = Field(ge=0, le=MOST)
     trials: int = Field(ge=1, le=MOST)
     max_minutes: float = Field(0.0, ge=0)
+    minutes: float = Field(0.0, ge=0)
     confirm: float = Field(0.0, ge=0, lt=1)
     dataset_sha256: str = ""
     validation_images: int = Field(0, ge=0, le=MOST)

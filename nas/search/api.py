@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,15 +28,18 @@ from nas.run import (
 from nas.run.objectives import ENERGY
 from nas.search import loop
 from nas.search.estimator import check_unchanged, estimator_of, with_estimator
+from nas.search.plan import minutes_of
 from nas.search.problem.costs import DevicePricer, references
 from nas.search.progress import OnProgress, Progress
 from nas.search.samplers.by_name import default_sampler
 from nas.search.settings import check_settings, check_storage
+from nas.search.timed import Asked, in_time
 from nas.search.workers.workers import Cluster
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.search_space import SearchSpace, load_space
 
-TRIALS = 50
+TRIALS = 50  # of a search that is not limited by a time
+MINUTES = 5.0  # of a search that is given neither a time nor a number of trials
 CONFIRM = 0.2
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
@@ -47,8 +51,8 @@ def search(
     objectives: Sequence[str] | None = None,
     *,
     sampler: str | None = None,
-    trials: int = TRIALS,
-    max_minutes: float = 0.0,
+    trials: int | None = None,
+    time: str | float | None = None,
     precisions: Sequence[Precision] | None = None,
     budgets: Mapping[str, float] | None = None,
     proxy: Mapping[str, float] | None = None,
@@ -69,6 +73,11 @@ def search(
     With a `cluster`, Ray trains several networks at a time; `storage` is an Optuna URL for the trials (default: a file
     in the run's folder). The run folder keeps the URL without its password, which may also be in the environment
     variable NAS_STORAGE_PASSWORD.
+
+    `time` is that of the whole search, such as 30m, 90s or 2h, or a number of minutes: how many networks are trained
+    and for how long follows from it and from how fast this machine is (`nas.search.plan`), but what `trials` and
+    `proxy` give stays. Without either it is 5 minutes; with `trials` alone there is no limit, and trainings are as the
+    space has them.
 
     `objectives` are some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, size (default:
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
@@ -91,6 +100,9 @@ def search(
     for what, named in (("budgets", budgets or {}), ("proxy", proxy or {})):
         require(what, named, Mapping, "numbers by name")
     require("out", out or "", (str, Path), "a folder")
+    begun, minutes = perf_counter(), 0.0 if time is None else minutes_of(time)
+    if time is None and trials is None and estimator == "proxy":
+        minutes = MINUTES
     database = read_storage(storage) if storage else None
     profile, searched = load_device(device), load_space(space)
     wanted = default_objectives(energy=profile.has_energy) if objectives is None else tuple(objectives)
@@ -105,32 +117,36 @@ def search(
         space=lasting(space, ".toml"), space_sha256=searched.fingerprint, device=lasting(device),
         device_sha256=profile.fingerprint, dataset=lasting_dataset(dataset), classes=0, objectives=wanted,
         sampler=sampler or default_sampler(len(wanted)), seed=seed,
-        trials=trials, early_stopping=early_stopping, max_minutes=max_minutes, confirm=confirm,
+        trials=TRIALS if trials is None else trials, max_minutes=minutes, confirm=confirm,
+        early_stopping=early_stopping,
         precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
         proxy=searched.proxy.model_dump() | dict(proxy or {}),
     )  # fmt: skip
     check_settings(settings)
     settings = with_estimator(settings, estimator, estimator_settings or {})
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
-    return _run(settings, profile, searched, path, False, test, cluster, database, on_progress, on_note)
+    asked = Asked(minutes, begun, trials, proxy or {}) if minutes and estimator == "proxy" else None
+    return _run(settings, profile, searched, path, False, asked, test, cluster, database, on_progress, on_note)
 
 
 def resume(
-    path: Path | str, *, trials: int | None = None, max_minutes: float | None = None, confirm: float | None = None,
+    path: Path | str, *, trials: int | None = None, time: str | float | None = None, confirm: float | None = None,
     test: bool = True, cluster: Cluster | None = None, storage: str = "", on_progress: OnProgress = lambda _: None,
     on_note: OnNote = lambda _: None,
 ) -> Run:  # fmt: skip
-    """Goes on with the run in a folder, with more trials, minutes or confirmation if given, and returns it.
+    """Goes on with the run in a folder, with more trials, time or confirmation if given, and returns it.
 
-    A run whose trials are in a database needs its `storage` again: a folder from elsewhere opens none unasked. Raises
-    UserError, before anything is written, for a folder that holds what no search would have written.
+    `time` is that of all trainings of the run, those before included; the trainings stay as they were. With more
+    `trials` and no time there is no limit. A run whose trials are in a database needs its `storage` again: a folder
+    from elsewhere opens none unasked. Raises UserError, before anything is written, for a folder that holds what no
+    search would have written.
     """
     kept, database = read_settings(Path(path)), read_storage(storage) if storage else None
     check_storage(Path(path), kept, database)
     settings = replace(
         kept,
         trials=kept.trials if trials is None else trials,
-        max_minutes=kept.max_minutes if max_minutes is None else max_minutes,
+        max_minutes=minutes_of(time) if time is not None else 0.0 if trials is not None else kept.max_minutes,
         confirm=kept.confirm if confirm is None else confirm,
     )
     check_settings(settings)
@@ -143,12 +159,12 @@ def resume(
     ):
         if now != was:
             raise UserError(f"{what} {getattr(kept, what)} has changed since {path} was begun, so it cannot be resumed")
-    return _run(settings, profile, space, Path(path), True, test, cluster, database, on_progress, on_note)
+    return _run(settings, profile, space, Path(path), True, None, test, cluster, database, on_progress, on_note)
 
 
 def _run(
-    settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, test: bool,
-    cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
+    settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, asked: Asked | None,
+    test: bool, cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
     from nas.data.catalog import load_dataset
     from nas.estimate.by_name import REPEATABLE
@@ -160,7 +176,12 @@ def _run(
     )  # fmt: skip
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
-    notes = [note for note in (dataset.description, pricer.gap()) if note]
+    estimator = estimator_of(settings, dataset, space)
+    planned = ""
+    if asked is not None:
+        settings, planned = in_time(settings, asked, estimator, narrowed, pricer, path, cluster)
+        estimator = estimator_of(settings, dataset, space)
+    notes = [note for note in (dataset.description, pricer.gap(), planned) if note]
 
     def show(progress: Progress) -> None:
         while notes:  # once the search has begun: nothing is said of one that cannot
@@ -168,7 +189,7 @@ def _run(
         on_progress(progress)
 
     return loop.search(
-        narrowed, pricer, estimator_of(settings, dataset, space), settings, path,
+        narrowed, pricer, estimator, settings, path,
         resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster, storage=storage,
         on_progress=show,
     )  # fmt: skip

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nas.errors import UserError
-from nas.numbers import figure
+from nas.estimate.fidelity import watched_images
+from nas.numbers import duration
 
 NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
 GROWTH = 0.4  # of their number with the time; the rest goes into longer trainings
 MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
+STEPS = 300  # of a training that batches are chosen for
+BATCHES = (16, 32, 64, 128)
 LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
 FEWEST = 4  # networks that a search must have time for
 USED = 0.95  # of the time: the rest is for what lies between trainings, and the report
 SPARE = 2.0  # times the planned networks may be trained where the trainings are quicker than measured
+
+
+def minutes_of(time: str | float) -> float:
+    """A length of time that a person gave, in minutes: 90s, 30m, 2h, or a bare number, which is minutes.
+
+    Raises UserError unless it is above 0 and finite.
+    """
+    value = math.nan
+    if isinstance(time, str):
+        match = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|m|min|h|)\s*", time, re.ASCII)
+        if match:
+            value = float(match[1]) * {"s": 1 / 60, "h": 60.0}.get(match[2], 1.0)
+    elif isinstance(time, int | float) and not isinstance(time, bool):
+        value = float(time)
+    if not 0 < value < math.inf:
+        raise UserError(f"time must be a length of time above 0, e.g. 90s, 30m or 2h; got {repr(time)[:80]}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +80,8 @@ class Plan:
         images = "" if share >= 1 else f" of {100 * share:.2g}% of the images"
         confirmed = f", then about {self.again} trainings again to confirm the front" if self.again else ""
         return (
-            f"{duration(self.minutes)}: about {self.networks} networks of {epochs} epoch{'s' * (epochs > 1)}{images}, "
-            f"{figure(self.seconds, 2)} s each{confirmed}"
+            f"{duration(60 * self.minutes)}: about {self.networks} networks of {epochs} epoch{'s' * (epochs > 1)}"
+            f"{images}, {duration(self.seconds)} each{confirmed}"
         )
 
 
@@ -73,7 +94,8 @@ def plan(
     A search of five minutes has 45 networks, and their number grows with the 0.4th power of the time; a training takes
     what is left for each, of which a share of `confirm` trainings are of networks that were trained before. `proxy` are
     the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
-    The others that change are epochs and data_share. A training never sees the images more than 30 times, and never has
+    Of the others epochs, data_share and batch_size change: small batches, so that a short training has many steps. A
+    training never sees the images more than 30 times, and never has
     fewer than 60 steps: more or fewer networks then fit.
 
     Raises UserError when the time is too short for four networks.
@@ -82,16 +104,18 @@ def plan(
     left = USED * (60 * minutes - spent_s) * workers
     wanted = networks or max(FEWEST, round(NETWORKS * (minutes / IN_MINUTES) ** GROWTH))
     each = left * (1 - confirm) / wanted
-    passes = _passes(each, speed, images, proxy, chosen)
-    settings = dict(proxy) | _fidelity(passes, images.training, proxy, chosen)
+    batch = int(chosen.get("batch_size", BATCHES[0]))
+    passes = _passes(each, speed, images, proxy, chosen, batch)
+    batch = int(chosen.get("batch_size", max([b for b in BATCHES if b * STEPS <= passes], default=batch)))
+    settings = {**proxy, **_fidelity(passes, images.training, chosen), "batch_size": batch}
     seconds = training_seconds(speed, images, settings)
     fitting = int(left * (1 - confirm) / seconds)
     least = min(FEWEST, networks or FEWEST)
     if fitting < least:
         needed = (least * seconds / (1 - confirm) / workers / USED + spent_s) / 60
         raise UserError(
-            f"time must be at least {duration(needed)} for this search, in which a training takes about "
-            f"{figure(seconds, 2)} s; got {duration(minutes)}"
+            f"time must be at least {duration(60 * needed)} for this search, in which a training takes about "
+            f"{duration(seconds)}; got {duration(60 * minutes)}"
         )
     trained = networks or fitting
     again = round(left / seconds) - trained if confirm else 0
@@ -100,15 +124,8 @@ def plan(
 
 def training_seconds(speed: Speed, images: Images, proxy: Mapping[str, Any]) -> float:
     """What a training of these settings takes."""
-    passes = proxy["epochs"] * proxy["data_share"] * images.training
-    return _looking(speed, images, proxy["epochs"]) + passes * _per_pass(speed, proxy)
-
-
-def duration(minutes: float) -> str:
-    """Such as 90 s, 5 min, 2.5 h."""
-    if minutes < 2:
-        return f"{figure(60 * minutes, 2)} s"
-    return f"{figure(minutes, 2)} min" if minutes < 120 else f"{figure(minutes / 60, 2)} h"
+    passes = float(proxy["epochs"] * proxy["data_share"] * images.training)
+    return _looking(speed, images, proxy["epochs"], passes) + passes * _per_pass(speed, proxy)
 
 
 def _per_pass(speed: Speed, proxy: Mapping[str, Any]) -> float:
@@ -119,27 +136,30 @@ def _per_pass(speed: Speed, proxy: Mapping[str, Any]) -> float:
     return own * speed.trained + (1 - own) * speed.trained_small
 
 
-def _looking(speed: Speed, images: Images, epochs: int) -> float:
-    """Seconds of a training that are not steps."""
-    return speed.fixed + (images.others + (1 + epochs) * images.validation) * speed.evaluated
+def _looking(speed: Speed, images: Images, epochs: int, passes: float) -> float:
+    """Seconds of a training that are not steps: every validation image once, and some after each epoch."""
+    watched = watched_images(round(passes / epochs), images.validation)
+    return speed.fixed + (images.others + images.validation + epochs * watched) * speed.evaluated
 
 
 def _passes(
-    seconds: float, speed: Speed, images: Images, proxy: Mapping[str, Any], chosen: Mapping[str, Any]
+    seconds: float, speed: Speed, images: Images, proxy: Mapping[str, Any], chosen: Mapping[str, Any], batch: int
 ) -> float:  # fmt: skip
     """How many images a training may see in so many seconds, the same ones again counted again."""
     epochs = int(chosen.get("epochs", 1))
-    most, least = float(MOST_EPOCHS * images.training), float(LEAST_STEPS * proxy["batch_size"])
+    most, least = float(MOST_EPOCHS * images.training), float(LEAST_STEPS * batch)
     if "epochs" in chosen:
         most, least = float(epochs * images.training), 1.0
-    for _ in range(8):  # each further epoch is measured, which leaves fewer
-        passes = min(most, max(least, (seconds - _looking(speed, images, epochs)) / _per_pass(speed, proxy)))
+    passes = least
+    for _ in range(8):  # what is only looked at depends on how many are trained with
+        left = seconds - _looking(speed, images, epochs, passes)
+        passes = min(most, max(least, left / _per_pass(speed, proxy)))
         if "epochs" not in chosen:
             epochs = max(1, math.ceil(passes / images.training))
     return passes
 
 
-def _fidelity(passes: float, training: int, proxy: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _fidelity(passes: float, training: int, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Epochs and the share of the images, so that a training sees `passes` images in all."""
     if "data_share" in chosen:
         share = float(chosen["data_share"])

@@ -21,8 +21,6 @@ from nas.errors import UserError
         ("4MB", "MB", 4.0),
         ("512kB", "MB", 0.512),
         ("2.5M", "", 2.5e6),
-        ("90s", "min", 1.5),
-        ("2h", "min", 120.0),
     ],
 )
 def test_an_amount_is_read_in_its_unit(text: str, unit: str, value: float) -> None:

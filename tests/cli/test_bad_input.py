@@ -52,7 +52,8 @@ CASES = {
     "negative-budget": (f"{PI} --max-energy -3mJ", r"--max-energy must be an amount above 0, .*got '-3mJ'"),
     "zero-budget": (f"{PI} --max-size 0MB", r"--max-size must be an amount above 0, .*got '0MB'"),
     "budget-in-words": (f"{PI} --max-macs few", r"--max-macs must be an amount above 0, .*got 'few'"),
-    "minutes": (f"{PI} --max-minutes soon", r"--max-minutes must be an amount above 0, .*got 'soon'"),
+    "time": (f"{PI} --time soon", r"time must be a length of time above 0, e\.g\. 90s, 30m or 2h; got 'soon'"),
+    "time-zero": (f"{PI} --time 0m", "time must be a length of time above 0, .*got '0m'"),
     "rank-only": (f"{PI} --estimator zero-cost", "estimator zero-cost only ranks networks"),
     "table-without-path": (f"{PI} --estimator table", "needs the search space and the path of a CSV"),
     "table-not-there": (

@@ -1,0 +1,86 @@
+"""How fast this machine trains candidates of a search: a few steps are timed before it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.search.plan import Images, Speed
+
+if TYPE_CHECKING:
+    from nas.estimate.proxy import ProxyTraining
+    from nas.search.problem.feasibility import Pool
+    from nas.space.network import Network
+    from nas.space.search_space import SearchSpace
+
+QUANTILES = (0.5, 0.9, 0.1, 0.7, 0.3)  # of the feasible candidates by their MACs: those that are timed
+LEAST = 2  # candidates that are timed, however long they take
+EPOCHS = 3  # of one step each; the first warms up, of the others the faster counts
+EVALUATION = 0.25  # of a step with its validation: a third of what forward and backward take
+
+
+def timed_candidates(pool: Pool, space: SearchSpace, classes: int) -> Iterable[Network]:
+    """Feasible candidates from small to large, the middle one first."""
+    order = np.argsort(pool.columns["macs"], kind="stable")
+    for quantile in QUANTILES:
+        code = pool.codes[order[round(quantile * (len(order) - 1))]]
+        yield space.network(space.canonical(space.decode(code)), classes)
+
+
+def measure_speed(
+    proxy: ProxyTraining, networks: Iterable[Network], batch: int, most_s: float, *, threads: int | None = None
+) -> Speed:
+    """Times steps of `batch` images of trainings of these networks, which takes little more than `most_s` seconds.
+
+    Each network is timed at its own resolution and, where the fidelity has one, at the small resolution.
+    """
+    import torch
+
+    begun, before = perf_counter(), torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    found: list[tuple[float, float, float]] = []
+    for network in networks:
+        if len(found) >= LEAST and perf_counter() - begun > most_s:
+            break
+        resolution = network.input_shape[1]
+        own, first = _step(proxy, network, resolution, batch)
+        small = proxy.fidelity.small_resolution(network)
+        less = own if small == resolution else _step(proxy, network, small, batch)[0]
+        found.append((own, less, first))
+    torch.set_num_threads(before)
+    own, less, first = (fmean(column) for column in zip(*found, strict=True))
+    return Speed((1 - EVALUATION) * own, (1 - EVALUATION) * less, EVALUATION * own, first)
+
+
+def images_of(proxy: ProxyTraining, precisions: Iterable[str]) -> Images:
+    """How many images a training of the fidelity sees; half of the candidates are quantized where some can be."""
+    from nas.estimate.proxy import CALIBRATION_IMAGES
+    from nas.train.rounding import CALIBRATION_IMAGES as RANGE_IMAGES
+
+    train, validation = len(proxy.dataset.train), len(proxy.dataset.validation)
+    named = list(precisions)
+    rounded = sum(p != "fp32" for p in named) / max(1, len(named))
+    others = min(train, CALIBRATION_IMAGES) + rounded * (min(train, RANGE_IMAGES) + validation)
+    return Images(train, validation, round(others))
+
+
+def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int) -> tuple[float, float]:
+    """Seconds of an image in a step, its validation included, and how much longer the first step takes."""
+    from nas.models.builder import build
+    from nas.tasks.classification import Classification
+    from nas.train.loop import fit, spread
+    from nas.train.recipe import recipe
+
+    begun = perf_counter()
+    images = proxy.dataset.train.subset(spread(len(proxy.dataset.train), batch))
+    batch = max(2, len(images))
+    chosen = recipe({"learning_rate": 1e-6}, epochs=EPOCHS, batch_size=batch, resolution=resolution)
+    task = Classification(proxy.dataset.classes)
+    curve = fit(build(network), task, images, images, chosen, seed=0, device=proxy.device)
+    whole = perf_counter() - begun
+    step = min(epoch.seconds for epoch in curve[1:])
+    return step / batch, max(0.0, whole - EPOCHS * step)

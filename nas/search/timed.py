@@ -1,0 +1,71 @@
+"""A search that was given a time: its settings follow from it, after a look at how fast this machine trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import UserError
+from nas.run import Settings, read_settings
+from nas.search.plan import BATCHES, plan
+from nas.search.problem.feasibility import Pricer, feasible_pool
+from nas.search.speed import images_of, measure_speed, timed_candidates
+
+if TYPE_CHECKING:
+    from nas.estimate.estimator import Estimator
+    from nas.search.workers.workers import Cluster
+    from nas.space.search_space import SearchSpace
+
+MEASURED = 0.03  # of the time, that measuring the speed may take
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked of the length of a search."""
+
+    minutes: float
+    begun: float  # by `perf_counter`: since then the time runs
+    networks: int | None  # None: as many as fit
+    proxy: Mapping[str, Any]  # the settings of a training that are not to be changed
+
+
+def in_time(
+    settings: Settings, asked: Asked, estimator: Estimator, space: SearchSpace, pricer: Pricer, path: Path,
+    cluster: Cluster | None,
+) -> tuple[Settings, str]:  # fmt: skip
+    """The settings of a search of so many minutes, and the plan in a line.
+
+    A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
+    it. Raises UserError when nothing is feasible, and when the time is too short.
+    """
+    if (kept := _begun(path)) is not None and kept.minutes == asked.minutes:
+        found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
+        return replace(found, minutes=kept.minutes), ""
+    from nas.estimate.proxy import ProxyTraining
+
+    if not isinstance(estimator, ProxyTraining):
+        raise ValueError("only a search by proxy trainings can be planned")
+    pool = feasible_pool(space, pricer, settings)
+    batch = int(asked.proxy.get("batch_size", BATCHES[0]))
+    candidates = timed_candidates(pool, space, settings.classes)
+    threads = max(1, int(cluster.cpus)) if cluster else None
+    speed = measure_speed(estimator, candidates, batch, 60 * MEASURED * asked.minutes, threads=threads)
+    planned = plan(
+        asked.minutes, perf_counter() - asked.begun, speed, images_of(estimator, settings.precisions), settings.proxy,
+        confirm=settings.confirm, chosen=asked.proxy, networks=asked.networks,
+        workers=(cluster.workers or 1) if cluster else 1,
+    )  # fmt: skip
+    left = asked.minutes - (perf_counter() - asked.begun) / 60
+    found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)
+    return replace(found, minutes=asked.minutes), planned.sentence()
+
+
+def _begun(path: Path) -> Settings | None:
+    """The settings of the run in a folder, if there is one that can be read."""
+    try:
+        return read_settings(path)
+    except UserError:
+        return None

@@ -1,0 +1,102 @@
+"""A search that was given a time, at a speed that is given: real trainings, but no clock decides what is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import nas
+from nas.errors import UserError
+from nas.run import read_settings
+from nas.search import timed
+from nas.search.api import resume
+from nas.search.plan import Speed
+from nas.search.speed import measure_speed, timed_candidates
+from nas.space.network import Network
+from tests.search.small_tasks import SMALL
+
+BUDGETS = {"max_macs": 3e5}
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Batch and resolutions of what is timed; a training of the shortest kind is said to take some three minutes."""
+    seen: list[tuple[int, float]] = []
+
+    def speed(proxy: object, networks: Iterable[Network], batch: int, most_s: float, *, threads: int | None) -> Speed:
+        seen.append((batch, most_s))
+        assert len({network.macs for network in networks}) >= 2
+        return Speed(0.2, 0.1, 0.05, 1.0)
+
+    monkeypatch.setattr(timed, "measure_speed", speed)
+    return seen
+
+
+def searched(folder: Path, **changed: object) -> nas.Run:
+    (folder / "small.toml").write_text(SMALL)
+    given: dict[str, object] = {
+        "time": "2h", "budgets": BUDGETS, "sampler": "random", "confirm": 0.0, "out": folder / "run", "test": False,
+    }  # fmt: skip
+    space = str(folder / "small.toml")
+    return nas.search("raspberry-pi-4", space, "digits", ["accuracy", "macs"], **given | changed)  # type: ignore[arg-type]
+
+
+def test_a_plan_is_said_kept_and_gone_on_with(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
+    said: list[str] = []
+
+    def stop(progress: object) -> None:
+        if getattr(progress, "done", 0) == 1:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt, match=r"--resume goes on"):
+            searched(tmp_path, on_note=said.append, on_progress=stop)
+        assert len(measured) == 1  # the same command keeps the plan
+    kept = read_settings(tmp_path / "run")
+    assert kept.minutes == 120 and 0 < kept.max_minutes < 120
+    assert kept.proxy["batch_size"] == 16 and kept.proxy["data_share"] < 1
+    assert measured == [(16, pytest.approx(0.03 * 7200))]
+    assert [line.split(":")[0] for line in said if "networks of" in line] == ["2 h"]
+    again = resume(tmp_path / "run", trials=3, test=False)
+    assert len(again.trials) == 3 and again.settings.proxy == kept.proxy and again.settings.max_minutes == 0
+
+
+def test_without_time_and_trials_a_search_has_five_minutes(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
+    with pytest.raises(UserError, match=r"time must be at least \d+ min for this search, .*; got 5 min"):
+        searched(tmp_path, time=None)
+    assert measured == [(16, pytest.approx(0.03 * 300))] and not (tmp_path / "run").exists()
+
+
+def test_trials_and_settings_of_a_training_that_are_given_stay(
+    tmp_path: Path, measured: list[tuple[int, float]]
+) -> None:
+    quick = {"epochs": 1, "data_share": 0.1, "batch_size": 32}
+    run = searched(tmp_path, trials=2, proxy=quick)
+    assert measured == [(32, pytest.approx(0.03 * 7200))]
+    assert len(run.trials) == 2 == run.settings.trials and quick.items() <= run.settings.proxy.items()
+
+
+def test_trials_alone_are_not_timed(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
+    run = searched(tmp_path, time=None, trials=1, proxy={"epochs": 1, "data_share": 0.1, "batch_size": 32})
+    assert measured == [] and (run.settings.minutes, run.settings.max_minutes) == (0, 0)
+
+
+def test_a_machine_is_timed_at_both_resolutions(tmp_path: Path) -> None:
+    from nas.data.catalog import load_dataset
+    from nas.estimate.fidelity import Fidelity
+    from nas.estimate.proxy import ProxyTraining
+    from nas.search.problem.feasibility import feasible_pool
+    from tests.search.small_tasks import CountingPricer, settings_for, small_space
+
+    space = small_space(tmp_path)
+    networks = list(timed_candidates(feasible_pool(space, CountingPricer(space), settings_for(space)), space, 10))
+    macs = [network.macs for network in networks]
+    assert macs[2] < macs[4] < macs[0] < macs[3] < macs[1]
+    proxy = ProxyTraining(load_dataset("digits"), Fidelity(resolution_share=0.5))
+    both = measure_speed(proxy, networks, 8, 0.0)
+    assert 0 < both.evaluated < both.trained and both.trained_small > 0 and both.fixed >= 0
+    same = measure_speed(replace(proxy, fidelity=Fidelity(resolution_share=1.0)), networks[:1], 8, 0.0)
+    assert same.trained == same.trained_small
