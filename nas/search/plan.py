@@ -20,6 +20,7 @@ BATCHES = (16, 32, 64, 128)
 LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
 FEWEST = 4  # networks that a search must have time for
 USED = 0.95  # of the time: the rest is for what lies between trainings, and the report
+BETWEEN = 0.3  # seconds from one training to the next: the sampler's proposal, and what is written
 SPARE = 2.0  # times the planned networks may be trained where the trainings are quicker than measured
 
 
@@ -139,7 +140,7 @@ def _per_pass(speed: Speed, proxy: Mapping[str, Any]) -> float:
 def _looking(speed: Speed, images: Images, epochs: int, passes: float) -> float:
     """Seconds of a training that are not steps: every validation image once, and some after each epoch."""
     watched = watched_images(round(passes / epochs), images.validation)
-    return speed.fixed + (images.others + images.validation + epochs * watched) * speed.evaluated
+    return BETWEEN + speed.fixed + (images.others + images.validation + epochs * watched) * speed.evaluated
 
 
 def _passes(

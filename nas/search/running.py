@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 
 from optuna.trial import TrialState
 
+from nas.numbers import duration
 from nas.run import Trial
 from nas.search.progress import OnProgress, Progress
 from nas.search.proposals import Proposal
@@ -65,7 +66,7 @@ class RunningSearch:
         if trials >= self.settings.trials:
             return ENOUGH
         if state.budget.search_is_over():
-            return f"stopped after {self.settings.max_minutes:g} minutes"
+            return f"stopped after {duration(60 * self.settings.max_minutes)}"
         proposal = state.proposals.ask()
         if proposal is None:
             return f"nothing new to train: all {trials} feasible candidates are"
@@ -131,6 +132,14 @@ class RunningSearch:
         self._report(trial)
         self.state.check_failures(trial, record)
 
+    def _total(self) -> int:
+        """How many networks will have been trained in the end, by what is known now."""
+        budget, done, trials = self.state.budget, self.state.done, self.settings.trials
+        if not self.settings.minutes or budget.typical is None:
+            return trials
+        more = max(0.0, budget.search_left / budget.typical)
+        return done if self.note else int(min(trials, done + more))
+
     def _report(self, trial: Trial | None, note: str = "") -> None:
         state, budget, front = self.state, self.state.budget, self.state.tables.front
         confirmed = state.trainings.repeated
@@ -142,7 +151,7 @@ class RunningSearch:
         confirming = confirmed + again if self.note and state.budget.replicates else 0
         self.on_progress(
             Progress(
-                state.done, self.settings.trials, len(front), front.volume, budget.seconds, 0.0 if note else left,
+                state.done, self._total(), len(front), front.volume, budget.seconds, 0.0 if note else left,
                 trial, note, confirmed, confirming,
             )
         )  # fmt: skip

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
 
 MEASURED = 0.03  # of the time, that measuring the speed may take
+LAST = 0.03  # of the time, for a last training that is longer than the others, and the report
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def in_time(
         confirm=settings.confirm, chosen=asked.proxy, networks=asked.networks,
         workers=(cluster.workers or 1) if cluster else 1,
     )  # fmt: skip
-    left = asked.minutes - (perf_counter() - asked.begun) / 60
+    left = (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60
     found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)
     return replace(found, minutes=asked.minutes), planned.sentence()
 
