@@ -30,7 +30,7 @@ def add(name: str, features: tuple[str, ...], curve: tuple[str, ...], first: int
 
 
 add("", STRUCTURE, (), 1, ["NumMACs", "NumParams", "NumMACs+NumParams"])
-for epochs in (1, 3, 6, 9, 15, 30):
+for epochs in (1, 3, 6, 7, 9, 15, 30):
     add("", STRUCTURE[:1], CURVES["accuracy, loss"], epochs, [f"e{epochs}Accuracy", f"e{epochs}LossMean"])
 learned = [f"{{}}:{labels}" for labels in (20, 40, 80)]
 add("structure", STRUCTURE, (), 1, [name.format("combined") for name in learned])

@@ -30,8 +30,8 @@ class CurveExtrapolation:
     """An `Estimator`: trains a candidate for the first epochs of a longer training, and predicts what that would reach.
 
     `training` is the whole training. `labels` are networks that had the whole of it, with their curves; `prepare` runs
-    them. The features are structure and, of each of the `first` epochs, training loss and validation accuracy; so the
-    bias of few epochs, which favours small networks, is learned and taken away.
+    them. The features are structure and, of each of the `first` epochs, the training loss and the best validation
+    accuracy so far; so the bias of few epochs, which favours small networks, is learned and taken away.
     """
 
     structure: Structure
@@ -54,7 +54,8 @@ class CurveExtrapolation:
         _, pool = pool_of(self.structure, 0)
         unknown = np.full((len(pool), curves.shape[1]), np.nan)
         population = np.concatenate([np.concatenate([pool, unknown], axis=1), features])
-        groups = np.repeat([0, 1] if pool.shape[1] else [0, 0], [pool.shape[1], curves.shape[1]])
+        groups = np.repeat(np.arange(3), [pool.shape[1], self.first, self.first])
+        _, groups = np.unique(groups, return_inverse=True)  # numbered without a gap
         targets = as_target(np.array([label.accuracy for label in labels]))
         self._fitted.append(fit_ensemble(features, targets, population, groups))
 
@@ -94,5 +95,15 @@ class CurveExtrapolation:
 
 
 def curve_features(curves: Array) -> Array:
-    """Features (n, 2 epochs) of curves (n, epochs, 2): minus the logarithms of loss, and of what accuracy misses."""
-    return np.concatenate([-np.log(np.maximum(curves[..., 0], LEAST_LOSS)), as_target(curves[..., 1])], axis=1)
+    """Features (n, 2 epochs) of curves (n, epochs, 2): of the losses, then of the accuracies."""
+    return np.concatenate([of_losses(curves[..., 0]), of_accuracies(curves[..., 1])], axis=1)
+
+
+def of_losses(losses: Array) -> Array:
+    """Minus the logarithms of training losses (n, epochs)."""
+    return -np.log(np.maximum(losses, LEAST_LOSS))
+
+
+def of_accuracies(accuracies: Array) -> Array:
+    """Minus the logarithms of what the best accuracies so far miss, (n, epochs): a bad epoch says little of the end."""
+    return as_target(np.maximum.accumulate(accuracies, axis=1))

@@ -56,6 +56,6 @@ def test_labels_without_curves_are_no_labels() -> None:
 
 
 def test_features_of_a_curve_by_hand() -> None:
-    found = curve_features(np.array([[[1.0, 0.5], [np.exp(-1), 0.75]]]))
-    assert found == pytest.approx(np.array([[0.0, 1.0, np.log(2), np.log(4)]]))
+    found = curve_features(np.array([[[1.0, 0.5], [np.exp(-1), 0.25], [np.exp(-2), 0.75]]]))
+    assert found == pytest.approx(np.array([[0.0, 1.0, 2.0, np.log(2), np.log(2), np.log(4)]]))  # the best so far
     assert np.isfinite(curve_features(np.array([[[0.0, 1.0]]]))).all()

@@ -12,7 +12,7 @@ import numpy as np
 from nas.errors import UserError, unknown
 from nas.estimate.bench.agreement import FEWEST_TOP, TOP, Agreement, agreement, regret, tau
 from nas.estimate.bench.comparison import Compared, number_of_labels
-from nas.estimate.curve import LEAST_LOSS
+from nas.estimate.curve import of_accuracies, of_losses
 from nas.estimate.ensemble import fit_ensemble
 from nas.estimate.labels import as_target
 from nas.estimate.structure import plain_features
@@ -26,17 +26,35 @@ LEAST_OTHERS = 10  # networks that are ranked
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The first epochs of all networks, of one kind: losses, or accuracies from 0 to 1."""
+
+    columns: tuple[str, ...]
+    values: Array  # (n, epochs)
+    loss: bool
+
+    @property
+    def last(self) -> Array:
+        """Of the last epoch (n,), more is better."""
+        return -self.values[:, -1] if self.loss else self.values[:, -1]
+
+
+@dataclass(frozen=True)
 class PlainTable:
     """The networks of a CSV; every number (n,)."""
 
     accuracies: Array  # from 0 to 1
     features: dict[str, Array]  # by column
-    curve: dict[str, Array]  # by column: of the first epochs, on a scale where more is better and errors are alike
-    last: tuple[str, ...] = ()  # the columns of the last of these epochs
+    curves: tuple[Curve, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, Array]:
+        """What ranks the networks by itself, more is better: the features, and the curves' last epoch."""
+        return {**self.features, **{curve.columns[-1]: curve.last for curve in self.curves}}
 
     def values(self, name: str) -> Array | None:
         """What ranks the networks by itself: a column, or the log rank sum of several with + between; None: neither."""
-        columns = {**self.features, **self.curve}
+        columns = self.columns
         parts = name.split("+")
         if any(part not in columns for part in parts):
             return None
@@ -52,8 +70,8 @@ def read_plain(
 ) -> PlainTable:
     """The columns of a CSV by pattern: * stands for anything in `features`, for the epoch's number in `curve`.
 
-    `accuracy` is one column, fractions or percentages. Of the curve the epochs from 1 to `first` are read; a column
-    with "loss" in its name is a loss, another an accuracy. Raises UserError that names file and line.
+    `accuracy` is one column, fractions or percentages. Of the curve the epochs from 1 to `first` are read; a pattern
+    with "loss" in it is of losses, another of accuracies. Raises UserError that names file and line.
     """
     rows = list(read_rows(path, (accuracy,)))
     if not rows:
@@ -66,19 +84,16 @@ def read_plain(
     chosen = dict.fromkeys(c for pattern in features for c in _matching(path, pattern, there, ".*"))
     if accuracy in chosen:
         raise UserError(f"{path}: column {accuracy} is what is to be predicted, so it cannot be a feature")
-    points: dict[str, Array] = {}
-    last: list[str] = []
+    curves = []
     for pattern in curve:
         columns = {int(m[1]): c for c in _matching(path, pattern, there, r"(\d+)") if (m := _match(pattern, c))}
         if missing := next((epoch for epoch in range(1, first + 1) if epoch not in columns), 0):
             raise UserError(f"{path}: needs a column {pattern.replace('*', str(missing))}, for epoch {missing}")
-        last.append(columns[first])
-        for name in (columns[epoch] for epoch in range(1, first + 1)):
-            loss = "loss" in name.lower()
-            values = column(name, 0.0, None if loss else 100.0)
-            points[name] = -np.log(np.maximum(values, LEAST_LOSS)) if loss else as_target(_fractions(values))
+        names, loss = tuple(columns[epoch] for epoch in range(1, first + 1)), "loss" in pattern.lower()
+        values = np.stack([column(name, 0.0, None if loss else 100.0) for name in names], axis=1)
+        curves.append(Curve(names, values if loss else _fractions(values), loss))
     known = {name: column(name, -np.inf) for name in chosen}
-    return PlainTable(_fractions(column(accuracy, 0.0, 100.0)), known, points, tuple(last))
+    return PlainTable(_fractions(column(accuracy, 0.0, 100.0)), known, tuple(curves))
 
 
 def compare_plain(table: PlainTable, estimators: Sequence[str], *, seed: int = 0) -> list[Compared]:
@@ -89,7 +104,7 @@ def compare_plain(table: PlainTable, estimators: Sequence[str], *, seed: int = 0
     Raises UserError for an unknown estimator, and where the table has too few networks.
     """
     known = [f"{name}:20" for name in LEARNING]
-    baselines = {name: value for name in (*table.features, *table.last) if (value := table.values(name)) is not None}
+    baselines = table.columns
     judged = {name: _judged(value, table.accuracies, seed) for name, value in baselines.items()}
     best = max(judged, key=lambda name: judged[name].tau, default="")
     found = [Compared(name, True, judged[name], 0.0, 0.5) for name in judged]
@@ -102,7 +117,7 @@ def compare_plain(table: PlainTable, estimators: Sequence[str], *, seed: int = 0
         labels = max(number_of_labels(name, learning) for learning in LEARNING)
         if not labels:
             raise unknown("estimator", name, [*known, *baselines])
-        if name.startswith("curve") and not table.curve:
+        if name.startswith("curve") and not table.curves:
             raise UserError(f"{name} reads first epochs: name their columns")
         if labels + LEAST_OTHERS > len(table.accuracies):
             raise UserError(
@@ -116,11 +131,11 @@ def compare_plain(table: PlainTable, estimators: Sequence[str], *, seed: int = 0
 def _learned(name: str, labels: int, table: PlainTable, best: Array | None, seed: int) -> Compared:
     """The means over draws of the labels."""
     features = plain_features(table.features) if table.features else np.zeros((len(table.accuracies), 0))
-    groups = np.zeros(features.shape[1], dtype=int)
+    parts = [features]
     if name.startswith("curve"):
-        curve = np.stack(list(table.curve.values()), axis=1)
-        groups = np.concatenate([groups, np.full(curve.shape[1], 1 if len(groups) else 0)])
-        features = np.concatenate([features, curve], axis=1)
+        parts += [of_losses(c.values) if c.loss else of_accuracies(c.values) for c in table.curves]
+    parts = [part for part in parts if part.shape[1]]
+    features, groups = np.concatenate(parts, axis=1), np.repeat(np.arange(len(parts)), [p.shape[1] for p in parts])
     targets, rows = as_target(table.accuracies), []
     for draw in range(DRAWS):
         order = np.random.default_rng((seed, draw)).permutation(len(targets))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
-from nas.estimate.bench.plain_table import PlainTable, compare_plain, read_plain
+from nas.estimate.bench.plain_table import Curve, PlainTable, compare_plain, read_plain
 from tests.shared_data import shared_data
 
 
@@ -30,13 +30,16 @@ def written(folder: Path, networks: int = 60) -> Path:
 def test_columns_are_found_by_pattern_and_brought_to_one_scale(tmp_path: Path) -> None:
     path = written(tmp_path, 12)
     table = read_plain(path, "final", ["macs", "w*"], ["e*acc", "e*loss"], first=2)
-    assert list(table.features) == ["macs", "width"] and list(table.curve) == ["e1acc", "e2acc", "e1loss", "e2loss"]
-    assert table.last == ("e2acc", "e2loss")
+    accuracies, losses = table.curves
+    assert list(table.features) == ["macs", "width"] and accuracies.columns == ("e1acc", "e2acc")
+    assert (accuracies.loss, losses.loss) == (False, True)
     assert table.accuracies.max() < 1  # percentages in the file
     row = path.read_text().splitlines()[1].split(",")
-    assert table.curve["e2acc"][0] == pytest.approx(-np.log(1 - float(row[5]) / 100))
-    assert table.curve["e1loss"][0] == pytest.approx(-np.log(float(row[4])))
-    assert list(read_plain(path, "final", [], ["e*acc"], first=1).curve) == ["e1acc"]
+    assert accuracies.values[0] == pytest.approx([float(row[3]) / 100, float(row[5]) / 100])
+    assert losses.values[0] == pytest.approx([float(row[4]), float(row[6])])
+    assert list(table.columns) == ["macs", "width", "e2acc", "e2loss"]  # of each, more is better
+    assert table.columns["e2loss"][0] == -float(row[6])
+    assert read_plain(path, "final", [], ["e*acc"], first=1).curves[0].columns == ("e1acc",)
 
 
 def test_what_learns_beats_single_columns_and_curves_help(tmp_path: Path) -> None:
@@ -93,9 +96,8 @@ def test_estimators_that_cannot_be_are_refused(tmp_path: Path, estimator: str, m
 
 
 def test_a_curve_alone_is_learned_from_too() -> None:
-    rng = np.random.default_rng(0)
-    accuracies = rng.uniform(0.5, 0.9, 40)
-    table = PlainTable(accuracies, {}, {"e1": accuracies + 0.01 * rng.normal(size=40)}, ("e1",))
+    accuracies = np.random.default_rng(0).uniform(0.5, 0.9, 40)
+    table = PlainTable(accuracies, {}, (Curve(("e1",), accuracies[:, None] - 0.2, False),))
     assert compare_plain(table, ["curve:10"])[0].agreement.tau > 0.8
 
 
