@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nas.estimate.matern import matern
-from nas.estimate.variances import FITTED, LEVEL, START, Variances, fit_variances, likely_variances
+from nas.estimate.variances import FITTED, LEVEL, START, Measured, Variances, fit_variances, likely_variances
 from nas.pareto import Array
 
 INDUCING = 400  # networks whose common variation is kept exactly; the others vary with these, and on their own
@@ -68,10 +68,10 @@ def believe(accuracies: Sequence[Sequence[float]], features: Array, images: int)
     features (n, k): what may tell something of a network's accuracy; with nothing in them, nothing is believed of it.
 
     The model, for the logarithm of the error: a level, a Gaussian process over the features (Matern-5/2), a part of
-    each network's own, and noise whose variance is the binomial one times a dispersion (overdispersed counts, McCullagh
-    and Nelder, 1989), pooled from all networks that were trained more than once. How much is what, the data say; with
-    few networks the priors of `variances` do, and what stays unsure is averaged over. The posterior is Laplace's, its
-    mean corrected for skewness. Beyond INDUCING networks the process is that of FITC (Snelson and Ghahramani, NIPS
+    each network's own, and noise: the binomial variance times a dispersion (overdispersed counts, McCullagh and Nelder,
+    1989) and what seeds add, pooled from all networks that were trained more than once. How much is what, the data say;
+    with few networks the priors of `variances` do, and what stays unsure is averaged over. The posterior is Laplace's,
+    its mean corrected for skewness. Beyond INDUCING networks the process is that of FITC (Snelson and Ghahramani, NIPS
     2005), with the most probable variances. Raises ValueError where a network has no accuracy.
     """
     if not len(accuracies) or min(map(len, accuracies)) < 1:
@@ -79,36 +79,31 @@ def believe(accuracies: Sequence[Sequence[float]], features: Array, images: int)
     counts = np.array([len(each) for each in accuracies], dtype=float)
     errors = 1 - np.array([np.mean(each) for each in accuracies])
     seen, points, found = counts * images, _scaled(features), START
-    level, freedom = np.log((seen * errors + 0.5) / (seen + 1)), int(counts.sum()) - len(counts)
+    level = np.log((seen * errors + 0.5) / (seen + 1))
+    variations = np.array([float(np.var(each)) * len(each) for each in accuracies])
     for _ in range(ROUNDS):
-        steps, binomial = _linear(level, errors, seen)
-        data = points, level + steps, binomial, _squares(accuracies, np.exp(level), images), freedom
-        found = fit_variances(*data, found)
-        level = _posterior(points, level, errors, seen, found).level
-    weighted = likely_variances(*data, found) if len(points) <= FITTED else [(1.0, found)]
-    parts = tuple((w, _posterior(points, level, errors, seen, each)) for w, each in weighted)
+        steps, binomial = _linear(level, errors, images)
+        measured = Measured(points, level + steps, binomial, counts, variations / np.exp(2 * level))
+        found = fit_variances(measured, found)
+        level = _posterior(points, level, errors, counts, images, found).level
+    weighted = likely_variances(measured, found) if len(points) <= FITTED else [(1.0, found)]
+    parts = tuple((w, _posterior(points, level, errors, counts, images, each)) for w, each in weighted)
     means = np.array([np.minimum(np.exp(p.level + p.variance / 2), 1.0) for _, p in parts])
     weights = np.array([w for w, _ in parts])
     squares = np.array([m**2 * np.exp(p.variance) for m, (_, p) in zip(means, parts, strict=True)])
     expected = weights @ means
     deviation = np.sqrt(np.maximum(weights @ squares - expected**2, 0.0))
-    dispersion = sum(w * p.variances.dispersion for w, p in parts)
-    return Beliefs(
-        1 - expected, np.minimum(deviation, 0.5), np.sqrt(dispersion * expected * (1 - expected) / images), parts
+    dispersion, training = (
+        sum(w * getattr(p.variances, name) for w, p in parts) for name in ("dispersion", "training")
     )
+    noise = np.sqrt(dispersion * expected * (1 - expected) / images + training * expected**2)
+    return Beliefs(1 - expected, np.minimum(deviation, 0.5), np.minimum(noise, 0.5), parts)
 
 
-def _linear(level: Array, errors: Array, seen: Array) -> tuple[Array, Array]:
-    """The binomial likelihood of errors as a normal one near their believed logarithms (n,): steps, variances."""
+def _linear(level: Array, errors: Array, images: int) -> tuple[Array, Array]:
+    """The binomial likelihood of errors as a normal one near their believed logarithms (n,): steps, and variances."""
     expected = np.exp(level)
-    return np.clip(errors / expected - 1, -1.0, LONGEST), (1 - expected) / (expected * seen)
-
-
-def _squares(accuracies: Sequence[Sequence[float]], expected: Array, images: int) -> float:
-    """Sum of squares of single trainings around their network's mean, in units of the binomial variance."""
-    single = expected * (1 - expected) / images
-    found = [float(np.var(each) * len(each) / v) for each, v in zip(accuracies, single, strict=True) if len(each) > 1]
-    return sum(found)
+    return np.clip(errors / expected - 1, -1.0, LONGEST), (1 - expected) / (expected * images)
 
 
 def _prior(points: Array, level: Array, found: Variances) -> tuple[Array, Array]:
@@ -122,7 +117,9 @@ def _prior(points: Array, level: Array, found: Variances) -> tuple[Array, Array]
     return np.concatenate([smooth, np.full((len(x), 1), np.sqrt(LEVEL))], axis=1), alone
 
 
-def _posterior(points: Array, start: Array, errors: Array, seen: Array, found: Variances) -> Posterior:
+def _posterior(
+    points: Array, start: Array, errors: Array, counts: Array, images: int, found: Variances
+) -> Posterior:  # fmt: skip
     """Newton's method for the most probable log errors (n,) from `start`, and the normal posterior around them.
 
     With the prior covariance U U' + diag(o), and N the noise: z, of which U z is the common part, is normal with
@@ -132,8 +129,8 @@ def _posterior(points: Array, start: Array, errors: Array, seen: Array, found: V
     level = start
     prior, alone = _prior(points, level, found)
     for _ in range(NEWTON):
-        steps, binomial = _linear(level, errors, seen)
-        logs, noise = level + steps, found.dispersion * binomial
+        steps, binomial = _linear(level, errors, images)
+        logs, noise = level + steps, found.noise(binomial) / counts
         middle = logs.mean()
         weighted = prior / (alone + noise)[:, None]
         precision = np.eye(prior.shape[1]) + prior.T @ weighted
@@ -141,7 +138,7 @@ def _posterior(points: Array, start: Array, errors: Array, seen: Array, found: V
         z = inverse_root.T @ (inverse_root @ (weighted.T @ (logs - middle)))
         kept = alone / (alone + noise)  # the share of a surprise that is the network's own
         level = middle + (1 - kept) * (prior @ z) + kept * (logs - middle)
-        level = np.clip(level, np.log(0.1 / seen.max()), -1e-3)
+        level = np.clip(level, np.log(0.1 / (images * counts.max())), -1e-3)
     mode = Posterior(level, (1 - kept)[:, None] * (prior @ inverse_root.T), np.sqrt(kept * noise), found)
     skew = mode.variance / noise
     return replace(mode, level=level - (mode.common @ (mode.common.T @ skew) + mode.own**2 * skew) / 2)
