@@ -22,7 +22,7 @@ from nas.files.csv import append_rows
 from nas.models.builder import build
 from nas.space.candidate import Candidate
 from nas.space.network import Network
-from nas.space.search_space import SearchSpace, load_space
+from nas.space.search_space import load_space
 from nas.tasks.classification import Classification
 from nas.train.loop import calibrate, evaluate, normalize
 from nas.train.memory import keep_freed_memory
@@ -107,16 +107,12 @@ def main() -> None:
     parser.add_argument("--schemes", default=",".join(PHASES))
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--zero", action="store_true", help="residual blocks begin as identities")
-    parser.add_argument("--resolution", type=int, help="instead of the space's, for networks that train in seconds")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     space, data, rng = load_space(asked.space), load_dataset("digits", seed=0), np.random.default_rng(0)
     wanted = [int(number) for number in asked.networks.split(",")]
     candidates = [space.sample(rng) for _ in range(max(wanted) + 1)]
-    if asked.resolution:
-        table = space.table.model_copy(update={"resolution": [asked.resolution]})
-        space = SearchSpace(table, space.fingerprint, space.text)
     for number in wanted:
         network = space.network(candidates[number], 10)
         for scheme in asked.schemes.split(","):

@@ -18,7 +18,7 @@ MOST_EPOCHS = 30  # of all training images; more time than for these goes into m
 STEPS = 300  # of a training that batches are chosen for
 BATCHES = (16, 32, 64, 128)
 LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
-FEWEST = 4  # networks that a search must have time for
+FEWEST = 4  # networks that a search should have time for
 USED = 0.95  # of the time: the rest is for what lies between trainings, and the report
 BETWEEN = 0.3  # seconds from one training to the next: the sampler's proposal, and what is written
 SPARE = 2.0  # times the planned networks may be trained where the trainings are quicker than measured
@@ -69,21 +69,22 @@ class Plan:
     again: int  # trainings of networks that were trained, with other seeds
     seconds: float  # that a training takes
     proxy: Mapping[str, Any]  # settings of the proxy training
+    enough: float = 0.0  # minutes that a search of few networks would need, where these are not; 0: they are enough
 
     @property
     def most(self) -> int:
-        """Networks after which the search ends, whatever time is left."""
-        return math.ceil(SPARE * self.networks)
+        """Networks after which the search ends, whatever time is left: the machine may be quicker than it was."""
+        return math.ceil(SPARE * max(self.networks, NETWORKS))
 
     def sentence(self) -> str:
         """The plan in one line."""
         epochs, share = self.proxy["epochs"], self.proxy["data_share"]
         images = "" if share >= 1 else f" of {100 * share:.2g}% of the images"
         confirmed = f", then about {self.again} trainings again to confirm the front" if self.again else ""
-        return (
-            f"{duration(60 * self.minutes)}: about {self.networks} networks of {epochs} epoch{'s' * (epochs > 1)}"
-            f"{images}, {duration(self.seconds)} each{confirmed}"
-        )
+        short = f": short for this machine; {duration(60 * self.enough)} would be enough for {FEWEST}"
+        networks, long = f"{self.networks} network{'s' * (self.networks > 1)}", f"{epochs} epoch{'s' * (epochs > 1)}"
+        each = f"about {networks} of {long}{images}, {duration(self.seconds)} each"
+        return f"{duration(60 * self.minutes)}: {each}{confirmed}{short if self.enough else ''}"
 
 
 def plan(
@@ -97,9 +98,8 @@ def plan(
     the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
     Of the others epochs, data_share and batch_size change: small batches, so that a short training has many steps. A
     training never sees the images more than 30 times, and never has
-    fewer than 60 steps: more or fewer networks then fit.
-
-    Raises UserError when the time is too short for four networks.
+    fewer than 60 steps: more or fewer networks then fit. Where they are fewer than four, the plan says what would be
+    enough.
     """
     chosen = chosen or {}
     left = USED * (60 * minutes - spent_s) * workers
@@ -110,17 +110,14 @@ def plan(
     batch = int(chosen.get("batch_size", max([b for b in BATCHES if b * STEPS <= passes], default=batch)))
     settings = {**proxy, **_fidelity(passes, images.training, chosen), "batch_size": batch}
     seconds = training_seconds(speed, images, settings)
-    fitting = int(left * (1 - confirm) / seconds)
-    least = min(FEWEST, networks or FEWEST)
-    if fitting < least:
-        needed = (least * seconds / (1 - confirm) / workers / USED + spent_s) / 60
-        raise UserError(
-            f"time must be at least {duration(60 * needed)} for this search, in which a training takes about "
-            f"{duration(seconds)}; got {duration(60 * minutes)}"
-        )
+    fitting = max(1, int(left * (1 - confirm) / seconds))
+    needed = (FEWEST * seconds / (1 - confirm) / workers / USED + spent_s) / 60
     trained = networks or fitting
     again = round(left / seconds) - trained if confirm else 0
-    return Plan(minutes, trained, min(max(0, again), math.ceil(confirm / (1 - confirm) * trained)), seconds, settings)
+    again = min(max(0, again), math.ceil(confirm / (1 - confirm) * trained))
+    return Plan(
+        minutes, trained, again, seconds, settings, needed if fitting < min(FEWEST, networks or FEWEST) else 0.0
+    )
 
 
 def training_seconds(speed: Speed, images: Images, proxy: Mapping[str, Any]) -> float:

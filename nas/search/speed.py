@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
 
 QUANTILES = (0.5, 0.9, 0.1, 0.7, 0.3)  # of the feasible candidates by their MACs: those that are timed
-LEAST = 2  # candidates that are timed, however long they take
 EPOCHS = 3  # of one step each; the first warms up, of the others the faster counts
 EVALUATION = 0.25  # of a step with its validation: a third of what forward and backward take
 
@@ -34,22 +33,25 @@ def timed_candidates(pool: Pool, space: SearchSpace, classes: int) -> Iterable[N
 def measure_speed(
     proxy: ProxyTraining, networks: Iterable[Network], batch: int, most_s: float, *, threads: int | None = None
 ) -> Speed:
-    """Times steps of `batch` images of trainings of these networks, which takes little more than `most_s` seconds.
+    """Times steps of `batch` images of these networks, of one at least, in about `most_s` seconds.
 
-    Each network is timed at its own resolution and, where the fidelity has one, at the small resolution.
+    Each network is timed at its own resolution and, where the fidelity has one, at the small resolution; where the
+    seconds are over, that is taken to be as much faster as it has fewer pixels.
     """
     import torch
 
-    begun, before = perf_counter(), torch.get_num_threads()
+    end, before = perf_counter() + most_s, torch.get_num_threads()
     torch.set_num_threads(threads or before)
     found: list[tuple[float, float, float]] = []
     for network in networks:
-        if len(found) >= LEAST and perf_counter() - begun > most_s:
+        if found and perf_counter() > end:
             break
         resolution = network.input_shape[1]
-        own, first = _step(proxy, network, resolution, batch)
+        own, first = _step(proxy, network, resolution, batch, end)
         small = proxy.fidelity.small_resolution(network)
-        less = own if small == resolution else _step(proxy, network, small, batch)[0]
+        less = own * (small / resolution) ** 2
+        if small < resolution and perf_counter() < end:
+            less, _ = _step(proxy, network, small, batch, end)
         found.append((own, less, first))
     torch.set_num_threads(before)
     own, less, first = (fmean(column) for column in zip(*found, strict=True))
@@ -68,8 +70,11 @@ def images_of(proxy: ProxyTraining, precisions: Iterable[str]) -> Images:
     return Images(train, validation, round(others))
 
 
-def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int) -> tuple[float, float]:
-    """Seconds of an image in a step, its validation included, and how much longer the first step takes."""
+def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, end: float) -> tuple[float, float]:
+    """Seconds of an image in a step, its validation included, and how much longer the first step takes.
+
+    After the time `end` of `perf_counter` there is no step but those that are needed.
+    """
     from nas.models.builder import build
     from nas.tasks.classification import Classification
     from nas.train.loop import fit, spread
@@ -80,7 +85,10 @@ def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int) -
     batch = max(2, len(images))
     chosen = recipe({"learning_rate": 1e-6}, epochs=EPOCHS, batch_size=batch, resolution=resolution)
     task = Classification(proxy.dataset.classes)
-    curve = fit(build(network), task, images, images, chosen, seed=0, device=proxy.device)
+    curve = fit(
+        build(network), task, images, images, chosen, seed=0, device=proxy.device,
+        on_epoch=lambda number, epoch: number > 1 and perf_counter() > end,
+    )  # fmt: skip
     whole = perf_counter() - begun
     step = min(epoch.seconds for epoch in curve[1:])
-    return step / batch, max(0.0, whole - EPOCHS * step)
+    return step / batch, max(0.0, whole - len(curve) * step)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
 
 MEASURED = 0.03  # of the time, that measuring the speed may take
+AT_LEAST = 0.1  # of the time, that is searched for, however long it took to begin
 LAST = 0.03  # of the time, for a last training that is longer than the others, and the report
 
 
@@ -40,7 +41,7 @@ def in_time(
     """The settings of a search of so many minutes, and the plan in a line.
 
     A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
-    it. Raises UserError when nothing is feasible, and when the time is too short.
+    it. Raises UserError when nothing is feasible.
     """
     if (kept := _begun(path)) is not None and kept.minutes == asked.minutes:
         found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
@@ -59,7 +60,7 @@ def in_time(
         confirm=settings.confirm, chosen=asked.proxy, networks=asked.networks,
         workers=(cluster.workers or 1) if cluster else 1,
     )  # fmt: skip
-    left = (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60
+    left = max(AT_LEAST * asked.minutes, (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60)
     found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)
     return replace(found, minutes=asked.minutes), planned.sentence()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import nas
-from nas.errors import UserError
 from nas.run import read_settings
 from nas.search import timed
 from nas.search.api import resume
@@ -53,21 +52,27 @@ def test_a_plan_is_said_kept_and_gone_on_with(tmp_path: Path, measured: list[tup
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt, match=r"--resume goes on"):
-            searched(tmp_path, on_note=said.append, on_progress=stop)
+            searched(tmp_path, proxy={"batch_size": 2}, on_note=said.append, on_progress=stop)
         assert len(measured) == 1  # the same command keeps the plan
     kept = read_settings(tmp_path / "run")
     assert kept.minutes == 120 and 0 < kept.max_minutes < 120
-    assert kept.proxy["batch_size"] == 16 and kept.proxy["data_share"] < 1
-    assert measured == [(16, pytest.approx(0.03 * 7200))]
+    assert kept.proxy["batch_size"] == 2 and kept.proxy["data_share"] < 1
+    assert measured == [(2, pytest.approx(0.03 * 7200))]
     assert [line.split(":")[0] for line in said if "networks of" in line] == ["2 h"]
     again = resume(tmp_path / "run", trials=3, test=False)
     assert len(again.trials) == 3 and again.settings.proxy == kept.proxy and again.settings.max_minutes == 0
 
 
 def test_without_time_and_trials_a_search_has_five_minutes(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
-    with pytest.raises(UserError, match=r"time must be at least \d+ min for this search, .*; got 5 min"):
-        searched(tmp_path, time=None)
-    assert measured == [(16, pytest.approx(0.03 * 300))] and not (tmp_path / "run").exists()
+    said: list[str] = []
+
+    def stop(progress: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        searched(tmp_path, time=None, on_note=said.append, on_progress=stop)
+    assert measured == [(16, pytest.approx(0.03 * 300))]
+    assert sum(line.startswith("5 min: about 1 network of 2 epochs") for line in said) == 1
 
 
 def test_trials_and_settings_of_a_training_that_are_given_stay(
@@ -96,7 +101,9 @@ def test_a_machine_is_timed_at_both_resolutions(tmp_path: Path) -> None:
     macs = [network.macs for network in networks]
     assert macs[2] < macs[4] < macs[0] < macs[3] < macs[1]
     proxy = ProxyTraining(load_dataset("digits"), Fidelity(resolution_share=0.5))
-    both = measure_speed(proxy, networks, 8, 0.0)
+    both = measure_speed(proxy, networks[:2], 8, 1e9)
     assert 0 < both.evaluated < both.trained and both.trained_small > 0 and both.fixed >= 0
-    same = measure_speed(replace(proxy, fidelity=Fidelity(resolution_share=1.0)), networks[:1], 8, 0.0)
+    same = measure_speed(replace(proxy, fidelity=Fidelity(resolution_share=1.0)), networks, 8, 0.0)
     assert same.trained == same.trained_small
+    hurried = measure_speed(proxy, networks, 8, 0.0)  # 24 pixels, at first 16: RESOLUTION_STEP
+    assert hurried.trained_small < hurried.trained
