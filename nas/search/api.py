@@ -166,9 +166,12 @@ def _run(
     settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, asked: Asked | None,
     test: bool, cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
 ) -> Run:  # fmt: skip
+    import torch
+
     from nas.data.catalog import load_dataset
     from nas.estimate.by_name import REPEATABLE
 
+    threads = torch.get_num_threads()
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
     settings = replace(
         settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint,
@@ -188,11 +191,14 @@ def _run(
             on_note(notes.pop(0))
         on_progress(progress)
 
-    return loop.search(
-        narrowed, pricer, estimator, settings, path,
-        resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster, storage=storage,
-        on_progress=show,
-    )  # fmt: skip
+    try:
+        return loop.search(
+            narrowed, pricer, estimator, settings, path,
+            resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster,
+            storage=storage, on_progress=show,
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)  # a plan may have changed it
 
 
 def check_proxy(space: SearchSpace, proxy: Mapping[str, Any], where: str) -> None:

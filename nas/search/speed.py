@@ -58,6 +58,19 @@ def measure_speed(
     return Speed((1 - EVALUATION) * own, (1 - EVALUATION) * less, EVALUATION * own, first)
 
 
+def fastest_threads(proxy: ProxyTraining, network: Network, batch: int) -> int:
+    """All of torch's threads, or one where that is faster: on a busy machine they wait long for each other."""
+    import torch
+
+    every = torch.get_num_threads()
+    seconds = {}
+    for threads in sorted({1, every}):
+        torch.set_num_threads(threads)
+        seconds[threads], _ = _step(proxy, network, network.input_shape[1], batch, 0.0)
+    torch.set_num_threads(every)
+    return min(seconds, key=lambda threads: seconds[threads])
+
+
 def images_of(proxy: ProxyTraining, precisions: Iterable[str]) -> Images:
     """How many images a training of the fidelity sees; half of the candidates are quantized where some can be."""
     from nas.estimate.proxy import CALIBRATION_IMAGES

@@ -12,7 +12,7 @@ from nas.errors import UserError
 from nas.run import Settings, read_settings
 from nas.search.plan import BATCHES, plan
 from nas.search.problem.feasibility import Pricer, feasible_pool
-from nas.search.speed import images_of, measure_speed, timed_candidates
+from nas.search.speed import fastest_threads, images_of, measure_speed, timed_candidates
 
 if TYPE_CHECKING:
     from nas.estimate.estimator import Estimator
@@ -41,18 +41,22 @@ def in_time(
     """The settings of a search of so many minutes, and the plan in a line.
 
     A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
-    it. Raises UserError when nothing is feasible.
+    it. PyTorch has one thread afterwards where that is faster than all. Raises UserError when nothing is feasible.
     """
     if (kept := _begun(path)) is not None and kept.minutes == asked.minutes:
         found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
         return replace(found, minutes=kept.minutes), ""
+    import torch
+
     from nas.estimate.proxy import ProxyTraining
 
     if not isinstance(estimator, ProxyTraining):
         raise ValueError("only a search by proxy trainings can be planned")
     pool = feasible_pool(space, pricer, settings)
     batch = int(asked.proxy.get("batch_size", BATCHES[0]))
-    candidates = timed_candidates(pool, space, settings.classes)
+    candidates = tuple(timed_candidates(pool, space, settings.classes))
+    if cluster is None:
+        torch.set_num_threads(fastest_threads(estimator, min(candidates, key=lambda network: network.macs), batch))
     threads = max(1, int(cluster.cpus)) if cluster else None
     speed = measure_speed(estimator, candidates, batch, 60 * MEASURED * asked.minutes, threads=threads)
     planned = plan(

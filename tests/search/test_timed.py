@@ -10,7 +10,7 @@ import pytest
 
 import nas
 from nas.run import read_settings
-from nas.search import timed
+from nas.search import speed, timed
 from nas.search.api import resume
 from nas.search.plan import Speed
 from nas.search.speed import measure_speed, timed_candidates
@@ -25,12 +25,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Batch and resolutions of what is timed; a training of the shortest kind is said to take some three minutes."""
     seen: list[tuple[int, float]] = []
 
-    def speed(proxy: object, networks: Iterable[Network], batch: int, most_s: float, *, threads: int | None) -> Speed:
+    def said(proxy: object, networks: Iterable[Network], batch: int, most_s: float, *, threads: int | None) -> Speed:
         seen.append((batch, most_s))
         assert len({network.macs for network in networks}) >= 2
         return Speed(0.2, 0.1, 0.05, 1.0)
 
-    monkeypatch.setattr(timed, "measure_speed", speed)
+    monkeypatch.setattr(timed, "measure_speed", said)
     return seen
 
 
@@ -87,6 +87,23 @@ def test_trials_and_settings_of_a_training_that_are_given_stay(
 def test_trials_alone_are_not_timed(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
     run = searched(tmp_path, time=None, trials=1, proxy={"epochs": 1, "data_share": 0.1, "batch_size": 32})
     assert measured == [] and (run.settings.minutes, run.settings.max_minutes) == (0, 0)
+
+
+def test_one_thread_trains_where_it_is_faster_than_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from nas.space.reference import reference_network
+
+    network, before = reference_network("mobilenet_v2", resolution=32), torch.get_num_threads()
+    try:
+        for one, four, expected in ((1.0, 0.5, 4), (1.0, 8.0, 1)):
+            torch.set_num_threads(4)
+            seconds = {1: one, 4: four}
+            monkeypatch.setattr(speed, "_step", lambda *_, s=seconds: (s[torch.get_num_threads()], 0.0))
+            assert speed.fastest_threads(object(), network, 16) == expected  # type: ignore[arg-type]
+            assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_machine_is_timed_at_both_resolutions(tmp_path: Path) -> None:
