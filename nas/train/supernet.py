@@ -41,7 +41,7 @@ class SupernetRecipe:
     weight_decay: float = 1e-4  # not on batch norms and biases
     sandwich: bool = False  # the largest network, the smallest and two random ones a step; else one random one
     rank_weight: float = 0.0  # at the end, of what a network of more MACs loses more than another on the same images
-    own: int = OWN  # variants of a block at one position that still have weights of their own
+    own: int = OWN  # variants of a block at one position that still have weights of their own, not slices
 
     def __post_init__(self) -> None:
         if not (0 < self.resolution_share <= 1 and 0 < self.learning_rate <= 10 and 0 <= self.weight_decay <= 1):

@@ -70,17 +70,17 @@ def test_slices_are_the_first_channels_and_the_middle_of_a_kernel() -> None:
 
 
 def test_few_variants_of_fixed_channels_have_their_own_weights_and_others_share() -> None:
-    alone = make_supernet(small(), 10)  # four variants at each position
+    alone = make_supernet(small(), 10, own=8)  # four variants at each position
     assert {position for position in alone.alone if position[0] == 1} == {(1, 0), (1, 1)}
     assert sum(key[0] == (1, 0) for key in alone.largest) == 4
-    for shared in (make_supernet(small(), 10, own=3), make_supernet(small("[1, 2]"), 10)):
+    for shared in (make_supernet(small(), 10, own=3), make_supernet(small("[1, 2]"), 10, own=8)):
         assert not {position for position in shared.alone if position[0] == 1}
         assert sum(key[0] == (1, 0) for key in shared.largest) == 1
 
 
 def test_gradients_reach_only_the_weights_of_the_path() -> None:
     space = small()
-    supernet = make_supernet(space, 10)
+    supernet = make_supernet(space, 10, own=8)
     weights = {name: w.requires_grad_() for name, w in supernet.weights.items()}
     network = next(n for n in (draw(space, s, 10) for s in range(40)) if len(n.blocks) == 3)
     supernet.forward(network, torch.randn(4, 3, 16, 16)).square().sum().backward()

@@ -36,7 +36,7 @@ def train(
     digits: Dataset, recipe: SupernetRecipe, state: State | None = None, *, kill_at: int = 0, keep: Path | None = None
 ) -> State:
     space = small()
-    state = state or begin(make_supernet(space, 10, seed=1))
+    state = state or begin(make_supernet(space, 10, own=recipe.own, seed=1))
 
     def on_step(now: State) -> None:
         if keep and now.step == kill_at:
@@ -51,7 +51,7 @@ def train(
 
 
 @pytest.mark.parametrize(
-    "change", [{}, {"sandwich": True}, {"rank_weight": 1.0}, {"sandwich": True, "rank_weight": 1.0, "own": 0}]
+    "change", [{}, {"sandwich": True}, {"rank_weight": 1.0}, {"sandwich": True, "rank_weight": 1.0, "own": 8}]
 )
 def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     digits: Dataset, change: dict[str, object], tmp_path: Path
@@ -60,7 +60,9 @@ def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     whole = train(digits, recipe)
     with pytest.raises(Killed):
         train(digits, recipe, kill_at=7, keep=tmp_path / "f")
-    found = read_state(tmp_path / "f", make_supernet(small(), 10, seed=1), total_steps(digits.train, recipe))
+    found = read_state(
+        tmp_path / "f", make_supernet(small(), 10, own=recipe.own, seed=1), total_steps(digits.train, recipe)
+    )
     assert found.step == 7
     resumed = train(digits, recipe, found)
     assert resumed.step == whole.step == total_steps(digits.train, recipe) > 10
@@ -107,7 +109,7 @@ def test_disorder_is_what_networks_of_more_macs_lose_more() -> None:
 
 
 def test_weights_of_other_paths_stay_as_they_are(digits: Dataset) -> None:
-    state = begin(make_supernet(small(), 10, seed=1))
+    state = begin(make_supernet(small(), 10, own=8, seed=1))
     before = {name: weight.clone() for name, weight in state.supernet.weights.items()}
     path = Paths(small(), 10, seed=1).network(0)
 

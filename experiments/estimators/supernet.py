@@ -1,6 +1,6 @@
-"""A supernet with other settings of its training, against NAS-Bench-Macro: by default, operations are slices of one.
+"""How a supernet ranks NAS-Bench-Macro: operations as slices of one, or (--own 8) each with weights of its own.
 
-    python slices.py nas_bench_macro.csv cifar10.npz [--own 0] [--epochs 4] [--networks 60] [--best 30] [--out slices]
+    python supernet.py nas_bench_macro.csv cifar10.npz [--own 0] [--epochs 4] [--networks 60] [--best 30] [--out slices]
 
 The supernet is trained once and kept in ~/.nas (or NAS_HOME), the values in OUT/values.csv: a stopped run goes on.
 """
