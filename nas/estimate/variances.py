@@ -60,13 +60,14 @@ class Measured:
 
 
 # Means and standard deviations of the logarithms, for when there are few networks: errors of the networks of a space
-# differ by a factor of two or so, most of it explained; noise is binomial, give or take, and seeds add a tenth of the
-# error. Of the noise the priors are Student's t with PRIOR_TAIL degrees of freedom, for some trainings are much
-# noisier. With many networks, of which some were trained again, the priors do not matter.
-PRIOR = np.array([[0.0, 1.0], [math.log(0.25), 1.5], [math.log(0.05), 2.0], [0.0, 0.35], [math.log(0.01), 0.7]])
+# differ by a factor of two or so, most of it explained; noise is binomial, give or take, and seeds add little unless
+# trainings with other seeds show it, so that nothing is smoothed on suspicion. Of the noise the priors are Student's t
+# with PRIOR_TAIL degrees of freedom, for some trainings are much noisier. With many networks, of which some were
+# trained again, the priors do not matter.
+PRIOR = np.array([[0.0, 1.0], [math.log(0.25), 1.5], [math.log(0.05), 2.0], [0.0, 0.35], [math.log(3e-4), 1.0]])
 PRIOR_TAIL = 2
 BOUNDS = [(-2.5, 3.5), (-9.0, 3.0), (-12.0, 1.0), (-4.0, 7.0), (-12.0, 1.0)]
-START = Variances(1.0, 0.25, 0.01, 1.0, 0.01)
+START = Variances(1.0, 0.25, 0.01, 1.0, 3e-4)
 
 
 def fit_variances(measured: Measured, start: Variances = START) -> Variances:
