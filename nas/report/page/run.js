@@ -73,7 +73,7 @@ function showCard() {
   for (const c of limited) if (t.measured && t.measured[c] != null) box.append(element("div", {}, `measured: ${shown(c, t.measured[c])}, predicted ${shown(c, t[c])}`));
   box.append(element("p", { class: "soft" }, basisOf(t)));
   if (t.command) box.append(element("code", { class: "command" }, t.command));
-  else box.append(element("p", { class: "soft" }, "Its weights were not kept: only those of the front are."));
+  else box.append(element("p", { class: "soft" }, "Its weights were not kept: only those of the front are, and of networks that may belong on it."));
   box.append(element("a", { href: "#network" }, "Its stages, layers and training"));
   addCopyButtons(box);
 }
