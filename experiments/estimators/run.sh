@@ -6,3 +6,4 @@ common=(--table "$1" --space nas-bench-macro --dataset "npz:$2" --accuracy acc_s
 sums=depth+swap+trainability,depth+naswot+trainability,depth+swap,swap,naswot,trainability
 nas bench estimators "${common[@]}" --networks 106 --best 30 --estimators $sums,synflow,jacobian-covariance --out macro
 nas bench estimators "${common[@]}" --skip 106 --networks 63 --estimators $sums --out macro-fresh
+nas bench estimators "${common[@]}" --networks 106 --estimators zico,expressivity,progressivity --out macro-more
