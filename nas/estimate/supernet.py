@@ -126,6 +126,9 @@ class SupernetScores:
         classes.
         """
         start = time.perf_counter()
+        if network.classes != len(self.dataset.classes):
+            found = f"{len(self.dataset.classes)} of {self.dataset.name}"
+            raise UserError(f"a network of {network.classes} classes cannot be scored on the {found}")
         self.prepare()
         device, resolution = self.device or best_device(), self.recipe.resolution(network)
         model = self._trained[0].network(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
