@@ -28,6 +28,7 @@ class Estimate:
     model: TrainedModel | None = field(default=None, repr=False)  # None: nothing was trained
     kind: Literal["accuracy", "rank"] = "accuracy"
     robust_accuracy: float | None = None  # mean over corrupted images; None: it was not asked for
+    log_loss: float | None = None  # mean on the images that an accuracy is of, in nats; None: not known
 
     @property
     def accuracy(self) -> float:

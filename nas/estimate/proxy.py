@@ -23,7 +23,7 @@ from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.network import Network
 from nas.tasks.classification import Classification
-from nas.train.loop import OnEpoch, best_device, evaluate, fit, spread
+from nas.train.loop import OnEpoch, best_device, evaluate, fit, measure, spread
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
 
@@ -94,12 +94,13 @@ class ProxyTraining:
             model, task, self.train, self.watched, chosen,
             seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,
         )  # fmt: skip
-        reached = curve[-1].validation_accuracy
+        reached, log_loss = curve[-1].validation_accuracy, curve[-1].validation_loss
         if len(curve) < fidelity.epochs:
             return Estimate(reached, perf_counter() - start, curve=curve)
         precision = Candidate.of(hyperparameters).precision
         if precision != "fp32" or self.watched is not validation:
-            reached = evaluate(quantized(model, precision, self.train, resolution), task, validation, resolution)
+            deployed = quantized(model, precision, self.train, resolution)
+            reached, log_loss = measure(deployed, task, validation, resolution)
         steps = fidelity.epochs * max(1, len(self.train) // fidelity.batch_size)
         check_above_chance(reached, images=len(validation), classes=network.classes, steps=steps)
         robust = self._robust_accuracy(model, network, precision) if self.robust else None
@@ -109,7 +110,9 @@ class ProxyTraining:
             recipe=asdict(chosen) | {"seed": seed, "data_share": self.fidelity.data_share},
             lineage=Lineage(steps=("proxy training",)),
         )  # fmt: skip
-        return Estimate(reached, perf_counter() - start, curve=curve, model=trained, robust_accuracy=robust)
+        return Estimate(
+            reached, perf_counter() - start, curve=curve, model=trained, robust_accuracy=robust, log_loss=log_loss
+        )
 
     def test_accuracy(self, model: TrainedModel) -> float:
         """The share of test images that a trained network gets right, in its precision and at its own resolution."""

@@ -22,7 +22,7 @@ from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 from nas.tasks.classification import Classification
 from nas.train.checkpoint import read_state, write_state
-from nas.train.loop import OnEpoch, best_device, calibrate, mean_loss, spread
+from nas.train.loop import OnEpoch, best_device, calibrate, measure, spread
 from nas.train.supernet import Paths, State, SupernetRecipe, begin, total_steps, train_supernet
 
 FORMAT = 1  # of what a fingerprint stands for: another training method is another supernet
@@ -133,7 +133,7 @@ class SupernetScores:
         device, resolution = self.device or best_device(), self.recipe.resolution(network)
         model = self._trained[0].network(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         calibrate(model, self.dataset.train, resolution, CALIBRATION_IMAGES)
-        loss = mean_loss(model, self._task(), self.scored, resolution)
+        _, loss = measure(model, self._task(), self.scored, resolution)
         return Estimate(-loss, time.perf_counter() - start, kind="rank")
 
     def test_accuracy(self, model: TrainedModel) -> float:

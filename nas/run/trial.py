@@ -57,6 +57,7 @@ class Trial:
     seed: int
     candidate: Candidate
     robust_accuracy: float | None = None  # on corrupted validation images; None: it was no objective
+    log_loss: float | None = None  # mean on the validation split, in nats: what it says of the network has less noise
     trainings: int = 1  # with different seeds, that the expected accuracy rests on
     expected_accuracy: float | None = None  # None: not known yet
     accuracy_deviation: float | None = None  # standard deviation of the expected accuracy
@@ -82,7 +83,7 @@ MOST_TRIALS = 50_000
 MOST_REFERENCES = 1000
 LONGEST_NAME = 100  # characters of a known network's
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
-BELIEVED = ("trainings", "expected_accuracy", "accuracy_deviation", "front_probability")
+BELIEVED = ("log_loss", "trainings", "expected_accuracy", "accuracy_deviation", "front_probability")
 TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed", *BELIEVED)
 COLUMNS = (
     "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *BELIEVED, *COST_COLUMNS, "precision", "seconds",
@@ -118,8 +119,9 @@ def read_trials(file: Path) -> Iterator[Trial]:
             number_of, known, accuracy, _fraction(row, file, line, "test_accuracy"), _costs(row, file, line),
             number(row["seconds"], file, line, "seconds", least=0.0), whole_number(row["seed"], file, line, "seed"),
             _candidate(row, where), _fraction(row, file, line, "robust_accuracy"),
+            maybe_number(row, file, line, "log_loss") if "log_loss" in row else None,
             whole_number(row["trainings"], file, line, "trainings") if row.get("trainings") else 1,
-            *(_fraction(row, file, line, name) for name in BELIEVED[1:]),
+            *(_fraction(row, file, line, name) for name in BELIEVED[2:]),
         )  # fmt: skip
 
 

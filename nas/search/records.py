@@ -30,6 +30,7 @@ class Result:
     stopped: bool = False
     error: str | None = None
     robust_accuracy: float | None = None  # None: it was not asked for
+    log_loss: float | None = None  # None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Record:
         state: State = "stopped" if self.result.stopped else "failed" if self.result.accuracy is None else "trained"
         return Trial(
             self.trial, state, self.result.accuracy, test_accuracy, self.costs, self.result.seconds, self.seed,
-            self.candidate, self.result.robust_accuracy,
+            self.candidate, self.result.robust_accuracy, self.result.log_loss,
         )  # fmt: skip
 
 
@@ -66,7 +67,10 @@ def result_attributes(result: Result) -> dict[str, Any]:
     """The user attribute `result`: without what is not there, and with None for what is not a finite number."""
     curve = [{name: v if v is None or math.isfinite(v) else None for name, v in e.items()} for e in result.curve]
     kept: dict[str, Any] = {"accuracy": result.accuracy, "curve": curve, "seconds": result.seconds}
-    rest = {"stopped": result.stopped or None, "error": result.error, "robust_accuracy": result.robust_accuracy}
+    rest = {
+        "stopped": result.stopped or None, "error": result.error, "robust_accuracy": result.robust_accuracy,
+        "log_loss": result.log_loss,
+    }  # fmt: skip
     return kept | {name: value for name, value in rest.items() if value is not None}
 
 
@@ -127,23 +131,25 @@ def _costs(kept: Any, where: str, proposal: Kind) -> Costs:
 
 def _result(kept: Any, where: str) -> Result:
     if not isinstance(kept, dict) or not {"accuracy", "curve", "seconds"} <= kept.keys() <= _RESULT:
-        raise UserError(f"{where}: result must have accuracy, curve and seconds, and may have stopped, error and "
-                        "robust_accuracy")  # fmt: skip
+        raise UserError(f"{where}: result must have accuracy, curve and seconds, and may have stopped, error, "
+                        "robust_accuracy and log_loss")  # fmt: skip
     accuracy, curve, error, stopped = kept["accuracy"], kept["curve"], kept.get("error"), kept.get("stopped", False)
-    robust = kept.get("robust_accuracy")
+    robust, log_loss = kept.get("robust_accuracy"), kept.get("log_loss")
     for name, value in (("accuracy", accuracy), ("robust_accuracy", robust)):
         if value is not None and not (_is_number(value) and value <= 1):
             raise UserError(f"{where}: {name} must be a fraction from 0 to 1; got {_shown(value)}")
+    if log_loss is not None and not _is_number(log_loss):
+        raise UserError(f"{where}: log_loss must be a number of 0 or more; got {_shown(log_loss)}")
     if not _is_number(kept["seconds"]):
         raise UserError(f"{where}: seconds must be a number of 0 or more; got {_shown(kept['seconds'])}")
     if not isinstance(stopped, bool) or not (error is None or (isinstance(error, str) and len(error) <= LONGEST)):
         raise UserError(f"{where}: stopped must be true or false, and error a text of at most {LONGEST:,} characters")
     if not isinstance(curve, list) or not all(_is_epoch(epoch) for epoch in curve):
         raise UserError(f"{where}: curve must be a list of epochs, each an object of numbers with validation_accuracy")
-    return Result(accuracy, float(kept["seconds"]), curve, stopped, error, robust)
+    return Result(accuracy, float(kept["seconds"]), curve, stopped, error, robust, log_loss)
 
 
-_RESULT = {"accuracy", "curve", "seconds", "stopped", "error", "robust_accuracy"}
+_RESULT = {"accuracy", "curve", "seconds", "stopped", "error", "robust_accuracy", "log_loss"}
 
 
 def _is_epoch(epoch: Any) -> bool:

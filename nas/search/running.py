@@ -122,7 +122,10 @@ class RunningSearch:
         else:
             accuracy = estimate.accuracy if math.isfinite(estimate.accuracy) and not done.stopped else None
             curve = [asdict(epoch) for epoch in estimate.curve]
-            result = Result(accuracy, seconds, curve, done.stopped, robust_accuracy=estimate.robust_accuracy)
+            result = Result(
+                accuracy, seconds, curve, done.stopped, robust_accuracy=estimate.robust_accuracy,
+                log_loss=estimate.log_loss if estimate.log_loss is not None and estimate.log_loss < math.inf else None,
+            )  # fmt: skip
         record = replace(record, result=result)
         self.state.set_result(done.number, record, done)
         return record

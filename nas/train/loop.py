@@ -28,6 +28,7 @@ class Epoch:
     train_loss: float  # mean over the epoch's steps, label smoothing included
     validation_accuracy: float  # a fraction, at the resolution of the epoch's last step
     seconds: float  # of training and validation
+    validation_loss: float | None = None  # mean, on the same images, without label smoothing
 
 
 TrainingCurve = tuple[Epoch, ...]
@@ -88,10 +89,10 @@ def fit(
         try:
             if number == recipe.epochs and recipe.calibration_images:
                 calibrate(model, train, resolution, recipe.calibration_images)
-            reached = evaluate(model, task, validation, resolution)
+            reached, loss_there = measure(model, task, validation, resolution)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} at epoch {number}") from None
-        epoch = Epoch(train_loss, reached, perf_counter() - start)
+        epoch = Epoch(train_loss, reached, perf_counter() - start, loss_there)
         curve.append(epoch)
         if on_epoch and on_epoch(number, epoch):
             break
@@ -128,36 +129,26 @@ def spread(length: int, number: int) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, task: Task, split: Split, resolution: int) -> float:
-    """The task's metric of `model` on a split at `resolution` pixels, in evaluation mode, from 0 to 1.
+def measure(model: nn.Module, task: Task, split: Split, resolution: int) -> tuple[float, float]:
+    """The task's metric of `model` on a split at `resolution` pixels, from 0 to 1, and its mean loss.
 
-    Raises FloatingPointError when an output is not finite.
+    In evaluation mode, and without label smoothing. Raises FloatingPointError when an output is not finite.
     """
     device = next(model.parameters()).device
     model.eval()
     task.reset()
+    total = torch.zeros((), dtype=torch.float64)
     batch = min(EVALUATION_BATCH, max(1, EVALUATION_PIXELS // resolution**2))
     for chosen in torch.arange(len(split)).split(batch):  # type: ignore[no-untyped-call]
-        output = model(normalize(split.images.take(chosen, resolution).to(device)))
-        task.process(output, split.labels[chosen])
-    return task.evaluate()
+        output, labels = model(normalize(split.images.take(chosen, resolution).to(device))), split.labels[chosen]
+        task.process(output, labels)
+        total += task.loss(output.float(), labels.to(device), 0.0).cpu() * len(chosen)
+    return task.evaluate(), float(total) / len(split)
 
 
-@torch.no_grad()
-def mean_loss(model: nn.Module, task: Task, split: Split, resolution: int) -> float:
-    """The mean loss of `model` on a split at `resolution` pixels, in evaluation mode and without label smoothing.
-
-    Raises FloatingPointError when it is not finite.
-    """
-    device = next(model.parameters()).device
-    model.eval()
-    total = 0.0
-    for chosen in torch.arange(len(split)).split(EVALUATION_BATCH):  # type: ignore[no-untyped-call]
-        output = model(normalize(split.images.take(chosen, resolution).to(device)))
-        total += float(task.loss(output.float(), split.labels[chosen].to(device), 0.0)) * len(chosen)
-    if not math.isfinite(total):
-        raise FloatingPointError("the loss is not finite")
-    return total / len(split)
+def evaluate(model: nn.Module, task: Task, split: Split, resolution: int) -> float:
+    """The task's metric, as of `measure`."""
+    return measure(model, task, split, resolution)[0]
 
 
 def all_finite(weights: Mapping[str, Tensor]) -> bool:
