@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from statistics import fmean
 
 from nas.run import Trial
 
@@ -63,11 +62,9 @@ class Trainings:
         every = (self._first[number], *self._again[number])
         return [t.accuracy for t in every if t.accuracy is not None]
 
-    def log_loss(self, number: int) -> float | None:
-        """The mean over every training that went well; None where one of them does not have it."""
-        losses = [t.log_loss for t in (self._first[number], *self._again[number]) if t.accuracy is not None]
-        known = [loss for loss in losses if loss is not None]
-        return fmean(known) if known and len(known) == len(losses) else None
+    def log_losses(self, number: int) -> list[float | None]:
+        """Of the trainings that `accuracies` has."""
+        return [t.log_loss for t in (self._first[number], *self._again[number]) if t.accuracy is not None]
 
     def whole(self, number: int) -> Trial:
         """The trial with the accuracy of the weights that are kept, and the number and time of all its trainings."""
