@@ -35,7 +35,7 @@ def search(
     ] = None,
     samplers: Annotated[
         str,
-        typer.Option(help="Samplers: some of pareto, tpe, nsga2, gp, random, or module:Class of any Optuna sampler."),
+        typer.Option(help="Some of pareto, tpe, nsga2, gp, random, walk, or module:Class of any Optuna sampler."),
     ] = "pareto,tpe,nsga2,random",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of searches with each sampler.")] = 10,
     evaluations: Annotated[
@@ -43,6 +43,10 @@ def search(
     ] = 100,
     costs: Annotated[
         str | None, typer.Option(help="Columns that are objectives besides accuracy (default: all costs).")
+    ] = None,
+    descriptors: Annotated[
+        str | None,
+        typer.Option(help="Columns that may tell of accuracy (default: macs, params, stage_sum, if no costs)."),
     ] = None,
     least_accuracy: Annotated[
         str | None,
@@ -59,7 +63,9 @@ def search(
     The CSV has a row for each candidate: accuracy as a fraction, or accuracy_1, accuracy_2, ... of several trainings;
     costs named latency_ms, energy_mj, params, macs, size_mb or peak_memory_mb; network, if several rows build the same;
     every other column is a choice. A search sees the accuracy of one training; its front is scored by the mean.
-    `pareto` knows the costs beforehand, as in nas search. The same command continues a stopped comparison.
+    `pareto` knows the costs beforehand, as in nas search, and the descriptors, of which more promises better. `walk`
+    learns nothing: so many networks, spread along the front of macs against the first cost. The same command
+    continues a stopped comparison.
 
     Without --table: 128 networks, each trained twice on handwritten digits for two epochs, with costs on a Raspberry Pi
     4. They take seconds to search; conclusions need a larger table.
@@ -69,21 +75,21 @@ def search(
     Example: nas bench search --table networks.csv --seeds 10
     """
     from nas.search.bench.results import Bench, at_evaluations, draw_curves, run_bench, shipped_table, short
-    from nas.search.bench.run import SAMPLERS
+    from nas.search.bench.run import SAMPLERS, WALK
 
     chosen = tuple(listed(samplers))
     if not chosen:
-        raise UserError(f"--samplers must name one of {', '.join(SAMPLERS)}, or module:Class")
+        raise UserError(f"--samplers must name one of {', '.join([*SAMPLERS, WALK])}, or module:Class")
     if any(":" in name for name in chosen):
         sys.path.insert(0, str(Path.cwd()))  # modules beside the table, as python itself would find them
-    if odd := [s for s in chosen if s not in SAMPLERS and ":" not in s]:
-        raise unknown("sampler", odd[0], SAMPLERS)
+    if odd := [s for s in chosen if s not in (*SAMPLERS, WALK) and ":" not in s]:
+        raise unknown("sampler", odd[0], [*SAMPLERS, WALK])
     table = table or shipped_table()
     if not table.is_file():
         raise UserError(f"{table}: no such file")
     given = Bench(
         table, chosen, seeds, evaluations, tuple(listed(costs)) if costs else None,
-        share(least_accuracy, "--least-accuracy"),
+        share(least_accuracy, "--least-accuracy"), tuple(listed(descriptors)) if descriptors else None,
     )  # fmt: skip
     folder = out or Path(f"bench-{table.stem}")
     with progress_bar("searches") as show:

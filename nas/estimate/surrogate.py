@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotri
+from scipy.optimize import minimize
 
-from nas.estimate.matern import matern
+from nas.estimate.matern import correlation, distances, matern
 from nas.pareto import Array
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", FutureWarning)  # linear_operator uses what PyTorch has deprecated
-    from botorch.models import SingleTaskGP
-    from botorch.optim.fit import fit_gpytorch_mll_scipy
-    from gpytorch.constraints import GreaterThan  # type: ignore[import-untyped]
-    from gpytorch.kernels import MaternKernel, ScaleKernel  # type: ignore[import-untyped]
-    from gpytorch.likelihoods import GaussianLikelihood  # type: ignore[import-untyped]
-    from gpytorch.mlls import ExactMarginalLogLikelihood  # type: ignore[import-untyped]
-    from gpytorch.priors import GammaPrior, LogNormalPrior  # type: ignore[import-untyped]
-
 STEPS = 60  # of L-BFGS for the length scales
+LENGTH = 0.5  # expected log length scale, in units of the root of their number
+SPREAD = 1.0, 0.5  # its deviation: without trends, and with them, which leave what is smooth
+OUTPUT = 2.0, 0.15  # shape and rate of the outputscale's gamma distribution
+NOISE = -4.0, 1.0  # of the log noise: expected, deviation
+MEAN = 1.0  # variance of the unknown mean, and of each trend's slope at most about so much
+FLAT = 1e6  # length scale of a feature that is only a trend
+WORST = 1e10  # of a covariance that is not positive
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,10 @@ class Scale:
         better = self.sign * values + (1.0 if self.share and self.sign < 0 else 0.0)
         held = np.clip(better, self.low, self.high)
         return np.log(held) if self.share else held
+
+    def lost(self, learned: Array) -> Array:
+        """The values behind what is learned, lower is better: of accuracies what is missing to 1."""
+        return np.exp(learned) if self.share else learned
 
 
 def choose_scale(values: Array, maximise: bool) -> Scale:
@@ -65,33 +66,73 @@ class Hyperparameters:
     low: Array  # the features' range
     high: Array
     slopes: Array | None = None  # (k,): variance of the slope along each feature, of a linear trend beside the Matern
+    constant: float = 0.0  # variance of an unknown mean, beside the targets' own
 
 
-def fit(features: Array, targets: Array) -> Hyperparameters:
-    """The most probable hyperparameters for features (n, k) and targets (n,): Matern-5/2, a length scale per feature.
+def fit(features: Array, targets: Array, trends: int = 0) -> Hyperparameters:
+    """The most probable hyperparameters for features (n, k) and targets (n,).
 
-    The priors widen with the number of features (Hvarfner et al., ICML 2024).
+    A constant, Matern-5/2 with a length scale per feature, and a linear function of the last `trends` features, which
+    are standardised and have no part in the Matern. A trend's slope has a variance of its own, which is 0 where the
+    targets do not ask for it. The prior of the length scales widens with their number (Hvarfner et al., ICML 2024), and
+    is narrow: with ten targets, dozens of scales cannot be learned one by one. In NumPy, for its gradient is simple.
     """
-    low, high = features.min(axis=0), features.max(axis=0)
-    x, y = _unit(features, low, high), _standard(targets, targets)
-    k = features.shape[1]
-    lengthscale = LogNormalPrior(math.sqrt(2) + 0.5 * math.log(k), math.sqrt(3))
-    matern = MaternKernel(2.5, ard_num_dims=k, lengthscale_prior=lengthscale, lengthscale_constraint=GreaterThan(0.025))
-    matern.lengthscale = math.sqrt(k)
-    kernel = ScaleKernel(matern, outputscale_prior=GammaPrior(2.0, 0.15))
-    likelihood = GaussianLikelihood(noise_prior=LogNormalPrior(-4.0, 1.0), noise_constraint=GreaterThan(1e-4))
-    likelihood.noise = 0.02
-    model = SingleTaskGP(
-        torch.from_numpy(x), torch.from_numpy(y)[:, None], covar_module=kernel.double(),
-        likelihood=likelihood.double(), outcome_transform=None,
+    smooth, linear = np.split(features, [features.shape[1] - trends], axis=1)
+    k = smooth.shape[1]
+    low = np.concatenate([smooth.min(axis=0), linear.mean(axis=0)])
+    high = np.concatenate([smooth.max(axis=0), linear.mean(axis=0) + linear.std(axis=0)])
+    x, t = np.split(_unit(features, low, high), [k], axis=1)
+    y = _standard(targets, targets)
+    products = t.T[:, :, None] * t.T[:, None, :]
+    start = np.concatenate([np.full(k, 0.5 * math.log(max(k, 1))), [0.0, math.log(0.02)], np.full(trends, 0.5)])
+    bounds = [(math.log(0.025), math.log(1e4))] * k + [(-7.0, 7.0), (math.log(1e-4), 5.0)] + [(0.0, None)] * trends
+    found = minimize(
+        lambda p: _loss(p, x, y, products), start, jac=True, method="L-BFGS-B", bounds=bounds,
+        options={"maxiter": STEPS},
+    ).x  # fmt: skip
+    return Hyperparameters(
+        np.concatenate([np.exp(found[:k]), np.full(trends, FLAT)]), math.exp(found[k]), math.exp(found[k + 1]),
+        low, high, np.concatenate([np.zeros(k), found[k + 2 :] ** 2]), MEAN,
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it stopped at STEPS, and of hardly any spread in few targets
-        fit_gpytorch_mll_scipy(ExactMarginalLogLikelihood(model.likelihood, model), options={"maxiter": STEPS})
-    with torch.no_grad():
-        return Hyperparameters(
-            matern.lengthscale[0].numpy().copy(), float(kernel.outputscale), float(likelihood.noise), low, high
-        )
+
+
+def _loss(p: Array, x: Array, y: Array, products: Array) -> tuple[float, Array]:
+    """Minus the log posterior, and its gradient, at log length scales (k,), outputscale, noise, and root slopes (t,).
+
+    x (n, k), y (n,), products (t, n, n) of the trends.
+    """
+    n, k = x.shape
+    (log_scale, log_noise), roots = p[k : k + 2], p[k + 2 :]
+    scale, noise = math.exp(log_scale), math.exp(log_noise)
+    z = x / np.exp(p[:k])
+    r = distances(z, z)
+    smooth = scale * correlation(r)
+    covariance = smooth + MEAN + np.tensordot(roots**2, products, axes=1)
+    covariance[np.diag_indices(n)] += noise
+    try:
+        factor = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return WORST, np.zeros_like(p)
+    weights = cho_solve((factor, True), y)
+    inverse = dpotri(factor, lower=True)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    slope = 0.5 * (inverse - np.outer(weights, weights))  # of the loss by the covariance
+    value = 0.5 * y @ weights + np.log(np.diag(factor)).sum()
+    root5 = math.sqrt(5) * r
+    pull = slope * (scale * 5 / 3 * (1 + root5) * np.exp(-root5))  # times a squared distance: by its log length scale
+    gradient = np.empty_like(p)
+    gradient[:k] = 2 * (pull.sum(axis=1) @ z**2 - np.einsum("id,id->d", z, pull @ z))
+    gradient[k], gradient[k + 1] = (slope * smooth).sum(), noise * np.trace(slope)
+    gradient[k + 2 :] = 2 * roots * np.tensordot(products, slope, axes=2)
+    lengths = LENGTH + 0.5 * math.log(max(k, 1)), SPREAD[len(roots) > 0]
+    for at, (middle, deviation) in ((slice(0, k), lengths), (k + 1, NOISE)):
+        away = (p[at] - middle) / deviation
+        value += float(np.sum(0.5 * away**2 + p[at]))  # log-normal densities
+        gradient[at] += away / deviation + 1
+    value += OUTPUT[1] * scale - (OUTPUT[0] - 1) * log_scale + 0.5 * roots @ roots / MEAN
+    gradient[k] += OUTPUT[1] * scale - (OUTPUT[0] - 1)
+    gradient[k + 2 :] += roots / MEAN
+    return float(value), gradient
 
 
 class Surrogate:
@@ -114,7 +155,7 @@ class Surrogate:
         x = self._scaled(features)
         cross = self._kernel(x, self.x)
         explained = solve_triangular(self.factor, cross.T, lower=True)
-        prior = self.found.outputscale + (x * x) @ self.slopes
+        prior = self.found.outputscale + self.found.constant + (x * x) @ self.slopes
         variance = np.maximum(prior - (explained**2).sum(axis=0), 1e-10)
         return self.mean + self.deviation * (cross @ self.weights), self.deviation * np.sqrt(variance)
 
@@ -122,7 +163,7 @@ class Surrogate:
         return _unit(features, self.found.low, self.found.high) / self.found.lengthscales
 
     def _kernel(self, a: Array, b: Array) -> Array:
-        smooth = self.found.outputscale * matern(a, b)
+        smooth = self.found.outputscale * matern(a, b) + self.found.constant
         return np.asarray(smooth if self.found.slopes is None else smooth + (a * self.slopes) @ b.T)
 
 

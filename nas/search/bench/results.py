@@ -21,7 +21,7 @@ from nas.files.csv import MOST_BYTES, append_rows, number, read_appended, whole_
 from nas.files.lock import locked
 from nas.files.plain import read_bytes
 from nas.pareto import Array
-from nas.search.bench.run import bench, shares
+from nas.search.bench.run import WALK, Task, bench, shares, walk_shares
 from nas.search.bench.task import read_task
 
 COLUMNS = ("table", "sampler", "seed", "evaluations", "share", "suggestion_s")
@@ -30,7 +30,7 @@ Curves = dict[str, dict[int, Array]]  # by sampler and seed: shares after 1, 2, 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is compared: samplers with so many seeds on one table. `costs`, `least_accuracy`: as of `read_task`."""
+    """What is compared: samplers with so many seeds on one table. The rest as of `read_task`."""
 
     table: Path
     samplers: tuple[str, ...]
@@ -38,12 +38,21 @@ class Bench:
     evaluations: int
     costs: tuple[str, ...] | None = None
     least_accuracy: float | None = None
+    descriptors: tuple[str, ...] | None = None
+
+    def task(self) -> Task:
+        return read_task(self.table, self.costs, self.least_accuracy, self.descriptors)
 
     @property
     def name(self) -> str:
         """What the results are of: they are never mixed with those of another table or reference."""
         digest = hashlib.sha256(read_bytes(self.table, MOST_BYTES, "CSV"))
-        digest.update(repr((self.costs, self.least_accuracy)).encode())
+        given = (
+            (self.costs, self.least_accuracy)
+            if self.descriptors is None
+            else (self.costs, self.least_accuracy, self.descriptors)
+        )
+        digest.update(repr(given).encode())
         return f"{self.table.stem}-{digest.hexdigest()[:12]}"
 
 
@@ -52,7 +61,9 @@ def run_bench(given: Bench, file: Path, on_progress: Callable[[int, int], object
 
     Returns all that was asked for. Raises UserError for a table that is wrong, and a file of something else.
     """
-    read_task(given.table, given.costs, given.least_accuracy)  # before anything is written
+    task = given.task()  # before anything is written
+    if WALK in given.samplers and task.walk is None:
+        raise UserError(f"{given.table}: {WALK} needs a column macs; it has none")
     with locked(file.parent, busy="another nas bench search is running in {path}; wait for it, or give another --out"):
         return _run_bench(given, file, on_progress)
 
@@ -87,7 +98,9 @@ def _searches(given: Bench, missing: Sequence[tuple[str, int]]) -> Iterator[tupl
 
 
 def _search(given: Bench, sampler: str, seed: int) -> tuple[Array, float]:
-    task = read_task(given.table, given.costs, given.least_accuracy)
+    task = given.task()
+    if sampler == WALK and task.walk is not None:
+        return np.round(walk_shares(task.walk, task, seed, given.evaluations), 5), 0.0
     found = bench(task, sampler, seed, given.evaluations)
     curve = np.round(shares(task, found), 5)
     still = np.full(given.evaluations - len(curve), curve[-1] if len(curve) else 0.0)  # it found no more

@@ -21,6 +21,8 @@ from nas.pareto import Array, hypervolume, non_dominated
 from nas.search.samplers.pareto.sampler import ParetoSampler
 
 Params = dict[str, Any]
+Walk = Callable[[int], list[Params]]
+WALK = "walk"  # the baseline that learns nothing
 ASKS = 20  # proposals for each evaluation, at most: a sampler may repeat itself
 
 
@@ -37,6 +39,8 @@ class Task:
     truth: float  # hypervolume of the true front
     feasible: Callable[[Params], bool] = lambda params: True
     networks: float = math.inf  # how many distinct ones there are
+    describe: Callable[[list[Params]], Array] | None = None  # (n, p): what may tell something of accuracy
+    walk: Walk | None = None  # so many networks spread along the front of MACs and the first cost; None: no MACs
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,10 @@ class Searched:
 
 
 def _pareto(task: Task, seed: int) -> BaseSampler:
+    describe = task.describe
     return ParetoSampler(
         known_many=lambda many: [[None, *row] for row in task.costs(many).tolist()],
+        describe_many=None if describe is None else lambda many: describe(many).tolist(),
         feasible=task.feasible, canonical=task.canonical, space=task.space, seed=seed,
     )  # fmt: skip
 
@@ -110,14 +116,30 @@ def bench(task: Task, name: str, seed: int, evaluations: int) -> Searched:
     return Searched([p for p, _ in found.values()], [a for _, a in found.values()], seconds)
 
 
-def shares(task: Task, searched: Searched) -> Array:
-    """After each evaluation (n,): the share of the true front's hypervolume.
+def shares(task: Task, searched: Searched, *, last: bool = False) -> Array:
+    """After each evaluation (n,), or after the last (1,): the share of the true front's hypervolume.
 
     The front is chosen by what was seen, and scored by the mean accuracies.
     """
     costs, mean = task.costs(searched.params), task.mean(searched.params)
     seen = np.concatenate([1 - np.array(searched.accuracies)[:, None], costs], axis=1)
     points = np.concatenate([1 - mean[:, None], costs], axis=1)
+    after = [len(seen)] if last else range(1, len(seen) + 1)
     return np.array([
-        hypervolume(points[:n][non_dominated(seen[:n])], task.reference) / task.truth for n in range(1, len(seen) + 1)
+        hypervolume(points[:n][non_dominated(seen[:n])], task.reference) / task.truth for n in after
     ])  # fmt: skip
+
+
+def along(front: list[Params], n: int) -> list[Params]:
+    """n of a front's networks, the cheapest first, spread evenly; all where there are no more."""
+    return [front[i] for i in np.unique(np.linspace(0, len(front) - 1, n).round().astype(int))]
+
+
+def walk_shares(walk: Walk, task: Task, seed: int, evaluations: int) -> Array:
+    """After each of `evaluations`: the share of the true front that a walk of as many networks finds.
+
+    A walk of another length has other networks: each length is a search of its own, which sees what this seed sees.
+    """
+    walks = [walk(n) for n in range(1, evaluations + 1)]
+    found = [Searched(params, [task.seen(p, seed) for p in params], []) for params in walks]
+    return np.concatenate([shares(task, searched, last=True) for searched in found])

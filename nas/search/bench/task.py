@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -13,22 +14,30 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from nas.errors import UserError
 from nas.files.csv import read_rows
-from nas.pareto import Array, hypervolume
+from nas.pareto import Array, hypervolume, non_dominated
 from nas.run import OBJECTIVES
-from nas.search.bench.run import Params, Task
+from nas.search.bench.run import Params, Task, along
 
 NETWORK = "network"  # rows of the same network have the same name in this column
 COSTS = tuple(o.column for o in OBJECTIVES.values() if o.known)
+DESCRIPTORS = ("macs", "params", "stage_sum")  # that `nas search` tells its sampler
 
 
-def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: float | None = None) -> Task:
+def read_task(
+    path: Path,
+    costs: Sequence[str] | None = None,
+    least_accuracy: float | None = None,
+    descriptors: Sequence[str] | None = None,
+) -> Task:
     """The task of a CSV: one row a candidate.
 
     Columns: `accuracy`, or `accuracy_1`, `accuracy_2` and so on for several trainings, as fractions; costs, named as
     the columns of a run (latency_ms, energy_mj, params, ...); `network`, if several rows build the same; every other
     one is a choice. A choice whose values are whole numbers keeps their order. Rows that a full grid has and the table
     lacks are infeasible. `costs` are the columns that are objectives, whatever their names (default: all of the names
-    above that there are). The reference is
+    above that there are). `descriptors` are columns that may tell something of accuracy, which `pareto` is told: more
+    promises better (default: macs, params and stage_sum, those that there are and that are no costs). With macs there
+    is a walk. The reference is
     `least_accuracy` (default: the table's lower quartile) and the greatest of each cost. Raises UserError naming the
     line that is wrong.
     """
@@ -38,14 +47,17 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     columns = list(rows[0][1])
     trainings = [c for c in columns if re.fullmatch(r"accuracy(_\d+)?", c)]
     known = [c for c in COSTS if c in columns] if costs is None else list(costs)
-    choices = [c for c in columns if c not in (NETWORK, *trainings, *COSTS, *known)]
+    told = [c for c in DESCRIPTORS if c in columns and c not in known] if descriptors is None else list(descriptors)
+    choices = [c for c in columns if c not in (NETWORK, *trainings, *COSTS, *DESCRIPTORS, *known, *told)]
     if odd := [c for c in choices if c.startswith("accuracy_")]:
         raise UserError(
             f"{path}: column {odd[0]} is not a training: these are accuracy_1, accuracy_2, ...; leave it out"
         )
     if wrong := [c for c in known if c in (NETWORK, *trainings) or known.count(c) > 1]:
         raise UserError(f"{path}: costs must be columns of costs, each once; got {', '.join(known)} ({wrong[0]})")
-    if missing := [c for c in known if c not in columns]:
+    if wrong := [c for c in told if c in (NETWORK, *trainings, *known) or told.count(c) > 1]:
+        raise UserError(f"{path}: descriptors must be other columns than costs, each once; got {wrong[0]}")
+    if missing := [c for c in (*known, *told) if c not in columns]:
         raise UserError(f"{path}: has no column {missing[0]}")
     if len(known) > 3:
         raise UserError(f"{path}: has {len(known)} costs ({', '.join(known)}); choose one to three of them by --costs")
@@ -56,6 +68,7 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
         )
     accuracy = np.array([[_share(row[c], path, line, c) for c in trainings] for line, row in rows])
     cost = np.array([[_finite(row[c], path, line, c) for c in known] for line, row in rows])
+    described = np.array([[_finite(row[c], path, line, c) for c in told] for line, row in rows])
     space = {c: _distribution([row[c] for _, row in rows]) for c in choices}
     given = [tuple(_value(space[c], row[c]) for c in choices) for _, row in rows]
     place: dict[tuple[str | int, ...], int] = {}
@@ -71,6 +84,14 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
     truth = hypervolume(np.concatenate([1 - mean[same][:, None], cost], axis=1), reference)
     if truth <= 0:
         raise UserError(f"{path}: no network is above the least accuracy, {worst:g}, and below the greatest cost")
+
+    walk = None
+    if "macs" in columns:
+        macs = np.array([_finite(row["macs"], path, line, "macs") for line, row in rows])
+        networks = np.array(sorted(set(same)))  # a row of each
+        front = networks[non_dominated(np.column_stack([-macs, cost[:, 0]])[networks])]
+        front = front[np.argsort(cost[front, 0], kind="stable")]
+        walk = partial(along, [dict(zip(choices, given[i], strict=True)) for i in front])
 
     def seen(params: Params, seed: int) -> float:
         row = same[place[_key(params, choices)]]
@@ -90,6 +111,8 @@ def read_task(path: Path, costs: Sequence[str] | None = None, least_accuracy: fl
         truth=truth,
         feasible=lambda p: _key(p, choices) in place,
         networks=len(set(same)),
+        describe=(lambda many: _rows(described, many, place, choices)) if told else None,
+        walk=walk,
     )
 
 
@@ -98,7 +121,7 @@ def _key(params: Params, choices: Sequence[str]) -> tuple[str | int, ...]:
 
 
 def _rows(cost: Array, many: list[Params], place: dict[tuple[str | int, ...], int], choices: Sequence[str]) -> Array:
-    """Costs (n, k); the greatest for what is not in the table."""
+    """Costs or descriptors (n, k); the greatest for what is not in the table."""
     found = [place.get(_key(p, choices)) for p in many]
     return np.array([cost.max(axis=0) if i is None else cost[i] for i in found]).reshape(-1, cost.shape[1])
 

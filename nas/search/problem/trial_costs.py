@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.estimate.zero_cost import descriptors
 from nas.pareto import Array
 from nas.run import Settings
 from nas.search.problem.feasibility import Pricer, violation
@@ -14,14 +16,21 @@ from nas.space.search_space import SearchSpace
 
 NO_COST = 1e30  # of a candidate that the device cannot price, which is infeasible
 
+Descriptor = Callable[[Array], Array]
+
 
 @dataclass(frozen=True)
 class TrialCosts:
-    """What is known of candidates before they are trained. Optuna's internal values are the space's own codes."""
+    """What is known of candidates before they are trained. Optuna's internal values are the space's own codes.
+
+    `more` are descriptors besides the built-in ones: each takes codes (n, d) and gives (n,) finite numbers, of which
+    more promises a better accuracy.
+    """
 
     space: SearchSpace
     pricer: Pricer
     settings: Settings
+    more: tuple[Descriptor, ...] = ()
 
     def known(self, codes: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Objectives (n, m), NaN for what is learned, and which candidates meet the budgets and have a cost (n,)."""
@@ -32,3 +41,10 @@ class TrialCosts:
 
     def canonical(self, codes: Array) -> Array:
         return self.space.canonical_codes(codes)
+
+    def described(self, codes: Array) -> Array:
+        """Descriptors (n, p): MACs, params and the stage sum, without what is an objective, then `more`."""
+        found = descriptors.of_codes(self.space, codes, self.settings.classes)
+        goals = {goal.column for goal in self.settings.goals}
+        columns = [values for name, values in found.items() if name not in goals]
+        return np.stack([*columns, *(np.asarray(describe(codes), dtype=float) for describe in self.more)], axis=1)

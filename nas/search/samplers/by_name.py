@@ -14,7 +14,7 @@ from nas.errors import unknown
 from nas.run import Settings
 from nas.search.problem.encoding import distributions
 from nas.search.problem.feasibility import Pricer
-from nas.search.problem.trial_costs import TrialCosts
+from nas.search.problem.trial_costs import Descriptor, TrialCosts
 from nas.search.samplers.pareto.sampler import ParetoSampler
 from nas.space.search_space import SearchSpace
 
@@ -24,11 +24,16 @@ SamplerFor = Callable[[int], BaseSampler]  # by the proposal's number
 
 @dataclass(frozen=True)
 class Problem:
-    """What a sampler is made for."""
+    """What a sampler is made for.
+
+    `descriptors` tell something of accuracies, besides MACs, params and the stage sum, which are always told: each
+    takes codes (n, d) and gives (n,) finite numbers, of which more promises better.
+    """
 
     space: SearchSpace
     pricer: Pricer
     settings: Settings
+    descriptors: tuple[Descriptor, ...] = ()
 
     def seed(self, proposal: int) -> int:
         return int(np.random.SeedSequence([self.settings.seed, proposal]).generate_state(1)[0])
@@ -45,8 +50,8 @@ class _Nsga2(NSGAIISampler):
 
 
 def _pareto(problem: Problem) -> SamplerFor:
-    """Ours, which knows prices and budgets before a training: `ParetoSampler`."""
-    costs = TrialCosts(problem.space, problem.pricer, problem.settings)
+    """Ours, which knows costs, budgets and descriptors before a training: `ParetoSampler`."""
+    costs = TrialCosts(problem.space, problem.pricer, problem.settings, problem.descriptors)
     sampler = ParetoSampler(coded=costs, space=distributions(problem.space), seed=problem.settings.seed)
     return lambda proposal: sampler
 
@@ -76,10 +81,10 @@ def start_size(name: str, trials: int) -> int:
     """How many trials are spread over the costs of what is feasible before the sampler proposes anything.
 
     A quarter of all, from 8 to 50; its population in NSGA-II. The random sampler learns nothing and has no start;
-    `pareto` spreads its own once it knows the ends.
+    `pareto` has its own, which begins where the descriptors promise most.
     """
     if name in ("pareto", "random"):
-        return 2 if name == "pareto" else 0
+        return 0
     return min(max(trials // 4, 8), 50)
 
 

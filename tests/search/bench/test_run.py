@@ -12,7 +12,7 @@ import pytest
 
 from nas.errors import UserError
 from nas.search.bench.results import Bench, read_curves, run_bench
-from nas.search.bench.run import bench, bench_sampler, shares
+from nas.search.bench.run import Searched, bench, bench_sampler, shares, walk_shares
 from nas.search.bench.task import read_task
 
 OPS = ("skip", "small", "large")
@@ -190,3 +190,61 @@ def test_a_sampler_that_meets_no_row_has_found_nothing(tmp_path: Path) -> None:
 def test_a_sampler_that_is_none_is_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=re.escape(name)):
         bench_sampler(name, read_task(write_table(tmp_path / "t.csv"), ["latency_ms"]), 0)
+
+
+def write_described(path: Path) -> Path:
+    """The table above with MACs, which are 10 and more for each operation by its size, and a stage sum of no use."""
+    write_table(path)
+    rows = list(csv.DictReader(path.open()))
+    for i, row in enumerate(rows):
+        row["macs"] = str(100 + sum((0, 10, 30)[OPS.index(row[c])] for c in "abcd"))
+        row["stage_sum"] = str(i % 7)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_the_walk_is_spread_along_the_front_of_macs_and_the_first_cost(tmp_path: Path) -> None:
+    """Of s small and l large operations the latency is 1 + 2 s + 4 l and the MACs 100 + 10 s + 30 l: fewer small ones
+    for as much time have more MACs, so along the front s is 0 or 1."""
+    task = read_task(write_described(tmp_path / "t.csv"), ["latency_ms"])
+    assert task.walk is not None
+    nine = task.walk(9)
+    assert task.costs(nine)[:, 0].tolist() == [1.0 + 2 * k for k in range(9)]
+    assert [sum(op == "small" for op in p.values()) for p in nine] == [0, 1, 0, 1, 0, 1, 0, 1, 0]
+    assert task.costs(task.walk(3))[:, 0].tolist() == [1.0, 9.0, 17.0]
+    assert len(task.walk(40)) == 9
+    curve = walk_shares(task.walk, task, 0, 12)
+    assert len(curve) == 12 and curve[8:] == pytest.approx(curve[8])
+    three = Searched(task.walk(3), [task.seen(p, 0) for p in task.walk(3)], [])
+    assert curve[2] == pytest.approx(shares(task, three)[-1])
+
+
+def test_a_walk_in_the_results_is_a_search_like_the_others(tmp_path: Path) -> None:
+    given = Bench(write_described(tmp_path / "t.csv"), ("walk", "random"), 2, 12, ("latency_ms",))
+    curves = run_bench(given, tmp_path / "results.csv")
+    assert {s: len(by_seed) for s, by_seed in curves.items()} == {"walk": 2, "random": 2}
+    assert (curves["walk"][0] == run_bench(given, tmp_path / "results.csv")["walk"][0]).all()
+
+
+def test_without_macs_there_is_no_walk(tmp_path: Path) -> None:
+    given = Bench(write_table(tmp_path / "t.csv"), ("walk",), 1, 5, ("latency_ms",))
+    with pytest.raises(UserError, match=r"t\.csv: walk needs a column macs; it has none"):
+        run_bench(given, tmp_path / "new/results.csv")
+    assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_descriptors_are_columns_of_their_own(tmp_path: Path) -> None:
+    path = write_described(tmp_path / "t.csv")
+    some = [{"a": "skip", "b": "small", "c": "skip", "d": "large"}]
+    task = read_task(path, ["latency_ms"])
+    assert sorted(task.space) == ["a", "b", "c", "d"] and task.describe is not None
+    assert task.describe(some).tolist() == [[140.0, 2 * 7.0, (3 * 3 + 2) % 7]]
+    chosen = read_task(path, ["latency_ms"], descriptors=["macs"])
+    assert chosen.describe is not None and chosen.describe(some).tolist() == [[140.0]]
+    assert "stage_sum" not in chosen.space and read_task(path, ["latency_ms"], descriptors=[]).describe is None
+    for wrong, message in ((["latency_ms"], "other columns than costs"), (["depth"], "has no column depth")):
+        with pytest.raises(UserError, match=message):
+            read_task(path, ["latency_ms"], descriptors=wrong)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.special import ndtr
@@ -25,10 +27,13 @@ def free_cells(front: Array, reference: Array) -> tuple[Array, Array]:
     return -upper, -lower
 
 
-def expected_improvement(mean: Array, deviation: Array, cells: tuple[Array, Array]) -> Array:
+def expected_improvement(
+    mean: Array, deviation: Array, cells: tuple[Array, Array], logs: Sequence[int] = ()
+) -> Array:  # fmt: skip
     """Expected hypervolume (n,) that candidates add: objectives independent, Gaussian; deviation 0: exactly known.
 
-    `mean` and `deviation` are (n, m), minimised; `cells` come from `free_cells`. What a point y adds to a box is the
+    `mean` and `deviation` are (n, m), minimised; of the objectives `logs` they are those of the logarithm, which is
+    Gaussian, above 0. `cells` come from `free_cells`, none in logarithms. What a point y adds to a box is the
     product over objectives of max(upper - y, 0) - max(lower - y, 0), and the expectation of a product of independent
     factors is the product of their expectations (Emmerich et al., CEC 2011).
     """
@@ -39,7 +44,8 @@ def expected_improvement(mean: Array, deviation: Array, cells: tuple[Array, Arra
         rows = slice(k * step, k * step + len(part))
         for j in range(mean.shape[1]):
             edges, place = np.unique(np.concatenate([lower[:, j], upper[:, j]]), return_inverse=True)
-            below = _expected_below(edges, mean[rows, j, None], deviation[rows, j, None])
+            expected = _expected_log_below if j in logs else _expected_below
+            below = expected(edges, mean[rows, j, None], deviation[rows, j, None])
             part *= below[:, place[len(lower) :]] - below[:, place[: len(lower)]]
     return np.concatenate([part.sum(axis=1) for part in parts])
 
@@ -51,3 +57,11 @@ def _expected_below(edges: Array, mean: Array, deviation: Array) -> Array:
         z = np.where(np.isfinite(gap), gap / deviation, -np.inf)
         soft = np.where(np.isfinite(z), gap * ndtr(z) + deviation * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi), 0.0)
     return np.where(deviation > 0, np.maximum(soft, 0.0), np.maximum(gap, 0.0))
+
+
+def _expected_log_below(edges: Array, mean: Array, deviation: Array) -> Array:
+    """E[max(edge - exp(y), 0)] (n, k) for edges (k,) and y of mean and deviation (n, 1), as of an option to sell."""
+    positive = np.maximum(edges, 1e-300)
+    z = (np.log(positive) - mean) / deviation
+    found = positive * ndtr(z) - np.exp(mean + deviation**2 / 2) * ndtr(z - deviation)
+    return np.where(edges > 0, np.maximum(found, 0.0), 0.0)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.pareto import Array
+from nas.search.samplers.pareto.descriptors import Describer
 from nas.search.samplers.pareto.history import Mask
 from nas.search.samplers.pareto.known_objectives import Caller
 from nas.search.samplers.pareto.space import Decisions, keys
@@ -31,12 +34,18 @@ class Points:
     def __add__(self, other: Points) -> Points:
         return Points(np.concatenate([self.codes, other.codes]), np.concatenate([self.values, other.values]))
 
+    def rows(self, chosen: NDArray[np.intp]) -> Points:
+        return Points(self.codes[chosen], self.values[chosen])
+
 
 class Candidates:
     """Makes and prices candidates of a study's decisions. `signs` (m,) are -1 where the study maximises."""
 
-    def __init__(self, decisions: Decisions, caller: Caller, signs: Array, inferred: bool) -> None:
-        self.decisions, self.caller, self.signs, self.inferred = decisions, caller, signs, inferred
+    def __init__(
+        self, decisions: Decisions, caller: Caller, describer: Describer, signs: Array, inferred: bool
+    ) -> None:  # fmt: skip
+        self.decisions, self.caller, self.describer = decisions, caller, describer
+        self.signs, self.inferred = signs, inferred
         self.taken: frozenset[bytes] = frozenset()
         self.unheard: list[Array] = []  # codes (d,) that stand for all that differ where these have NaN
 
@@ -46,8 +55,22 @@ class Candidates:
 
     def price(self, codes: Array) -> tuple[Array, Mask]:
         """Objectives (n, m), minimised, and which candidates are feasible (n,)."""
+        if not len(codes):
+            return np.zeros((0, len(self.signs))), np.zeros(0, dtype=bool)
         values, feasible = self.caller.known(codes, self.decisions, len(self.signs), self.inferred)
         return values * self.signs, feasible
+
+    def describe(self, codes: Array) -> Array:
+        """Descriptors (n, p), of which more promises better; p is 0 where the caller has none."""
+        if not len(codes):
+            return np.zeros((0, self.descriptors))
+        return self.describer.described(codes, self.decisions, self.inferred)
+
+    @cached_property
+    def descriptors(self) -> int:
+        """How many descriptors a candidate has."""
+        one = self.canonical(self.decisions.sample(1, np.random.default_rng(0)))
+        return int(self.describe(one).shape[1])
 
     def fresh(self, codes: Array) -> Points:
         """Those of the codes that are feasible and new, each once, in canonical form."""

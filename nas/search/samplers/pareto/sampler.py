@@ -14,8 +14,16 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
+from nas.pareto import Array
+from nas.search.samplers.pareto.descriptors import (
+    Describe,
+    DescribedByCode,
+    DescribedByParams,
+    DescribeMany,
+    Describer,
+)
 from nas.search.samplers.pareto.history import Tried
-from nas.search.samplers.pareto.initial_design import next_start, start_size
+from nas.search.samplers.pareto.initial_design import GAP, WALKED, next_start, spread, start_size
 from nas.search.samplers.pareto.known_objectives import ByCode, ByParams, Caller, Coded, Known, KnownMany
 from nas.search.samplers.pareto.pool import Candidates
 from nas.search.samplers.pareto.space import Params, Presence, draw, keys, learn_decisions
@@ -31,11 +39,14 @@ class ParetoSampler(BaseSampler):
     """Proposes the candidate that is expected to add most hypervolume, where some objectives are known exactly.
 
     Each objective that must be learned has a Gaussian process (Matern-5/2, one length scale per feature) over the
-    choices and the logarithms of the known objectives. The expected hypervolume improvement (Emmerich et al., CEC 2011;
-    Yang et al., JOGO 2019) is in closed form, with the known objectives exact, over the front that the model believes
-    in, so noise is no gain. It is maximised over random candidates, changes of the front, and step by step over
-    neighbours. Running trials are taken to end as the model expects; failed and pruned ones are only never repeated,
-    but a pruned one whose user attribute "nas:expected" holds the objectives that it would have had is learned from.
+    choices and the logarithms of the known objectives. With descriptors there is a linear trend too, in their
+    logarithms and those of the known objectives; how far each slope is trusted is learned from the results. The
+    expected hypervolume improvement (Emmerich et al., CEC 2011; Yang et al., JOGO 2019) is in closed form, with the
+    known objectives exact, over the front that the model believes in, so noise is no gain. It is maximised over random
+    candidates, changes of the front, and step by step over neighbours. Several results of one candidate are averaged,
+    as far as they are noise. Running trials are taken to end as the model expects; failed and pruned ones are only
+    never repeated, but a pruned one whose user attribute "nas:expected" holds the objectives that it would have had is
+    learned from.
 
     What is proposed depends on the seed, the number of the trial and the study's history, on nothing else.
 
@@ -43,17 +54,24 @@ class ParetoSampler(BaseSampler):
         learned; always None for the same ones. `params` is what the trial suggests, by name. Default: nothing is known.
     known_many: the same for a list of candidates at once; takes the place of `known` where a price is slow.
     feasible: `f(params)` is false for candidates that are never to be proposed.
+    describe: `f(params)` has cheap numbers that may tell something of a learned objective: MACs, parameters, depth, a
+        score without training. Of each, more promises better until the results say otherwise. The first trials stand
+        along the front of each in turn against the known objectives; what these leave unseen of the known objectives
+        is tried next. Finite numbers, as many for every candidate: none may be missing.
+    describe_many: the same for a list of candidates at once, in the place of `describe`.
     canonical: `f(params)` is the parameters of the one candidate that stands for all that are the same. It may leave
         out parameters that do not matter.
-    coded: all three for thousands of candidates at once, as arrays of codes, in the place of the functions above; it
-        needs `space`. This is what `nas search` uses: nothing is converted between a candidate and its parameters.
+    coded: all of these for thousands of candidates at once, as arrays of codes, in the place of the functions above; it
+        needs `space`. With a method `described` it has descriptors. This is what `nas search` uses: nothing is
+        converted between a candidate and its parameters.
     space: the distributions by name, where they are known before the first trial; else they are learned from the
         trials, so that the first is random, and the first ones may be infeasible. A parameter that some trials lack is
         taken to depend on the one whose values tell them apart, and to be there always where none does; what was tried
         before it was known may then be tried once more.
     reference: the worst values of interest, per objective, in the study's units. Default: a tenth beyond the front's
         worst, and the worst tried of known objectives.
-    start: how many trials are spread over the known objectives first. Default: 8 to 16, by the number of choices.
+    start: how many trials come before anything is learned. Default: 8 to 16, by the number of choices; 4 with
+        descriptors.
     """
 
     def __init__(
@@ -63,6 +81,8 @@ class ParetoSampler(BaseSampler):
         seed: int | None = None,
         known_many: KnownMany | None = None,
         feasible: Callable[[Params], bool] | None = None,
+        describe: Describe | None = None,
+        describe_many: DescribeMany | None = None,
         canonical: Callable[[Params], Params] | None = None,
         coded: Coded | None = None,
         space: Mapping[str, BaseDistribution] | None = None,
@@ -74,9 +94,11 @@ class ParetoSampler(BaseSampler):
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.space = dict(space or {})
         self.reference, self.start = reference, start
-        if coded is not None and (known or known_many or feasible or canonical or not space):
-            raise UserError("coded needs space, and takes the place of known, known_many, feasible and canonical")
+        functions = (known, known_many, feasible, canonical, describe, describe_many)
+        if coded is not None and (any(functions) or not space):
+            raise UserError("coded needs space, and takes the place of all functions of parameters")
         self._caller: Caller = ByCode(coded) if coded else ByParams(known, known_many, feasible, canonical)
+        self._describer: Describer = DescribedByCode(coded) if coded else DescribedByParams(describe, describe_many)
         self._lock = threading.Lock()
         self._fits: Fits = {}
         self._for: tuple[Any, ...] = ()  # the space and the directions that the rest is of
@@ -129,25 +151,18 @@ class ParetoSampler(BaseSampler):
         if (now := (dict(space), tuple(study.directions))) != self._for:  # codes of another space mean nothing here
             self._for, self._presence = now, {}
             self._caller.forget(parameters=False)
+            self._describer.forget()
         # a trial that failed or was pruned may have ended before it suggested everything
         ended = [t.params for t in trials if t.state == TrialState.COMPLETE and t.params]
         decisions = learn_decisions(space, ended, given)
         if decisions.presence != self._presence:
             self._presence = dict(decisions.presence)
             self._caller.forget(parameters=True)
+            self._describer.forget()
         inferred = not set(space) <= set(self.space)  # then there may be more that no trial has shown yet
-        candidates = Candidates(decisions, self._caller, signs, inferred)
+        candidates = Candidates(decisions, self._caller, self._describer, signs, inferred)
         tried = _tried(candidates, trials)
-        start = start_size(len(space)) if self.start is None else self.start
-        if len(tried.codes) < start or tried.done.sum() < 2 or not tried.feasible.any():
-            code = next_start(candidates, tried.codes, tried.values, rng)
-        else:
-            from nas.search.samplers.pareto.learned_front import (
-                LearnedFront,  # late: PyTorch and BoTorch take seconds to start
-            )
-
-            reference = None if self.reference is None else np.array(self.reference, dtype=float)
-            code = LearnedFront(candidates, tried, reference, self._fits).best(rng)
+        code = self._next(candidates, tried, rng)
         if code is None and given:  # nothing else goes with what it was queued with
             code = decisions.sample(1, rng)[0]
         if code is None and not tried.feasible.any():
@@ -155,6 +170,21 @@ class ParetoSampler(BaseSampler):
         if code is None:  # nothing new is left: measure one again
             code = tried.codes[rng.choice(np.flatnonzero(tried.feasible))]
         return decisions.params(code[None])[0]
+
+    def _next(self, candidates: Candidates, tried: Tried, rng: np.random.Generator) -> Array | None:
+        """The code (d,) of the next candidate. None: nothing is left."""
+        usual, described = start_size(len(candidates.decisions.space)), candidates.descriptors > 0
+        start = self.start if self.start is not None else WALKED if described else usual
+        if len(tried.codes) < start or tried.done.sum() < 2 or not tried.feasible.any():
+            return next_start(candidates, tried.codes, tried.values, rng, start)
+        if described and len(tried.codes) < usual:
+            code = spread(candidates, tried.codes, tried.values, np.random.default_rng(rng.integers(2**32)), GAP)
+            if code is not None:
+                return code
+        from nas.search.samplers.pareto.learned_front import LearnedFront  # late: BoTorch takes seconds to start
+
+        reference = None if self.reference is None else np.array(self.reference, dtype=float)
+        return LearnedFront(candidates, tried, reference, self._fits, rng).best(rng)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_lock"}

@@ -94,3 +94,17 @@ def test_the_posterior_is_botorchs() -> None:
     theirs = posterior.mean.detach().numpy()[:, 0] * y.std() + y.mean()
     assert mean == pytest.approx(theirs, abs=1e-6)
     assert deviation == pytest.approx(posterior.variance.detach().numpy()[:, 0] ** 0.5 * y.std(), rel=1e-4)
+
+
+def test_the_improvement_of_a_logarithm_is_that_of_draws() -> None:
+    """The first objective's logarithm is Gaussian; the second is known."""
+    rng = np.random.default_rng(0)
+    points, reference = np.array([[0.1, 3.0], [0.2, 2.0], [0.4, 1.0]]), np.array([0.5, 4.0])
+    cells = free_cells(points, reference)
+    mean, deviation = np.array([[np.log(0.15), 1.5], [np.log(0.3), 0.5]]), np.array([[0.3, 0.0], [0.6, 0.0]])
+    ours = expected_improvement(mean, deviation, cells, [0])
+    before = hypervolume(points, reference)
+    for found, (log, cost), spread in zip(ours, mean, deviation[:, 0], strict=True):
+        drawn = np.exp(log + spread * rng.standard_normal(4000))
+        added = [hypervolume(np.concatenate([points, [[y, cost]]]), reference) - before for y in drawn]
+        assert found == pytest.approx(np.mean(added), abs=4 * np.std(added) / np.sqrt(4000))
