@@ -180,11 +180,11 @@ def _run(
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
     estimator = estimator_of(settings, dataset, space)
-    planned = ""
+    gap, planned = pricer.gap(), ""
     if asked is not None:
         settings, planned = in_time(settings, asked, estimator, narrowed, pricer, path, cluster)
         estimator = estimator_of(settings, dataset, space)
-    notes = [note for note in (dataset.description, pricer.gap(), planned) if note]
+    notes = [note for note in (dataset.description, gap, planned) if note]
 
     def show(progress: Progress) -> None:
         while notes:  # once the search has begun: nothing is said of one that cannot

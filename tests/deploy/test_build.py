@@ -43,7 +43,9 @@ def test_a_trial_becomes_a_file(run: Run, how: str, tmp_path: Path) -> None:
 
 def test_a_trial_without_a_model_is_refused(run: Run, tmp_path: Path) -> None:
     for number in (0, 99, -1):
-        with pytest.raises(UserError, match=f"only the models of its front, and trial {number} is not on it"):
+        with pytest.raises(
+            UserError, match=f"keeps the models of its front and of rivals, and trial {number} is none of these"
+        ):
             nas.build(run, pick=number, onnx=tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()
 
