@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
@@ -16,6 +17,7 @@ from nas.pareto import Array
 STEPS = 60  # of L-BFGS for the length scales
 LENGTH = 0.5  # expected log length scale, in units of the root of their number
 SPREAD = 1.0, 0.5  # its deviation: without trends, and with them, which leave what is smooth
+BEND = 1.5  # of features in which the targets may bend
 OUTPUT = 2.0, 0.15  # shape and rate of the outputscale's gamma distribution
 NOISE = -4.0, 1.0  # of the log noise: expected, deviation
 MEAN = 1.0  # variance of the unknown mean, and of each trend's slope at most about so much
@@ -69,13 +71,15 @@ class Hyperparameters:
     constant: float = 0.0  # variance of an unknown mean, beside the targets' own
 
 
-def fit(features: Array, targets: Array, trends: int = 0) -> Hyperparameters:
+def fit(features: Array, targets: Array, trends: int = 0, bends: NDArray[np.bool_] | None = None) -> Hyperparameters:
     """The most probable hyperparameters for features (n, k) and targets (n,).
 
     A constant, Matern-5/2 with a length scale per feature, and a linear function of the last `trends` features, which
     are standardised and have no part in the Matern. A trend's slope has a variance of its own, which is 0 where the
     targets do not ask for it. The prior of the length scales widens with their number (Hvarfner et al., ICML 2024), and
-    is narrow: with ten targets, dozens of scales cannot be learned one by one. In NumPy, for its gradient is simple.
+    is narrow: with ten targets, dozens of scales cannot be learned one by one. With trends it stays wide for the
+    features `bends` (k - trends,) that have their best in the middle, such as a learning rate. In NumPy: its gradient
+    is simple.
     """
     smooth, linear = np.split(features, [features.shape[1] - trends], axis=1)
     k = smooth.shape[1]
@@ -84,10 +88,13 @@ def fit(features: Array, targets: Array, trends: int = 0) -> Hyperparameters:
     x, t = np.split(_unit(features, low, high), [k], axis=1)
     y = _standard(targets, targets)
     products = t.T[:, :, None] * t.T[:, None, :]
+    spread = np.full(k, SPREAD[trends > 0])
+    if trends and bends is not None:
+        spread[bends] = BEND
     start = np.concatenate([np.full(k, 0.5 * math.log(max(k, 1))), [0.0, math.log(0.02)], np.full(trends, 0.5)])
     bounds = [(math.log(0.025), math.log(1e4))] * k + [(-7.0, 7.0), (math.log(1e-4), 5.0)] + [(0.0, None)] * trends
     found = minimize(
-        lambda p: _loss(p, x, y, products), start, jac=True, method="L-BFGS-B", bounds=bounds,
+        lambda p: _loss(p, x, y, products, spread), start, jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": STEPS},
     ).x  # fmt: skip
     return Hyperparameters(
@@ -96,10 +103,10 @@ def fit(features: Array, targets: Array, trends: int = 0) -> Hyperparameters:
     )  # fmt: skip
 
 
-def _loss(p: Array, x: Array, y: Array, products: Array) -> tuple[float, Array]:
+def _loss(p: Array, x: Array, y: Array, products: Array, spread: Array) -> tuple[float, Array]:
     """Minus the log posterior, and its gradient, at log length scales (k,), outputscale, noise, and root slopes (t,).
 
-    x (n, k), y (n,), products (t, n, n) of the trends.
+    x (n, k), y (n,), products (t, n, n) of the trends, spread (k,) of the log length scales' prior.
     """
     n, k = x.shape
     (log_scale, log_noise), roots = p[k : k + 2], p[k + 2 :]
@@ -124,8 +131,8 @@ def _loss(p: Array, x: Array, y: Array, products: Array) -> tuple[float, Array]:
     gradient[:k] = 2 * (pull.sum(axis=1) @ z**2 - np.einsum("id,id->d", z, pull @ z))
     gradient[k], gradient[k + 1] = (slope * smooth).sum(), noise * np.trace(slope)
     gradient[k + 2 :] = 2 * roots * np.tensordot(products, slope, axes=2)
-    lengths = LENGTH + 0.5 * math.log(max(k, 1)), SPREAD[len(roots) > 0]
-    for at, (middle, deviation) in ((slice(0, k), lengths), (k + 1, NOISE)):
+    lengths = LENGTH + 0.5 * math.log(max(k, 1)), spread
+    for at, (middle, deviation) in ((slice(0, k), lengths), (slice(k + 1, k + 2), NOISE)):
         away = (p[at] - middle) / deviation
         value += float(np.sum(0.5 * away**2 + p[at]))  # log-normal densities
         gradient[at] += away / deviation + 1

@@ -12,10 +12,10 @@ from nas.estimate.surrogate import Surrogate, _loss, choose_scale, fit
 def test_the_gradient_is_that_of_the_loss() -> None:
     rng = np.random.default_rng(0)
     x, t, y = rng.random((12, 3)), rng.standard_normal((12, 2)), rng.standard_normal(12)
-    products = t.T[:, :, None] * t.T[:, None, :]
+    products, spread = t.T[:, :, None] * t.T[:, None, :], np.array([0.5, 1.0, 1.5])
     at = np.concatenate([rng.uniform(-0.5, 1.0, 3), [0.2, -2.0], [0.4, 0.7]])
-    numeric = approx_fprime(at, lambda p: _loss(p, x, y, products)[0], 1e-6)
-    assert _loss(at, x, y, products)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-3)
+    numeric = approx_fprime(at, lambda p: _loss(p, x, y, products, spread)[0], 1e-6)
+    assert _loss(at, x, y, products, spread)[1] == pytest.approx(numeric, rel=1e-3, abs=1e-3)
 
 
 def test_a_trend_is_followed_beyond_what_was_seen_and_one_of_noise_is_not() -> None:
@@ -55,3 +55,21 @@ def test_what_is_lost_is_the_error_of_an_accuracy_and_else_the_value() -> None:
     seconds = np.array([12.0, 30.0, 44.0])
     scale = choose_scale(seconds, maximise=False)
     assert scale.lost(scale.learned(seconds)) == pytest.approx(seconds)
+
+
+def test_a_number_with_its_best_in_the_middle_is_learned_sooner_where_it_is_said_to_bend() -> None:
+    """Forty choices, a trend, and a learning rate whose effect is a narrow parabola."""
+    rng = np.random.default_rng(4)
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        choices, rate, size = rng.integers(0, 2, (n, 40)), rng.random(n), rng.standard_normal(n)
+        return np.column_stack([choices, rate, size]), size + 12 * (rate - 0.5) ** 2
+
+    features, targets = draw(40)
+    new, truth = draw(200)
+    bends = np.arange(41) == 40
+    errors = [
+        np.abs(Surrogate(features, targets, fit(features, targets, 1, said)).predict(new)[0] - truth).mean()
+        for said in (bends, None)
+    ]
+    assert errors[0] < 0.5 * errors[1]

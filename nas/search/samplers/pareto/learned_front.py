@@ -32,12 +32,13 @@ class LearnedFront:
         features = self._features(Points(tried.codes, tried.values))
         believed = tried.values.copy()
         worst = None if reference is None else candidates.signs * reference
+        bends = np.append(candidates.decisions.bends, np.zeros(len(self.known), dtype=bool))
         self.models: list[Surrogate] = []
         self.logs: list[int] = []  # objectives whose logarithm is learned
         for j in self.learned:
             sign, told = candidates.signs[j], candidates.signs[j] * tried.values[tried.done, j]
             scale = choose_scale(told, bool(sign < 0))
-            model = _model(j, features, scale.learned(told), tried.done, fits, self.trends)
+            model = _model(j, features, scale.learned(told), tried.done, fits, self.trends, bends)
             self.models.append(model)
             believed[:, j] = scale.lost(model.predict(features)[0])
             if scale.share:
@@ -100,7 +101,7 @@ class LearnedFront:
         return np.asarray(worst)
 
 
-def _model(j: int, features: Array, targets: Array, done: Mask, fits: Fits, trends: int) -> Surrogate:
+def _model(j: int, features: Array, targets: Array, done: Mask, fits: Fits, trends: int, bends: Mask) -> Surrogate:
     """The process of one objective; trials that are running are taken to end as it expects.
 
     Fitted to at most FITTED of the first so many results, a number that grows in steps: a function of the history
@@ -113,7 +114,7 @@ def _model(j: int, features: Array, targets: Array, done: Mask, fits: Fits, tren
     of = np.linspace(0, first - 1, min(first, FITTED)).round().astype(int)
     key = seen[of].tobytes() + targets[of].tobytes()
     if fits.get(j, (b"", None))[0] != key:
-        fits[j] = key, fit(seen[of], targets[of], trends)
+        fits[j] = key, fit(seen[of], targets[of], trends, bends)
     model = Surrogate(seen, targets, fits[j][1])
     if done.all():
         return model

@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -20,6 +21,7 @@ from optuna.distributions import (
 from nas.pareto import Array
 
 Params = dict[str, Any]
+FEW = 12  # values of a number, at most, that are like categories
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,20 @@ class Decisions:
                 units = np.stack([_unit(kind, codes[:, j]) for j in places], axis=1)
                 columns.append(np.nansum(units, axis=1) / len(places))
         return np.stack([np.asarray(c, dtype=float) for c in columns], axis=1) if columns else np.zeros((len(codes), 1))
+
+    @cached_property
+    def bends(self) -> NDArray[np.bool_]:
+        """Which features (k,) are of a number with many values: its best may lie anywhere between."""
+        found: list[bool] = []
+        for j, d in enumerate(self.space.values()):
+            if isinstance(d, CategoricalDistribution):
+                found += [False] * len(d.choices) if len(d.choices) > 1 else []
+            elif not d.single():
+                found.append(levels(d) > FEW)
+            found += [False] * (j in self.presence)
+        return np.array(
+            found + [False] * (len(self.features(self.sample(1, np.random.default_rng(0)))[0]) - len(found))
+        )
 
     @cached_property
     def _alike(self) -> list[list[int]]:

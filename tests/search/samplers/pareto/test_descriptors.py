@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from nas.errors import UserError
 from nas.pareto import hypervolume
@@ -236,3 +236,17 @@ def test_descriptors_serve_whatever_is_known(known: Callable[[Params], tuple[flo
         trial = study.ask(space)
         study.tell(trial, [trial.params["z"] / 10, 1.0 * trial.params["x"]])
     assert len({tuple(t.params.values()) for t in study.trials}) == 12
+
+
+def test_numbers_of_many_values_may_bend_and_choices_and_counts_may_not() -> None:
+    space: dict[str, BaseDistribution] = {
+        "op": CategoricalDistribution(("a", "b", "c")),
+        **{f"depth{i}": IntDistribution(1, 4) for i in range(3)},
+        "rate": FloatDistribution(1e-4, 1e-1, log=True),
+        "only": CategoricalDistribution((1,)),
+        "width": IntDistribution(8, 256, step=8),
+    }
+    decisions = Decisions(space, {})
+    features = decisions.features(decisions.sample(50, np.random.default_rng(0)))
+    assert decisions.bends.tolist() == [False] * 6 + [True, True, False] and features.shape[1] == 9
+    assert Decisions({"only": CategoricalDistribution((1,))}, {}).bends.tolist() == [False]
