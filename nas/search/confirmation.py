@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas.estimate.by_log_loss import by_log_loss
 from nas.estimate.membership import front_probability
 from nas.estimate.structure import Structure
 from nas.estimate.uncertainty import believe
@@ -44,7 +43,8 @@ class Confirmation:
         trained = [t for t in self.trainings if t.state == "trained"]
         if not trained:
             return False
-        found = believe(self._accuracies(trained), self._features_of(trained), self.settings.validation_images)
+        accuracies = [self.trainings.accuracies(t.trial) for t in trained]
+        found = believe(accuracies, self._features_of(trained), self.settings.validation_images)
         others = [j for j, goal in enumerate(self.settings.goals) if goal != ACCURACY]
         draws = found.draw(DRAWS, np.random.default_rng([self.settings.seed, self._seen]))
         chances = front_probability(draws, points(trained, self.settings)[:, others], found.mean, found.deviation)
@@ -76,16 +76,6 @@ class Confirmation:
         if once.any() and (once.sum() >= left or score.max() <= 0):
             score = np.where(once, score + self._gain * UNSURE**2, -1.0)
         return self.trials[int(score.argmax())] if len(score) and score.max() > 0 else None
-
-    def _accuracies(self, trials: list[Trial]) -> list[list[float]]:
-        """Of every training of each trial; by their log-losses too, where all of them have one."""
-        measured = [self.trainings.accuracies(t.trial) for t in trials]
-        losses = [loss for t in trials for loss in self.trainings.log_losses(t.trial)]
-        known = [loss for loss in losses if loss is not None]
-        if len(known) < len(losses):
-            return measured
-        moved = iter(by_log_loss([a for each in measured for a in each], known, self.settings.validation_images))
-        return [[float(next(moved)) for _ in each] for each in measured]
 
     def _features_of(self, trials: list[Trial]) -> Array:
         new = [t for t in trials if t.trial not in self._features]

@@ -62,10 +62,6 @@ class Trainings:
         every = (self._first[number], *self._again[number])
         return [t.accuracy for t in every if t.accuracy is not None]
 
-    def log_losses(self, number: int) -> list[float | None]:
-        """Of the trainings that `accuracies` has."""
-        return [t.log_loss for t in (self._first[number], *self._again[number]) if t.accuracy is not None]
-
     def whole(self, number: int) -> Trial:
         """The trial with the accuracy of the weights that are kept, and the number and time of all its trainings."""
         first, again = self._first[number], self._again[number]
