@@ -81,10 +81,10 @@ def start_size(name: str, trials: int) -> int:
     """How many trials are spread over the costs of what is feasible before the sampler proposes anything.
 
     A quarter of all, from 8 to 50; its population in NSGA-II. The random sampler learns nothing and has no start;
-    `pareto` has its own, which begins where the descriptors promise most.
+    `pareto` has its own, which begins where the descriptors promise most, once it knows the two ends.
     """
     if name in ("pareto", "random"):
-        return 0
+        return 2 if name == "pareto" else 0
     return min(max(trials // 4, 8), 50)
 
 
