@@ -159,16 +159,21 @@ def _compare(
     draw_comparison(compared, f"{table.stem}: how well estimators rank networks", folder / "tau.png")
     reference, level = no_better(compared)
     if as_json:
-        print_json({
-            "table": str(table), "best_baseline": reference, "no_better_than_it": level,
-            "estimators": [plain(c) for c in compared],
-        })  # fmt: skip
+        print_comparison(table, reference, level, compared)
         return
     heads = ("estimator", "tau", "equal\ndepth", "best\ntenth", "lost\nof 1", "lost\nof 5", "core\ns")
     print_table(heads, [_row(c) for c in compared], right=heads[1:])
     print(f"{compared[0].agreement.networks} networks; of the best tenth {compared[0].agreement.top_networks}.")
     say_level(reference, level)
     print(f"Results: {folder / 'agreement.csv'}, {folder / 'values.csv'}\nPicture: {folder / 'tau.png'}")
+
+
+def print_comparison(table: Path, reference: str, level: list[str], compared: list[Compared]) -> None:
+    """Everything, as JSON."""
+    print_json({
+        "table": str(table), "best_baseline": reference, "no_better_than_it": level,
+        "estimators": [plain(c) for c in compared],
+    })  # fmt: skip
 
 
 def say_level(reference: str, level: list[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.cli.bench_estimators import folded, plain, say_level, tau_text
-from nas.cli.output import print_json, print_table
+from nas.cli.bench_estimators import folded, print_comparison, say_level, tau_text
+from nas.cli.output import print_table
 from nas.errors import UserError
 
 
@@ -28,10 +28,7 @@ def show(
     write_atomic(folder / "agreement.csv", comparison_csv(compared).encode())
     reference, level = no_better(compared)
     if as_json:
-        print_json({
-            "table": str(table), "best_baseline": reference, "no_better_than_it": level,
-            "estimators": [plain(c) for c in compared],
-        })  # fmt: skip
+        print_comparison(table, reference, level, compared)
         return
     heads = ("estimator", "tau", "best\ntenth", "lost\nof 1", "lost\nof 5", "networks")
     rows = []

@@ -122,9 +122,6 @@ def load_trained(folder: Path) -> TrainedModel:
     Nothing is allocated before the network was found to fit its weights. Raises UserError, naming the file, for
     anything that `save_trained` would not have written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     paths = [file_in(folder, name) for name in (MODEL, WEIGHTS)]
     if not paths[0] or not paths[1]:
         raise UserError(f"{folder} is not a model's folder: it needs {MODEL} and {WEIGHTS}")
@@ -132,20 +129,8 @@ def load_trained(folder: Path) -> TrainedModel:
     table = read_json_table(file, _ModelFile, MOST_JSON)
     network, expected = _read_network(table, file)
     size = sum(tensor.numel() * tensor.element_size() for tensor in expected.values())
-    try:
-        weights = load(read_bytes(path, min(size + MOST_HEADER, MOST_WEIGHTS), "safetensors"))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a readable safetensors file: {error}") from None
-    for name in sorted(expected.keys() | weights.keys()):
-        if name not in weights or name not in expected:
-            which = "is missing" if name in expected else "is not one of the network's weights"
-            raise UserError(f"{path}: must hold the weights of the network in {MODEL}; {name[:80]!r} {which}")
-        want, got = expected[name], weights[name]
-        if want.shape != got.shape or want.dtype != got.dtype:
-            raise UserError(
-                f"{path}: {name} must be {want.dtype} of shape {tuple(want.shape)}; got {got.dtype} {tuple(got.shape)}"
-            )
-    check_finite(weights, str(path))
+    weights = read_tensors(path, min(size + MOST_HEADER, MOST_WEIGHTS))
+    check_tensors(weights, expected, path, f"the weights of the network in {MODEL}", "one of the network's weights")
     return TrainedModel(
         network, weights, table.task, table.classes, table.preprocessing, table.precision, table.recipe, table.lineage
     )
@@ -163,6 +148,36 @@ def load_trial(run: Path, trial: int) -> TrainedModel:
     if model.lineage.trial != trial:
         raise UserError(f"{folder}: must hold the model of trial {trial}; it holds that of trial {model.lineage.trial}")
     return model
+
+
+def read_tensors(path: Path, most: int) -> dict[str, Tensor]:
+    """The tensors of a safetensors file of at most so many bytes. Raises UserError for another file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(read_bytes(path, most, "safetensors"))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def check_tensors(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, what: str, other: str
+) -> None:
+    """Raises UserError unless a file holds those tensors that are expected, by name, shape and type, all finite.
+
+    It must hold `what`; a tensor that it should not have is not `other`.
+    """
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found or name not in expected:
+            which = "is missing" if name in expected else f"is not {other}"
+            raise UserError(f"{path}: must hold {what}; {name[:80]!r} {which}")
+        want, got = expected[name], found[name]
+        if want.shape != got.shape or want.dtype != got.dtype:
+            raise UserError(
+                f"{path}: {name} must be {want.dtype} of shape {tuple(want.shape)}; got {got.dtype} {tuple(got.shape)}"
+            )
+    check_finite(found, str(path))
 
 
 def check_finite(weights: Mapping[str, Tensor], where: str) -> None:

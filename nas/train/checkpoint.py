@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.files.plain import MB, read_bytes
+from nas.files.plain import MB
 from nas.models.supernet import Supernet
-from nas.models.trained import check_finite
+from nas.models.trained import check_tensors, read_tensors
 from nas.train.supernet import State
 
 STEP, MOMENTUM = "step", "momentum/"
@@ -42,30 +42,15 @@ def read_state(path: Path, supernet: Supernet, steps: int) -> State:
 
 
 def _read(path: Path, supernet: Supernet, steps: int) -> State:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     most = HEADER + 8 * sum(weight.numel() for weight in supernet.weights.values())
-    try:
-        found = load(read_bytes(path, most, "safetensors"))
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a readable safetensors file: {error}") from None
+    found = read_tensors(path, most)
     step = found.pop(STEP, None)
     if step is None or step.dtype != torch.int64 or step.ndim or not 0 <= int(step) <= steps:
         raise UserError(f"{path}: must hold a step from 0 to {steps:,}")
     expected: dict[str, Tensor] = dict(supernet.weights)
     if int(step) < steps:
         expected |= {MOMENTUM + name: weight for name, weight in supernet.weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found or name not in expected:
-            which = "is missing" if name in expected else "is not one of them"
-            raise UserError(f"{path}: must hold the weights of the space's supernet; {name[:80]!r} {which}")
-        want, got = expected[name], found[name]
-        if want.shape != got.shape or want.dtype != got.dtype:
-            raise UserError(
-                f"{path}: {name} must be {want.dtype} of shape {tuple(want.shape)}; got {got.dtype} {tuple(got.shape)}"
-            )
-    check_finite(found, str(path))
+    check_tensors(found, expected, path, "the weights of the space's supernet", "one of them")
     weights = {name: found[name] for name in supernet.weights}
     momentum = {name: found[MOMENTUM + name] for name in weights if MOMENTUM + name in found}
     return State(replace(supernet, weights=weights), momentum, int(step))

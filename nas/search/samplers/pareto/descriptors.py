@@ -10,11 +10,11 @@ import numpy as np
 
 from nas.errors import UserError
 from nas.pareto import Array
+from nas.search.samplers.pareto.known_objectives import REMEMBERED, ask
 from nas.search.samplers.pareto.space import Decisions, Params, keys
 
 Describe = Callable[[Params], Sequence[float]]
 DescribeMany = Callable[[list[Params]], Sequence[Sequence[float]]]
-REMEMBERED = 200_000  # candidates whose descriptors are kept
 
 
 @runtime_checkable
@@ -83,8 +83,9 @@ class DescribedByParams:
         names = keys(codes)
         new = {name: i for i, name in enumerate(names) if name not in self._kept}
         asked = decisions.params(codes[list(new.values())])
+        answers = ask(self._one, self._many, asked, inferred, "describe_many")
         lacking = set()
-        for name, given, row in zip(new, asked, self._ask(asked, inferred), strict=True):
+        for name, given, row in zip(new, asked, answers, strict=True):
             if row is None:
                 lacking.add(name)
             else:
@@ -95,31 +96,6 @@ class DescribedByParams:
         if lacking and len(lacking) < len(set(names)):
             found = np.where(np.isnan(found), np.nanmean(found, axis=0), found)
         return np.asarray(np.nan_to_num(found, nan=0.0))
-
-    def _ask(self, asked: list[Params], inferred: bool) -> Sequence[Sequence[float] | None]:
-        if self._many is not None and asked:
-            try:
-                rows = list(self._many([dict(p) for p in asked]))
-            except KeyError:
-                if not inferred:
-                    raise
-                if len(asked) == 1:
-                    return [None]
-                return [row for params in asked for row in self._ask([params], inferred)]
-            if len(rows) != len(asked):
-                raise UserError(
-                    f"describe_many must return one row for each of {len(asked)} candidates; got {len(rows)}"
-                )
-            return rows
-        found: list[Sequence[float] | None] = []
-        for params in asked:
-            try:
-                found.append(self._one(dict(params)) if self._one else None)
-            except KeyError:
-                if not inferred:
-                    raise
-                found.append(None)
-        return found
 
     def _checked(self, params: Params, values: Sequence[float]) -> tuple[float, ...]:
         try:

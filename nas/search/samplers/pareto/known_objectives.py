@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nas.search.samplers.pareto.space import Decisions, Params, keys
 
 Known = Callable[[Params], Sequence[float | None]]
 KnownMany = Callable[[list[Params]], Sequence[Sequence[float | None]]]
+Row = TypeVar("Row")
 REMEMBERED = 200_000  # candidates whose objectives are kept
 
 
@@ -151,31 +152,9 @@ class ByParams:
             return None
 
     def _ask(self, asked: list[Params], objectives: int, inferred: bool) -> list[Sequence[float | None] | None]:
-        if self._many is not None and asked:
-            try:
-                answers = list(self._many([dict(p) for p in asked]))
-            except KeyError:
-                if not inferred:
-                    raise
-                if len(asked) == 1:
-                    return [None]
-                return [row for params in asked for row in self._ask([params], objectives, inferred)]
-            if len(answers) != len(asked):
-                raise UserError(
-                    f"known_many must return one row for each of {len(asked)} candidates; got {len(answers)}"
-                )
-            return list(answers)
-        if self._known is None:
+        if self._many is None and self._known is None:
             return [(None,) * objectives] * len(asked)
-        found: list[Sequence[float | None] | None] = []
-        for params in asked:
-            try:
-                found.append(self._known(dict(params)))
-            except KeyError:
-                if not inferred:
-                    raise
-                found.append(None)
-        return found
+        return ask(self._known, self._many, asked, inferred, "known_many")
 
     def _checked(self, params: Params, values: Sequence[float | None], objectives: int) -> tuple[float, ...]:
         try:
@@ -194,3 +173,36 @@ class ByParams:
         if learned != self._pattern:
             raise UserError(f"known must return None for the same objectives always; got {list(values)} for {params}")
         return tuple(row)
+
+
+def ask(
+    one: Callable[[Params], Row] | None, many: Callable[[list[Params]], Sequence[Row]] | None, asked: list[Params],
+    inferred: bool, name: str,
+) -> list[Row | None]:  # fmt: skip
+    """What the caller's functions say of each candidate: `many` of all at once where there is one, else `one`.
+
+    With `inferred`, None for a candidate that they do not know how to judge (KeyError). Raises UserError, with the
+    name of `many`, where it does not return a row for each candidate.
+    """
+    found: list[Row | None] = []
+    if many is not None and asked:
+        try:
+            answers = list(many([dict(p) for p in asked]))
+        except KeyError:
+            if not inferred:
+                raise
+            if len(asked) == 1:
+                return [None]
+            return [row for params in asked for row in ask(one, many, [params], inferred, name)]
+        if len(answers) != len(asked):
+            raise UserError(f"{name} must return one row for each of {len(asked)} candidates; got {len(answers)}")
+        found.extend(answers)
+        return found
+    for params in asked:
+        try:
+            found.append(one(dict(params)) if one else None)
+        except KeyError:
+            if not inferred:
+                raise
+            found.append(None)
+    return found
