@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nas
 from nas.device.profile import load_device
-from nas.estimate.estimator import Estimate
+from nas.estimate.estimator import Estimate, OnPrepare
 from nas.models.trained import TrainedModel
 from nas.run import Settings, load_run
 from nas.search.loop import search
@@ -34,7 +34,7 @@ SPACE = load_space("tiny")
 class NoTraining:
     """Accuracy by a formula, with a curve of six epochs."""
 
-    def prepare(self) -> None: ...
+    def prepare(self, on_progress: OnPrepare | None = None) -> None: ...
 
     def estimate(
         self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None

@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # serial and worker alike
 from nas.data.catalog import load_dataset
 from nas.device.profile import load_device
-from nas.estimate.estimator import Estimate, Estimator
+from nas.estimate.estimator import Estimate, Estimator, OnPrepare
 from nas.estimate.fidelity import Fidelity
 from nas.estimate.proxy import ProxyTraining
 from nas.models.trained import TrainedModel
@@ -39,7 +39,7 @@ SPACE = load_space("tiny").only(("fp32",))
 class Waiting:
     """A training that takes a second and no processor."""
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         pass
 
     def estimate(

@@ -153,7 +153,7 @@ def _compare(
     )
     folder = out or Path(f"bench-{table.stem}")
     with progress_bar("estimates") as show:
-        compared = compare(given, folder / "values.csv", show, lambda done, total: show(done, total, "preparation"))
+        compared = compare(given, folder / "values.csv", show, show)
     make_folder(folder)
     write_atomic(folder / "agreement.csv", comparison_csv(compared).encode())
     draw_comparison(compared, f"{table.stem}: how well estimators rank networks", folder / "tau.png")

@@ -32,9 +32,7 @@ def show(
     )  # fmt: skip
     folder = out or Path(f"self-check-{given.space.name}")
     with progress_bar("estimates") as progress:
-        checked = check_self(
-            given, folder / "values.csv", progress, lambda done, total: progress(done, total, "preparation")
-        )
+        checked = check_self(given, folder / "values.csv", progress, progress)
     make_folder(folder)
     write_atomic(folder / "self_check.csv", checked_csv(checked).encode())
     if as_json:

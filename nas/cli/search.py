@@ -225,7 +225,20 @@ def _bar() -> Iterator[tuple[Callable[[State], None], Callable[[str], None]]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("loading", total=None)
 
+        prepared: tuple[str, int] | None = None  # what the last line of the preparation told, in tenths
+
+        def show_preparing(what: str, done: int, total: int) -> None:
+            nonlocal prepared
+            progress.update(task, total=total, completed=done, description=f"preparing {what}")
+            tenth = what, 10 * done // max(1, total)
+            if not console.is_terminal and tenth != prepared:
+                console.print(f"preparing {what}: {done} of {total}")
+            prepared = tenth
+
         def show(p: State) -> None:
+            if p.preparing is not None:
+                show_preparing(*p.preparing)
+                return
             left = "" if p.seconds_left is None else f", {clock(p.seconds_left)} left"
             confirming = f"confirming {p.confirmed} of {p.confirming}, " if p.confirming else ""
             text = f"{confirming}front {p.front}, hypervolume {p.hypervolume:.3f}{left}"

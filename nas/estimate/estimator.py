@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a process that only hands estimates on starts without PyTor
     from nas.train.loop import OnEpoch, TrainingCurve
 
 
-OnPrepare = Callable[[int, int], object]  # how much is done, and of how much
+OnPrepare = Callable[[int, int, str], object]  # how much is done, of how much, and of what, such as labels
 
 
 @dataclass(frozen=True, slots=True)

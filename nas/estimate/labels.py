@@ -137,7 +137,7 @@ class TrainedLabels:
                 if len(found) == self.count:
                     break
                 if on_progress:
-                    on_progress(len(found), self.count)
+                    on_progress(len(found), self.count, "labels")
                 key = candidate.json(), int(candidate.digest, 16) % 2**31
                 if key not in there:
                     there[key], failure = self._train(candidate, key[1])
@@ -145,7 +145,7 @@ class TrainedLabels:
                     network = self._network(candidate)
                     found.append(Label(network, candidate.as_dict(), result[0], self.epochs, result[1]))
         if on_progress:
-            on_progress(len(found), self.count)
+            on_progress(len(found), self.count, "labels")
         if len(found) < min(self.count, most):
             raise UserError(f"only {len(found)} of {most} trainings gave a label of the {self.count} wanted; {failure}")
         return tuple(found)

@@ -104,7 +104,7 @@ class SupernetScores:
                 write_state(self.file, now)
                 saved = time.monotonic()
             if on_progress:
-                on_progress(now.step, steps)
+                on_progress(now.step, steps, "supernet steps")
 
         paths = Paths(self.space, len(self.dataset.classes), self.seed)
         try:

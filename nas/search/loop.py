@@ -81,10 +81,11 @@ def search(
         _check_complete(path, state)
         try:
             _begin(path, settings, references, state, anew=not resume or settings != kept)
-            estimator.prepare()
+            running = RunningSearch(state, on_progress)
+            estimator.prepare(running.preparing)
             workers = _workers(estimator, state.stopping, cluster)
             try:
-                RunningSearch(state, on_progress).run(workers)
+                running.run(workers)
             finally:
                 workers.close()
             if test:

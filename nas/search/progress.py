@@ -22,6 +22,7 @@ class Progress:
     note: str = ""  # why the search ended, where it was not the number of trials
     confirmed: int = 0  # trainings with another seed that have ended
     confirming: int = 0  # how many are wanted; 0: the search still trains new networks
+    preparing: tuple[str, int, int] | None = None  # before the first trial: of what, how many are done, of how many
 
 
 OnProgress = Callable[[Progress], object]

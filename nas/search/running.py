@@ -32,6 +32,10 @@ class RunningSearch:
         self.attempts: Counter[int] = Counter()
         self.note = ""  # why there are no more new trials
 
+    def preparing(self, done: int, total: int, what: str) -> None:
+        """Tells how far the work before the first trial is: an `OnPrepare` of the estimator."""
+        self._report(None, preparing=(what, done, total))
+
     def run(self, workers: Workers) -> None:
         """Trains what a dead process left begun, then proposal after proposal, then replicates."""
         self._report(None)
@@ -143,7 +147,9 @@ class RunningSearch:
         more = max(0.0, budget.search_left / budget.typical)
         return done if self.note else int(min(trials, done + more))
 
-    def _report(self, trial: Trial | None, note: str = "") -> None:
+    def _report(
+        self, trial: Trial | None, note: str = "", *, preparing: tuple[str, int, int] | None = None
+    ) -> None:  # fmt: skip
         state, budget, front = self.state, self.state.budget, self.state.tables.front
         confirmed = state.trainings.repeated
         left, again = None, budget.replicates - confirmed
@@ -155,6 +161,6 @@ class RunningSearch:
         self.on_progress(
             Progress(
                 state.done, self._total(), len(front), front.volume, budget.seconds, 0.0 if note else left,
-                trial, note, confirmed, confirming,
+                trial, note, confirmed, confirming, preparing,
             )
         )  # fmt: skip

@@ -84,12 +84,12 @@ def test_combined_and_curve_train_their_labels_once_and_keep_them(
     space, digits = parse_space(SMALL, Path("small.toml")), load_dataset("digits")
     quick = {"epochs": 2, "data_share": 0.06, "trainings": 3}
     network = space.network(space.sample(np.random.default_rng(0)), 10)
-    said: list[tuple[int, int]] = []
+    said: list[tuple[int, int, str]] = []
     combined = make_estimator("combined", digits, {**quick, "score": "none"}, 0, space)
     combined.prepare(lambda *x: said.append(x))
     told = combined.estimate(network, {}, seed=0)
     assert told.kind == "accuracy" and 0 < told.value < 1 and (told.standard_deviation or 0) > 0
-    assert said == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert said == [(n, 3, "labels") for n in range(4)]
     (file,) = tmp_path.glob("labels/small-*/labels.csv")
     kept = file.read_bytes()
     curve = make_estimator("curve", digits, {**quick, "first": 1}, 0, space)

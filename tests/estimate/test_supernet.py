@@ -82,11 +82,11 @@ def test_it_ranks_what_sees_shapes_above_what_does_not(make: Callable[..., Super
 def test_it_is_trained_once_and_found_by_the_next(make: Callable[..., SupernetScores], space: SearchSpace) -> None:
     heard: list[tuple[int, int]] = []
     first, network = make(), networks(space)[1, 3, 1]
-    first.prepare(lambda done, total: heard.append((done, total)))
+    first.prepare(lambda done, total, what: heard.append((done, total)))
     assert heard == [(n, len(heard)) for n in range(1, len(heard) + 1)] and len(heard) > 10
-    first.prepare(lambda done, total: heard.append((0, 0)))
+    first.prepare(lambda done, total, what: heard.append((0, 0)))
     second = make()
-    second.prepare(lambda done, total: heard.append((0, 0)))
+    second.prepare(lambda done, total, what: heard.append((0, 0)))
     assert (0, 0) not in heard
     assert second.estimate(network, {}, seed=5).value == first.estimate(network, {}, seed=6).value
     assert [p.name for p in first.file.parent.iterdir()] == [first.file.name]
@@ -102,7 +102,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     whole, stopped, resumed = make(folder=tmp_path / "whole"), make(), make()
     whole.prepare()
 
-    def kill(done: int, total: int) -> None:
+    def kill(done: int, total: int, what: str) -> None:
         if done == 9:
             (stopped.file.parent / f".{stopped.file.name}.123.part").touch()  # as a kill leaves it
             raise KeyboardInterrupt
@@ -110,7 +110,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     with pytest.raises(KeyboardInterrupt):
         stopped.prepare(kill)
     heard: list[int] = []
-    resumed.prepare(lambda done, total: heard.append(done))
+    resumed.prepare(lambda done, total, what: heard.append(done))
     assert heard[0] == 10 and [p.name for p in resumed.file.parent.iterdir()] == [resumed.file.name]
     for name, weight in whole._trained[0].weights.items():
         assert torch.equal(weight, resumed._trained[0].weights[name]), name

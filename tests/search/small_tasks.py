@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.estimate.estimator import Estimate
+from nas.estimate.estimator import Estimate, OnPrepare
 from nas.run import Costs, Settings
 from nas.space.block_table import block_table
 from nas.space.candidate import Candidate, Value
@@ -80,7 +80,7 @@ class FormulaEvaluator:
     seen: list[Candidate] = field(default_factory=list)
     tested: list[float] = field(default_factory=list)
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         pass
 
     def estimate(
@@ -115,7 +115,7 @@ class TableEvaluator:
 
     accuracies: Mapping[str, float]
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         pass
 
     def estimate(

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
+from nas.estimate.estimator import OnPrepare
 from nas.pareto import non_dominated
 from nas.report import FORMATS, write_report
 from nas.run import Run, load_run, locked, read_curves
@@ -108,6 +109,23 @@ def test_nothing_over_budget_is_ever_trained(tiny: SearchSpace, tmp_path: Path, 
         network = tiny.network(candidate)
         assert network.macs / 1e6 * (1.0 if candidate.precision == "fp32" else 0.5) <= limit
         assert network.params <= 300_000
+
+
+class Labelled(FormulaEvaluator):
+    """Trains five labels before its first estimate."""
+
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
+        assert on_progress is not None
+        for done in range(6):
+            on_progress(done, 5, "labels")
+
+
+def test_what_an_estimator_prepares_is_told_before_the_first_trial(tmp_path: Path) -> None:
+    space, events = small_space(tmp_path), list[Progress]()
+    settings = settings_for(space, trials=3)
+    search(space, CountingPricer(space), Labelled(), settings, tmp_path / "run", on_progress=events.append)
+    assert [e.preparing for e in events] == [("labels", done, 5) for done in range(6)] + [None] * 4
+    assert [(e.done, e.total) for e in events] == [(0, 3)] * 7 + [(1, 3), (2, 3), (3, 3)]
 
 
 def test_budgets_that_nothing_meets_say_what_can_be_reached(tmp_path: Path) -> None:
@@ -267,6 +285,7 @@ FULL_DISK = """
 import sys
 from pathlib import Path
 from nas.errors import UserError
+from nas.estimate.estimator import OnPrepare
 from nas.search.loop import search
 from tests.search.small_tasks import CountingPricer, FormulaEvaluator, load_space, settings_for
 tiny = load_space("tiny")

@@ -69,7 +69,7 @@ class ZeroCost:
             for done, network in enumerate(self.pool, 1):
                 rows.append(self.scores(network, self.seed))
                 if on_progress:
-                    on_progress(done, len(self.pool))
+                    on_progress(done, len(self.pool), "scores of random networks")
             self._ranks.append(LogRanks({s: np.array([row[s] for row in rows]) for s in self.weights}, self.weights))
 
     def estimate(

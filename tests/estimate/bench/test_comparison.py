@@ -123,10 +123,12 @@ def test_a_supernet_is_trained_once_for_so_many_epochs(
     monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
     prepared: list[tuple[int, int]] = []
     given = Bench(table, space, digits, ("supernet",), networks=5, proxy={"epochs": 2, "data_share": 0.5})
-    found = compare(given, tmp_path / "one" / "v.csv", on_prepare=lambda done, total: prepared.append((done, total)))
+    found = compare(
+        given, tmp_path / "one" / "v.csv", on_prepare=lambda done, total, what: prepared.append((done, total))
+    )
     steps = 2 * (len(digits.train) // 64)
     assert prepared == [(n, steps) for n in range(1, steps + 1)]
-    again = compare(given, tmp_path / "two" / "v.csv", on_prepare=lambda done, total: prepared.append((0, 0)))
+    again = compare(given, tmp_path / "two" / "v.csv", on_prepare=lambda done, total, what: prepared.append((0, 0)))
     assert (0, 0) not in prepared and again[0].agreement == found[0].agreement and found[0].name == "supernet"
 
 

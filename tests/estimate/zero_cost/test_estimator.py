@@ -61,8 +61,8 @@ def test_the_pool_is_scored_once(sample: Split, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(SCORES, "swap", lambda given: float(len(seen.append(given.network) or seen)))
     estimator = ZeroCost(sample, {"swap": 1.0, "depth": 1.0}, POOL, initializations=1)
     heard = []
-    estimator.prepare(lambda done, total: heard.append((done, total)))
-    estimator.prepare(lambda done, total: heard.append((done, total)))
+    estimator.prepare(lambda done, total, what: heard.append((done, total)))
+    estimator.prepare(lambda done, total, what: heard.append((done, total)))
     assert seen == list(POOL) and heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
     pickle.loads(pickle.dumps(estimator._ranks))  # a worker is sent what was prepared
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
-from nas.estimate.estimator import Estimate
+from nas.estimate.estimator import Estimate, OnPrepare
 from nas.models.trained import TrainedModel
 from nas.run import load_run
 from nas.search.halving import EarlyStopping
@@ -82,7 +82,7 @@ def test_stopping_early_with_two_workers(tmp_path: Path) -> None:
 class FailsAtFirst:
     """The first eight trainings say 0.9 after an epoch and fail; the others say 0.5."""
 
-    def prepare(self) -> None:
+    def prepare(self, on_progress: OnPrepare | None = None) -> None:
         pass
 
     def estimate(
