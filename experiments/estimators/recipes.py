@@ -32,7 +32,6 @@ from nas.tasks.classification import Classification
 from nas.train.loop import calibrate, measure, normalize, spread
 
 COLUMNS = ("recipe", "network", "seed", "accuracy", "log_loss", "train_loss", "seconds", "truth", "best_tenth")
-VALIDATION = 2000  # images
 SMALL = 16  # pixels
 
 
@@ -99,17 +98,21 @@ def main() -> None:
     parser.add_argument("--best", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the images")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first so many networks")
+    parser.add_argument("--validation", type=int, default=2000, help="images")
     parser.add_argument("--out", type=Path, default=Path("recipes.csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     known = read_known(given.table, load_space("nas-bench-macro"), ("acc_seed0", "acc_seed1", "acc_seed2"))
-    chosen = choose(known, given.networks, given.best, 0, 0)
+    chosen = choose(known, given.networks, given.best, given.skip, 0)
     data = load_dataset(f"npz:{given.images}", seed=0)
-    validation = data.validation.subset(spread(len(data.validation), VALIDATION))
+    validation = data.validation.subset(spread(len(data.validation), given.validation))
     recipe, label = RECIPES[given.recipe], given.recipe
     if given.scale != 1:
         passes, last = round(recipe.passes * given.scale), round(recipe.last_passes * given.scale)
         recipe, label = replace(recipe, passes=passes, last_passes=last), f"{label} x{given.scale:g}"
+    if given.validation != 2000:
+        label = f"{label}, {given.validation} validation images"
     there = {(r["recipe"], r["network"], r["seed"]) for _, r in read_appended(given.out, COLUMNS, "recipes.py")}
     for k in chosen.networks:
         if (label, k.name, str(given.seed)) in there:
