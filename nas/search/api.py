@@ -180,9 +180,9 @@ def _run(
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
     estimator = estimator_of(settings, dataset, space)
-    gap, planned = pricer.gap(), ""
+    gap, planned, pool = pricer.gap(), "", None
     if asked is not None:
-        settings, planned = in_time(settings, asked, estimator, narrowed, pricer, path, cluster)
+        settings, planned, pool = in_time(settings, asked, estimator, narrowed, pricer, path, cluster)
         estimator = estimator_of(settings, dataset, space)
     notes = [note for note in (dataset.description, gap, planned) if note]
 
@@ -195,7 +195,7 @@ def _run(
         return loop.search(
             narrowed, pricer, estimator, settings, path,
             resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster,
-            storage=storage, on_progress=show,
+            storage=storage, pool=pool, on_progress=show,
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)  # a plan may have changed it

@@ -30,7 +30,7 @@ from nas.run import (
 )
 from nas.run.trial import MOST_BYTES
 from nas.search.halving import EarlyStopping
-from nas.search.problem.feasibility import Pricer, feasible_pool
+from nas.search.problem.feasibility import Pool, Pricer, feasible_pool
 from nas.search.progress import OnProgress
 from nas.search.run_state import RunState
 from nas.search.running import RunningSearch
@@ -45,15 +45,15 @@ BEGUN = ("journal.log", "references.csv", "curves.jsonl", "trials.csv", "pareto.
 def search(
     space: SearchSpace, pricer: Pricer, estimator: Estimator, settings: Settings, path: Path, *,
     resume: bool = False, references: Sequence[Reference] = (), test: bool = True, cluster: Cluster | None = None,
-    storage: Storage | None = None, on_progress: OnProgress = lambda _: None,
+    storage: Storage | None = None, pool: Pool | None = None, on_progress: OnProgress = lambda _: None,
 ) -> Run:  # fmt: skip
     """Searches until `settings.trials` candidates are trained, or `settings.max_minutes` are over, into folder `path`.
 
     With a `cluster` Ray trains several at a time; what comes out then depends on which ends first. `storage`: a
-    database for the trials, instead of a file in the folder. `resume` goes on with the run in the folder, however its
-    process ended; `trials` and `max_minutes` may then be new ones. Without it, a run of the same settings that has
-    not ended is gone on with too. Afterwards the networks of the front are measured on the test split, unless `test`
-    is false.
+    database for the trials, instead of a file in the folder. `pool`: what `feasible_pool` gave for these settings,
+    where it was called before. `resume` goes on with the run in the folder, however its process ended; `trials` and
+    `max_minutes` may then be new ones. Without it, a run of the same settings that has not ended is gone on with too.
+    Afterwards the networks of the front are measured on the test split, unless `test` is false.
 
     Nothing is written before all that was given was found good. Raises UserError for settings that no search can have,
     budgets that nothing meets, a folder of something else, and a full disk; KeyboardInterrupt, with a message, leaves
@@ -72,7 +72,8 @@ def search(
         read_references(path), read_measured(path)  # the report at the end needs them
     else:
         check_free(path)
-    pool = feasible_pool(space, pricer, settings)
+    if pool is None:
+        pool = feasible_pool(space, pricer, settings)
     with locked(path, busy="another search is running in {path}; wait for it, or choose another folder"):
         if not resume:
             check_free(path)

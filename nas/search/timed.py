@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import UserError
 from nas.run import Settings, read_settings
 from nas.search.plan import BATCHES, plan
-from nas.search.problem.feasibility import Pricer, feasible_pool
+from nas.search.problem.feasibility import Pool, Pricer, feasible_pool
 from nas.search.speed import fastest_threads, images_of, measure_speed, timed_candidates
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ class Asked:
 def in_time(
     settings: Settings, asked: Asked, estimator: Estimator, space: SearchSpace, pricer: Pricer, path: Path,
     cluster: Cluster | None,
-) -> tuple[Settings, str]:  # fmt: skip
-    """The settings of a search of so many minutes, and the plan in a line.
+) -> tuple[Settings, str, Pool | None]:  # fmt: skip
+    """The settings of a search of so many minutes, the plan in a line, and the feasible pool where it was needed.
 
     A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
     it. PyTorch has one thread afterwards where that is faster than all. Raises UserError when nothing is feasible.
     """
     if (kept := _begun(path)) is not None and kept.minutes == asked.minutes:
         found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
-        return replace(found, minutes=kept.minutes), ""
+        return replace(found, minutes=kept.minutes), "", None
     import torch
 
     from nas.estimate.proxy import ProxyTraining
@@ -66,7 +66,7 @@ def in_time(
     )  # fmt: skip
     left = max(AT_LEAST * asked.minutes, (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60)
     found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)
-    return replace(found, minutes=asked.minutes), planned.sentence()
+    return replace(found, minutes=asked.minutes), planned.sentence(), pool
 
 
 def _begun(path: Path) -> Settings | None:

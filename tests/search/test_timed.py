@@ -10,9 +10,10 @@ import pytest
 
 import nas
 from nas.run import read_settings
-from nas.search import speed, timed
+from nas.search import loop, speed, timed
 from nas.search.api import resume
 from nas.search.plan import Speed
+from nas.search.problem.feasibility import feasible_pool
 from nas.search.speed import measure_speed, timed_candidates
 from nas.space.network import Network
 from tests.search.small_tasks import SMALL
@@ -84,6 +85,17 @@ def test_trials_and_settings_of_a_training_that_are_given_stay(
     assert len(run.trials) == 2 == run.settings.trials and quick.items() <= run.settings.proxy.items()
 
 
+@pytest.mark.parametrize("time", ["2h", None])
+def test_feasible_candidates_are_looked_for_once(
+    tmp_path: Path, measured: list[tuple[int, float]], monkeypatch: pytest.MonkeyPatch, time: str | None
+) -> None:
+    asked: list[str] = []
+    for module in (loop, timed):
+        monkeypatch.setattr(module, "feasible_pool", lambda *given: asked.append("pool") or feasible_pool(*given))
+    searched(tmp_path, time=time, trials=1, proxy={"epochs": 1, "data_share": 0.1, "batch_size": 32})
+    assert asked == ["pool"] and bool(measured) == (time is not None)
+
+
 def test_trials_alone_are_not_timed(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
     run = searched(tmp_path, time=None, trials=1, proxy={"epochs": 1, "data_share": 0.1, "batch_size": 32})
     assert measured == [] and (run.settings.minutes, run.settings.max_minutes) == (0, 0)
@@ -110,7 +122,6 @@ def test_a_machine_is_timed_at_both_resolutions(tmp_path: Path) -> None:
     from nas.data.catalog import load_dataset
     from nas.estimate.fidelity import Fidelity
     from nas.estimate.proxy import ProxyTraining
-    from nas.search.problem.feasibility import feasible_pool
     from tests.search.small_tasks import CountingPricer, settings_for, small_space
 
     space = small_space(tmp_path)
