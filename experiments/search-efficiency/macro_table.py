@@ -1,6 +1,6 @@
 """NAS-Bench-Macro as a table for `nas bench search`: `python macro_table.py nas_bench_macro.csv macro2.csv [energy]`.
 
-Accuracies of three trainings (Su et al., ICLR 2022); latency, and with `energy` also energy, of a Raspberry Pi 4 from
+Accuracies of three trainings (Su et al., CVPR 2021); latency, and with `energy` also energy, of a Raspberry Pi 4 from
 its shipped profile; MACs, params and the stage sum, as `nas search` tells them to its sampler.
 """
 
