@@ -7,7 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas.run import Costs, Reference, Run, Settings, Trial, load_run, write_references, write_settings, write_trials
+from nas.run import (
+    Costs,
+    RankQuality,
+    Reference,
+    Run,
+    Settings,
+    Trial,
+    load_run,
+    write_references,
+    write_settings,
+    write_trials,
+)
 from nas.space.candidate import Candidate
 
 ROWS: tuple[tuple[int, float | None, float, float | None], ...] = (  # trial, accuracy, ms, mJ
@@ -79,4 +90,16 @@ def make_believed_run(path: Path, beliefs: Mapping[int, tuple[float, float | Non
         for t in run.trials
     ]  # fmt: skip
     write_trials(path, run.settings, trials)
+    return load_run(path)
+
+
+QUALITY = RankQuality(
+    networks=6, repeated=5, two_trainings=0.71, one_training=0.8, expected=0.846, first_second=0.4, low=-0.004, high=0.9
+)  # fmt: skip
+
+
+def make_ranked_run(path: Path, quality: RankQuality = QUALITY, **changed: Any) -> Run:
+    """The run of `make_believed_run`, with what it says of its own ranking."""
+    run = make_believed_run(path, **changed)
+    write_trials(path, run.settings, run.trials, {}, quality)
     return load_run(path)

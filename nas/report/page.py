@@ -15,6 +15,7 @@ from nas.report.groups import Group, groups_of
 from nas.report.importance import importance
 from nas.report.network_costs import network_costs
 from nas.report.page_data import LABELS, comparison_data, run_data
+from nas.report.ranking import ranking_notes
 from nas.report.table import accuracy_notes, believed, intervals, summary
 from nas.report.ties import expected_text, tied_with
 from nas.report.words import basis_of, limits_of, proposals_of
@@ -67,6 +68,7 @@ def page(run: Run) -> str:
                 f"{', '.join(s.objectives)}. {s.created[:10]}",
         "heads": heads, "rows": rows, "intervals": intervals(run.front_trials),
         "believed": known, "accuracies": accuracy_notes(run.front_trials, whole=True),
+        "ranking": ranking_notes(run),
         "importance": found, "trained": len(trained), "proposals": proposals_of(run),
         "reference": reference or "the reference point",
         "ended": [

@@ -49,11 +49,12 @@ def report(
 def report_json(run: Run, written: Sequence[Path]) -> dict[str, Any]:
     """What `nas report --json` prints of one run: its front, every choice, and the files that were written.
 
-    `tied_with`: the cheaper networks of the front that cannot be told from each one.
+    `tied_with`: the cheaper networks of the front that cannot be told from each one; `rank_quality`: as of `Run`.
     """
     ties = tied_with(run.front_trials)
     return {
         "run": str(run.path), "hypervolume": run.hypervolume, "written": [str(p) for p in written],
+        "rank_quality": None if run.rank_quality is None else run.rank_quality.model_dump(),
         "front": [
             row_of(t) | {"tied_with": list(ties[t.trial]), "candidate": t.candidate.as_dict()} for t in run.front_trials
         ],

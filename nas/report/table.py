@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.files.plain import printable
 from nas.numbers import figure, percent
+from nas.report.ranking import ranking_line
 from nas.report.ties import expected_text, tied_with, told_apart
 from nas.run import Run, Trial
 from nas.space.candidate import Candidate, Value
@@ -37,7 +38,8 @@ def front_table(run: Run) -> Group:
         costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
         table.add_row(str(t.trial), *accuracies, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
     title = f"{s.space_name} on {s.device_name}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
-    return Group(Text(printable(title)), table, *map(Text, (*accuracy_notes(front), *intervals(front))))
+    notes = [*accuracy_notes(front), *intervals(front), ranking_line(run)]
+    return Group(Text(printable(title)), table, *(Text(note) for note in notes if note))
 
 
 def _accuracies(front: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.device.info import About
 from nas.numbers import count, figure, percent
+from nas.report.ranking import not_known, source_of
 from nas.report.table import summary
 from nas.report.ties import expected_text
 from nas.run import LATENCY, OBJECTIVES, Costs, MeasuredCosts, Run, Trial, row_of
@@ -132,19 +133,9 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
             )
     if not energies:
         said.append("The device profile does not predict energy.")
-    p = {k: v for k, v in s.proxy.items() if isinstance(v, int | float)}
-    if p:
-        share, pixels = p.get("data_share", 1), p.get("resolution_share", 1)
-        own = p.get("full_resolution_share", 0)  # 0: an older run, whose accuracies are of the smaller resolution
-        sizes = f" at {pixels:.0%} of the resolution" if pixels < 1 else ""
-        said.append(
-            f"Accuracies are from a short training: {p.get('epochs', '?')} epochs"
-            + (f" on {share:.0%} of the images" if share < 1 else "")
-            + (f"{sizes}, the last {own:.0%} of the steps at all of it" if sizes and own else sizes)
-            + (". They were measured at each network's own resolution and precision" if own else "")
-            + ". Full training improves every network, some more than others."
-        )
-    said += _trust_of(run)
+    if source := source_of(s):
+        said.append(source)
+    said.append(not_known(run))
     if any(t.robust_accuracy is not None for t in front):
         said.append(
             "Robust accuracy is the mean over noise, blur, brightness, contrast, JPEG and pixelation at severities 1, "
@@ -158,18 +149,3 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
         )
     said.append("Peak memory and size are computed from shapes; the runtime needs memory of its own in addition.")
     return said
-
-
-def _trust_of(run: Run) -> list[str]:
-    """How far the accuracies of a run can be trusted, a sentence each."""
-    trained = [t for t in run.trials if t.state == "trained"]
-    again = sum(t.trainings > 1 for t in trained)
-    if not again:
-        return [
-            "Not measured: how well this short training ranks the networks of this space on this dataset, and how much "
-            "an accuracy varies with the seed. Each network was trained once."
-        ]
-    return [
-        f"{again:,} of the {len(trained):,} trained networks were trained more than once, with other seeds. Not "
-        "measured: how well this short training ranks networks as a full training would."
-    ]

@@ -36,7 +36,9 @@ def write_report(run: Run, formats: Sequence[str] = PAGES) -> list[Path]:
     if "csv" in formats:
         texts["front.csv"] = csv_bytes(COLUMNS, map(row_of, run.front_trials)).decode()
     if "json" in formats:
-        texts["front.json"] = json.dumps(front_summary(run.settings, run.trials, run.proposals), indent=1) + "\n"
+        texts["front.json"] = (
+            json.dumps(front_summary(run.settings, run.trials, run.proposals, run.rank_quality), indent=1) + "\n"
+        )
     if CURVES in formats:
         texts["curves.csv"] = _curves(run)
     if "html" in formats:

@@ -18,6 +18,7 @@ from nas.run.objectives import (
     check_objectives,
     default_objectives,
 )
+from nas.run.rank_quality import RankQuality
 from nas.run.settings import FORMAT, SAME, Settings, check_same, read_settings, write_settings
 from nas.run.storage import Storage, public_url, read_storage
 from nas.run.tables import Tables, front_summary, has_ended, write_trials
@@ -51,6 +52,7 @@ __all__ = [
     "Front",
     "MeasuredCosts",
     "Objective",
+    "RankQuality",
     "Reference",
     "Run",
     "Settings",

@@ -17,13 +17,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from nas.errors import UserError, require
 from nas.files.atomic import write_atomic
 from nas.files.json import read_json
+from nas.files.toml import first_problem
 from nas.run.front import front_volume, pareto_trials
 from nas.run.measured import MeasuredCosts, read_measured
+from nas.run.rank_quality import RankQuality
 from nas.run.settings import Settings, read_settings
 from nas.run.tables import MOST_SUMMARY, by_cost
 from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
@@ -74,6 +78,14 @@ class Run:
         Empty where the search did not say.
         """
         return _proposals(self.path / "pareto.json")
+
+    @cached_property
+    def rank_quality(self) -> RankQuality | None:
+        """What is known of how well the run's accuracies rank its networks; None where nothing is.
+
+        Raises UserError for what no search would have written.
+        """
+        return _rank_quality(self.path / "pareto.json")
 
     @property
     def hypervolume(self) -> float:
@@ -126,11 +138,27 @@ def load_run(path: str | Path) -> Run:
 
 
 def _proposals(file: Path) -> dict[str, int]:
-    summary = read_json(file, MOST_SUMMARY) if file.exists() else {}
-    counts = summary.get("proposals", {}) if isinstance(summary, dict) else None
+    counts = _summary(file).get("proposals", {})
     if not isinstance(counts, dict) or not all(isinstance(n, int) and 0 <= n < 10**9 for n in counts.values()):
         raise UserError(f"{file}: proposals must be counts by kind, as nas search wrote them; --resume writes it anew")
     return counts
+
+
+def _rank_quality(file: Path) -> RankQuality | None:
+    found = _summary(file).get("rank_quality")
+    try:
+        return None if found is None else RankQuality.model_validate(found)
+    except ValidationError as error:
+        problem = first_problem(error).removeprefix("the file: ")
+        raise UserError(f"{file}: rank_quality: {problem}; --resume writes it anew") from None
+
+
+def _summary(file: Path) -> dict[str, Any]:
+    """What pareto.json holds; nothing where it is not there."""
+    summary = read_json(file, MOST_SUMMARY) if file.exists() else {}
+    if not isinstance(summary, dict):
+        raise UserError(f"{file}: must be an object, as nas search wrote it; --resume writes it anew")
+    return summary
 
 
 def _frame(trials: Sequence[Trial]) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from nas.files.json import read_json
 from nas.files.plain import MB
 from nas.run.curves import curve_line
 from nas.run.front import Front
+from nas.run.rank_quality import RankQuality
 from nas.run.settings import FORMAT, Settings
 from nas.run.trial import COLUMNS, Trial, csv_bytes, row_of
 
@@ -35,7 +36,8 @@ class Tables:
         self._trials: dict[int, Trial] = {}
         self._curves: dict[int, bytes] = {}
         self._written = -FRONT_S  # when the front was, on the monotonic clock
-        self._whole: tuple[Mapping[str, int], bool] | None = None  # with what all is on the disk, in order
+        self.rank_quality: RankQuality | None = None  # as of `Run`; None: not known yet
+        self._whole: object = None  # with what all is on the disk, in order
 
     def keep(self, trial: Trial, curve: Sequence[Mapping[str, Any]], error: str | None) -> tuple[bool, bytes]:
         """Takes a trial in, without writing it: whether the front has changed, and the line of its curve."""
@@ -76,29 +78,34 @@ class Tables:
 
         Raises UserError when the disk is full.
         """
-        if self._whole == (proposals, ended):
+        whole = dict(proposals), self.rank_quality, ended
+        if self._whole == whole:
             return
         write_atomic(self.path / "curves.jsonl", b"".join(self._curves[number] for number in sorted(self._curves)))
         write_atomic(self.path / "trials.csv", csv_bytes(COLUMNS, map(row_of, self.trials)))
         self._write_front(proposals, ended=ended)
-        self._whole = dict(proposals), ended
+        self._whole = whole
 
     def _write_front(self, proposals: Mapping[str, int], *, ended: bool = False) -> None:
-        _write_front(self.path, self.settings, self.front, len(self._trials), proposals, ended)
+        quality = self.rank_quality
+        _write_front(self.path, self.settings, self.front, len(self._trials), proposals, quality, ended)
         self._written = time.monotonic()
 
 
 def write_trials(
-    path: Path, settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int] = MappingProxyType({})
-) -> None:
-    """trials.csv, pareto.csv and pareto.json of a run whose trials are all known; `proposals` as in `Run.proposals`."""
+    path: Path, settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int] = MappingProxyType({}),
+    rank_quality: RankQuality | None = None,
+) -> None:  # fmt: skip
+    """trials.csv, pareto.csv and pareto.json of a run whose trials are all known; the last two: as of `Run`."""
     write_atomic(path / "trials.csv", csv_bytes(COLUMNS, map(row_of, trials)))
-    _write_front(path, settings, Front(settings, trials), len(trials), proposals, True)
+    _write_front(path, settings, Front(settings, trials), len(trials), proposals, rank_quality, True)
 
 
-def front_summary(settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int]) -> dict[str, Any]:
-    """The front with what it is of, as JSON has it; `proposals` as in `Run.proposals`."""
-    return _summary(settings, Front(settings, trials), len(trials), proposals)
+def front_summary(
+    settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int], rank_quality: RankQuality | None
+) -> dict[str, Any]:  # fmt: skip
+    """The front with what it is of, as JSON has it; the last two: as of `Run`."""
+    return _summary(settings, Front(settings, trials), len(trials), proposals, rank_quality)
 
 
 def has_ended(path: Path) -> bool:
@@ -109,19 +116,22 @@ def has_ended(path: Path) -> bool:
 
 
 def _write_front(
-    path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int], ended: bool
-) -> None:
+    path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int],
+    rank_quality: RankQuality | None, ended: bool,
+) -> None:  # fmt: skip
     write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, by_cost(front.trials, settings))))
-    summary = _summary(settings, front, trials, proposals) | {"ended": ended}
+    summary = _summary(settings, front, trials, proposals, rank_quality) | {"ended": ended}
     write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
 
 
-def _summary(settings: Settings, front: Front, trials: int, proposals: Mapping[str, int]) -> dict[str, Any]:
+def _summary(
+    settings: Settings, front: Front, trials: int, proposals: Mapping[str, int], rank_quality: RankQuality | None
+) -> dict[str, Any]:  # fmt: skip
     rows = [row_of(t) for t in by_cost(front.trials, settings)]
     return {
         "format": FORMAT, "space": settings.space, "device": settings.device, "dataset": settings.dataset,
         "objectives": list(settings.objectives), "budgets": dict(settings.budgets), "trials": trials,
-        "proposals": dict(proposals),
+        "proposals": dict(proposals), "rank_quality": None if rank_quality is None else rank_quality.model_dump(),
         "hypervolume": front.volume, "reference_point": dict(settings.reference_point),
         "front": [row | {"candidate": json.loads(row["candidate"])} for row in rows],
     }  # fmt: skip

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from nas.estimate.membership import front_probability
+from nas.estimate.rank_quality import rank_quality
 from nas.estimate.structure import Structure
-from nas.estimate.uncertainty import believe
+from nas.estimate.uncertainty import Beliefs, believe
 from nas.pareto import Array
-from nas.run import ACCURACY, Settings, Trial, pareto_trials, points
+from nas.run import ACCURACY, RankQuality, Settings, Trial, pareto_trials, points
 from nas.search.trainings import Trainings
 from nas.space.search_space import SearchSpace
 
@@ -30,6 +31,7 @@ class Confirmation:
         self.settings, self.trainings = settings, trainings
         self.on = bool(settings.validation_images) and ACCURACY in settings.goals  # else measured accuracies are exact
         self.trials: list[Trial] = []  # the trained ones, as they are believed
+        self._believed: tuple[list[list[float]], Beliefs] | None = None  # of accuracies
         self._gain: Array = np.empty(0)  # what another training would take from each one's standard deviation
         self._structure = Structure(space, settings.classes)
         self._features: dict[int, Array] = {}
@@ -39,12 +41,13 @@ class Confirmation:
         """Makes the beliefs anew; returns whether they have changed."""
         if not self.on or self._seen == len(self.trainings):
             return False
-        self._seen = len(self.trainings)
+        self._seen, self._believed = len(self.trainings), None
         trained = [t for t in self.trainings if t.state == "trained"]
         if not trained:
             return False
         accuracies = [self.trainings.accuracies(t.trial) for t in trained]
         found = believe(accuracies, self._features_of(trained), self.settings.validation_images)
+        self._believed = accuracies, found
         others = [j for j, goal in enumerate(self.settings.goals) if goal != ACCURACY]
         draws = found.draw(DRAWS, np.random.default_rng([self.settings.seed, self._seen]))
         chances = front_probability(draws, points(trained, self.settings)[:, others], found.mean, found.deviation)
@@ -57,6 +60,12 @@ class Confirmation:
         ]  # fmt: skip
         self._gain = found.deviation * (1 - found.noise / np.hypot(found.deviation, found.noise))
         return True
+
+    def rank_quality(self) -> RankQuality | None:
+        """What the beliefs tell of how well accuracies rank the networks; None where they tell nothing."""
+        if self._believed is None:
+            return None
+        return rank_quality(*self._believed, self.settings.validation_images, seed=self.settings.seed)
 
     def next(self, left: int, seconds: float, busy: Set[int]) -> Trial | None:
         """The trial to train again; None: there is none.

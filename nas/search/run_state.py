@@ -188,6 +188,7 @@ class RunState:
         every, front = self.tables.trials, self.tables.front.trials
         kept = {t.trial for t in every if t.test_accuracy is not None or (t.front_probability or 0.0) > LIKELY}
         drop_models(self.path, keep=kept | {t.trial for t in front})
+        self.tables.rank_quality = self.confirmation.rank_quality()
         self.tables.write(self._proposed(), ended=True)
 
     def _proposed(self) -> dict[str, int]:

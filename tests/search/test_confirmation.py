@@ -51,6 +51,9 @@ def test_a_share_of_the_trials_confirms_the_front(tiny: SearchSpace, tmp_path: P
     run = search(tiny, CountingPricer(tiny), evaluator, settings, tmp_path / "run", on_progress=events.append)
     assert len(evaluator.seen) == 28 and len(set(evaluator.seen)) == 20 == len(run.trials)
     assert sum(t.trainings for t in run.trials) == 28 and run.proposals == {"train": 20}
+    quality, repeated = run.rank_quality, [t for t in run.trials if t.trainings > 1]
+    assert quality is not None and (quality.networks, quality.repeated) == (20, len(repeated))
+    assert 0 < quality.two_trainings < quality.one_training < 1
     assert [(e.confirmed, e.confirming) for e in events if e.confirming] == [(i, 8) for i in range(1, 9)]
     assert events[-1].done == 20
     for t in run.trials:
@@ -109,6 +112,7 @@ def test_a_search_interrupted_while_it_confirms_comes_to_the_same_end(tiny: Sear
     assert told(load_run(tmp_path / "cut")) == told(whole) and len(evaluator.seen) == 28
     again = search(tiny, CountingPricer(tiny), evaluator, settings, tmp_path / "cut", resume=True)
     assert told(again) == told(whole) and len(evaluator.seen) == 28
+    assert again.rank_quality == whole.rank_quality is not None
     more = replace(settings, trials=25, confirm=0.5)
     longer = search(tiny, CountingPricer(tiny), evaluator, more, tmp_path / "cut", resume=True)
     assert len(longer.trials) == 25 and sum(t.trainings for t in longer.trials) == 25 + 12
