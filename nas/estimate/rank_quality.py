@@ -25,8 +25,9 @@ def rank_quality(
 
     Measured: Kendall's tau-b between the first and second trainings of the networks that have both, with the interval
     of the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). A search
-    repeats networks near its front, which differ less than all do: restriction of range lowers their correlation
-    (Thorndike, Personnel Selection, 1949, chapter 6), so it is a lower bound for all networks.
+    repeats networks near its front: if they differ less than all do, as where costs are alike, restriction of range
+    (Thorndike, Personnel Selection, 1949, chapter 6) makes this lower than over all networks; the front of a wide range
+    of costs need not be restricted.
 
     Expected, over all networks: accuracies that may be the true ones are drawn from the posterior, trainings are
     simulated from each draw with the noise that was found, a whole number of images each, and the taus are averaged, as

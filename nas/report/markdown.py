@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nas.numbers import figure, percent
-from nas.report.ranking import ranking_notes
+from nas.report.ranking import ranking_notes, source_of
 from nas.report.table import accuracy_notes, believed, intervals, summary
 from nas.report.ties import expected_text, tied_with
 from nas.run import Run
@@ -35,7 +35,8 @@ def markdown(run: Run) -> str:
     trained = sum(t.state == "trained" for t in run.trials)
     title = f"### {plain(s.space_name)} on {plain(s.device_name)}, {plain(s.dataset)}"
     lead = f"{trained} networks trained, {len(front)} on the front; hypervolume {run.hypervolume:.4f}."
-    notes = [f"- {plain(line)}" for line in (*accuracy_notes(front), *intervals(front), *ranking_notes(run))]
+    said = (*accuracy_notes(front), *intervals(front), source_of(s), *ranking_notes(run))
+    notes = [f"- {plain(line)}" for line in said if line]
     return "\n".join([title, "", lead, "", *table(heads, rows), "", *notes]) + "\n"
 
 

@@ -56,12 +56,13 @@ def ranking_notes(run: Run) -> list[str]:
     else:
         measured = (
             f"{_repeated(found)}: between their first and second trainings tau is {_tau(found.first_second)} (90% "
-            f"interval {_tau(found.low)} to {_tau(found.high)}). They were chosen near the front, where networks "
-            "differ less; so this is a lower bound for all networks."
+            f"interval {_tau(found.low)} to {_tau(found.high)}). They were chosen near the front, not at random: "
+            "if they differ less than all networks do, tau over all is higher than this."
         )
     bias = (
         "Bias is not seen by any of these figures: a short training may prefer networks that learn fast, with every "
-        f"seed. docs/accuracy.md tells more, and {_self_check(run.settings)} compares it with three times the epochs."
+        f"seed. docs/accuracy.md tells more; this compares the training with one of three times the epochs: "
+        f"{_self_check(run.settings)}"
     )
     return [noise, measured, bias]
 

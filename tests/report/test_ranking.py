@@ -33,9 +33,10 @@ def test_terminal_page_and_markdown_say_what_noise_allows(tmp_path: Path) -> Non
         "two trainings of all 6 networks would rank them alike", "of 0.71 (1: the same order; 0: no relation)",
         "one training has a tau of 0.80, and the expected accuracies have 0.85.",
         "between their first and second trainings tau is 0.40 (90% interval 0.00 to 0.90)",
-        "Bias is not seen by any of these figures", "a lower bound for all networks", "docs/accuracy.md",
+        "Bias is not seen by any of these figures", "if they differ less than all networks do", "docs/accuracy.md",
     ):  # fmt: skip
         assert said in shown.replace("&#39;", "'") and said in text
+    assert "Accuracies are from a short training: 5 epochs on 25% of the images. Full" in text
     command = "nas bench estimators --self-check --space tiny --dataset digits --epochs 5 --data-share 0.25"
     assert command in shown and command.replace("_", "\\_") in text
     assert json.loads((run.path / "front.json").read_text())["rank_quality"] == QUALITY.model_dump()
