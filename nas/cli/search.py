@@ -73,6 +73,14 @@ def search(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A setting of the estimator, e.g. path=networks.csv; may be repeated."),
     ] = None,
+    guide: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCORES",
+            help="Score 100 untrained networks first, to begin where the front may be: zero-cost, supernet, other "
+            "scores, sums as zero-cost+supernet, or none (default: zero-cost, from 15 minutes on).",
+        ),
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -167,7 +175,8 @@ def search(
                 precisions=precisions(precision), budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
                 estimator=estimator, estimator_settings=named_values(estimator_setting, "--estimator-setting"),
-                seed=seed, early_stopping=early_stopping, confirm=api.CONFIRM if confirm is None else confirm,
+                guide=guide, seed=seed, early_stopping=early_stopping,
+                confirm=api.CONFIRM if confirm is None else confirm,
                 cluster=cluster, storage=storage, out=out, test=test,
                 on_progress=show, on_note=say,
             )  # fmt: skip

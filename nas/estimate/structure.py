@@ -74,6 +74,12 @@ class Structure:
         return tuple(name for name, kept in zip(self._names, self._kept, strict=True) if kept)
 
     @cached_property
+    def of_network(self) -> np.ndarray:
+        """Which features are of the network, and not of its training or precision, (k,)."""
+        trained = {name for choice in self._trained for name in _training_names(choice)}
+        return np.array([name not in trained for name in self.names], dtype=bool)
+
+    @cached_property
     def _begins(self) -> np.ndarray:
         """The first position of each stage's blocks, and the end, (stages + 1,)."""
         return np.cumsum([0, *(stage.deepest for stage in self.space.stages)])

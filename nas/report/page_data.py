@@ -36,7 +36,8 @@ def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapp
     s, curves = run.settings, read_curves(run.path)
     return {
         "kind": "run", "axes": axes(run.trials), "budgets": finite(s.limits), "objectives": list(s.columns),
-        "tie_deviations": TIE_DEVIATIONS, "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
+        "guide": s.guide, "tie_deviations": TIE_DEVIATIONS,
+        "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
         "front": [t.trial for t in run.front_trials], "columns": columns(run.trials),
         "summaries": [summary(t.candidate) for t in run.trials], "choices": choices(run.trials),
         "hyperparameters": sorted(HYPERPARAMETERS), "errors": dict(errors),

@@ -11,7 +11,7 @@ from pathlib import Path
 from nas.errors import UserError, require
 from nas.numbers import count, figure, percent
 from nas.pareto import knee as knee_of
-from nas.report.ties import cost_order, expected, expected_text, ties_of_best
+from nas.report.ties import cost_order, expected, expected_text, preferred, ties_of_best
 from nas.run import BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, load_run, points
 
 WORDS = {o.column: o.words for o in OBJECTIVES.values()}
@@ -22,7 +22,7 @@ class Choice:
     """A network, and why it and no other."""
 
     trial: Trial
-    ties: tuple[Trial, ...] = ()  # cannot be told from the most accurate, which is the last; the cheapest was taken
+    ties: tuple[Trial, ...] = ()  # cannot be told from the most accurate, which is the last
 
 
 def pick(
@@ -47,7 +47,8 @@ def pick(
     - `min_accuracy` (a fraction): the one of least latency that reaches it, within the budgets if there are any
     - `min_robust_accuracy` (a fraction): only those that reach it on corrupted images, whatever else is asked
     - else, of those within the budgets that cannot be told from the most accurate (`nas.report.ties`), the one of the
-      least first cost of the search's objectives; with `greedy` the most accurate itself, of equals the cheapest
+      least first cost of the search's objectives, or, where the search had a guide, the one that it prefers; with
+      `greedy` the most accurate itself, of equals the cheapest
 
     Accuracies are those that are expected of the networks, where the run knows them, else the measured ones. Where the
     costs of a network were measured, these count, and are in the trial that is returned.
@@ -110,7 +111,7 @@ def choose(
     if greedy:
         return Choice(min(enough, key=lambda t: (-expected(t), *cost_order(t, run.settings))))
     ties = ties_of_best(enough, run.settings)
-    return Choice(ties[0], ties)
+    return Choice(preferred(ties), ties)
 
 
 def check_limits(

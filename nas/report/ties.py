@@ -45,13 +45,32 @@ def ties_of_best(among: Sequence[Trial], settings: Settings, deviations: float =
     """The networks that cannot be told from the most accurate, which is the last of them, cheapest first.
 
     Of the networks that no other of `among` beats in both accuracy and the run's first cost: one that is only tied
-    because little is known of it does not stand for a better one.
+    because little is known of it does not stand for a better one. Where the search had a guide, of all: it tells
+    something of each.
     """
     stairs: list[Trial] = []
-    for t in sorted(among, key=lambda t: cost_order(t, settings)):
+    ordered = sorted(among, key=lambda t: cost_order(t, settings))
+    for t in ordered:
         if not stairs or expected(t) > expected(stairs[-1]):
             stairs.append(t)
+    if guided(among):
+        best = stairs[-1]
+        return (*(t for t in ordered if t is not best and tied(t, best, deviations)), best)
     return tuple(t for t in stairs if t is stairs[-1] or tied(t, stairs[-1], deviations))
+
+
+def guided(among: Sequence[Trial]) -> bool:
+    """Whether the search had a guide, which says something of each."""
+    return all(t.guide_score is not None for t in among)
+
+
+def preferred(ties: Sequence[Trial]) -> Trial:
+    """Of networks that cannot be told apart, cheapest first, the one to take: the guide's, or else the cheapest.
+
+    Short trainings favor networks that learn fast; where they do not decide, scores of untrained networks know better
+    what a full training would give (experiments/real-front).
+    """
+    return max(ties, key=lambda t: t.guide_score or 0.0) if guided(ties) else ties[0]
 
 
 def cost_order(t: Trial, settings: Settings) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ from nas.device.info import About
 from nas.numbers import count, figure, percent
 from nas.report.ranking import not_known, source_of
 from nas.report.table import summary
-from nas.report.ties import expected_text
+from nas.report.ties import expected_text, guided
 from nas.run import LATENCY, OBJECTIVES, Costs, MeasuredCosts, Run, Trial, row_of
 
 
@@ -50,10 +50,16 @@ def pick_text(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> str:
 
 
 def ties_text(run: Run, ties: Sequence[Trial]) -> str:
-    """Why the first of these networks was picked, in a sentence; empty where it is the most accurate."""
+    """Why one of these networks was picked, in a sentence; empty where there is but one."""
     if len(ties) < 2:
         return ""
     picked, *others, best = ties
+    if guided(ties):
+        return (
+            f"{count(len(ties) - 1)} other network{'s' * (len(ties) > 2)} cannot be told from the most accurate, trial "
+            f"{best.trial} ({expected_text(best)}); of these, scores without training ({run.settings.guide}) promise "
+            "most of this one"
+        )
     more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
     cost = next(o for o in OBJECTIVES.values() if o.column == run.settings.first_cost)
     cheapest = "fastest" if cost is LATENCY else f"one of least {cost.words}"
@@ -66,7 +72,7 @@ def ties_text(run: Run, ties: Sequence[Trial]) -> str:
 def pick_json(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> dict[str, Any]:
     """The row of trials.csv of a picked network, as it was predicted, with its choices and what was measured.
 
-    `ties`: the trials that cannot be told from the most accurate, which is the last; the first was picked.
+    `ties`: the trials that cannot be told from the most accurate, which is the last.
     """
     predicted = next(t for t in run.trials if t.trial == picked.trial)
     measured = run.measured.get(picked.trial)

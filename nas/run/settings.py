@@ -46,6 +46,8 @@ class Settings:
     study: str = ""  # its name there
     estimator: str = "proxy"  # what the accuracies come from
     estimator_sha256: str = ""  # of the file that it reads, if any
+    guide: str = ""  # scores of untrained networks, with + between, that told the search where to begin; empty: none
+    guide_networks: int = 0  # that were scored
     start: int = 0  # trials before the sampler learns, NSGA-II's population; set by the search
     command: str = ""
     created: str = ""
@@ -108,7 +110,7 @@ class Settings:
 SAME = (
     "space", "space_sha256", "device", "device_sha256", "dataset", "dataset_sha256", "classes", "objectives",
     "precisions", "sampler", "early_stopping", "seed", "budgets", "estimator",
-    "estimator_sha256", "estimator_settings", "proxy",
+    "estimator_sha256", "estimator_settings", "proxy", "guide",
 )  # fmt: skip
 NOTE = """# Repeats the run: nas search --resume FOLDER goes on with it.
 # `storage` lacks the password and options of its URL: give the whole one again with --storage; the password may come
@@ -141,6 +143,8 @@ class _File(Table):
     study: str = ""
     estimator: str = "proxy"
     estimator_sha256: str = ""
+    guide: str = Field("", max_length=200)
+    guide_networks: int = Field(0, ge=0, le=10_000)
     start: int = Field(0, ge=0, le=10_000)
     command: str = ""
     created: str = ""

@@ -62,6 +62,7 @@ class Trial:
     expected_accuracy: float | None = None  # None: not known yet
     accuracy_deviation: float | None = None  # standard deviation of the expected accuracy
     front_probability: float | None = None  # that no other trained network of the run is better in every objective
+    guide_score: float | None = None  # rank among scored networks, as a share of them, that the guide predicts
 
     def value(self, column: str) -> float:
         """The number in a column of trials.csv; NaN where there is none."""
@@ -84,12 +85,13 @@ MOST_REFERENCES = 1000
 LONGEST_NAME = 100  # characters of a known network's
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
 BELIEVED = ("log_loss", "trainings", "expected_accuracy", "accuracy_deviation", "front_probability")
-TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed", *BELIEVED)
+GUIDE = "guide_score"
+TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed", *BELIEVED, GUIDE)
 COLUMNS = (
-    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *BELIEVED, *COST_COLUMNS, "precision", "seconds",
-    "seed", "candidate",
+    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *BELIEVED, GUIDE, *COST_COLUMNS, "precision",
+    "seconds", "seed", "candidate",
 )  # fmt: skip
-LATER = ("robust_accuracy", *BELIEVED)  # columns that older runs lack
+LATER = ("robust_accuracy", *BELIEVED, GUIDE)  # columns that older runs lack
 
 
 def read_trials(file: Path) -> Iterator[Trial]:
@@ -121,7 +123,9 @@ def read_trials(file: Path) -> Iterator[Trial]:
             _candidate(row, where), _fraction(row, file, line, "robust_accuracy"),
             maybe_number(row, file, line, "log_loss") if "log_loss" in row else None,
             whole_number(row["trainings"], file, line, "trainings") if row.get("trainings") else 1,
-            *(_fraction(row, file, line, name) for name in BELIEVED[2:]),
+            _fraction(row, file, line, "expected_accuracy"), _fraction(row, file, line, "accuracy_deviation"),
+            _fraction(row, file, line, "front_probability"),
+            maybe_number(row, file, line, GUIDE) if GUIDE in row else None,
         )  # fmt: skip
 
 
@@ -144,8 +148,8 @@ def row_of(t: Trial) -> dict[str, Any]:
     believed = {name: getattr(t, name) for name in BELIEVED}
     return {
         "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy,
-        "robust_accuracy": t.robust_accuracy, **believed, **costs, "precision": t.candidate.precision,
-        "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
+        "robust_accuracy": t.robust_accuracy, **believed, GUIDE: t.guide_score, **costs,
+        "precision": t.candidate.precision, "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -28,8 +29,10 @@ from nas.run import (
 from nas.run.objectives import ENERGY
 from nas.search import loop
 from nas.search.estimator import check_unchanged, estimator_of, with_estimator
+from nas.search.guided import MOST_TIME, NONE, check_guide, guide_of, usual_guide
 from nas.search.plan import minutes_of
 from nas.search.problem.costs import DevicePricer, references
+from nas.search.problem.feasibility import feasible_pool
 from nas.search.progress import OnProgress, Progress
 from nas.search.samplers.by_name import default_sampler
 from nas.search.settings import check_settings, check_storage
@@ -58,6 +61,7 @@ def search(
     proxy: Mapping[str, float] | None = None,
     estimator: str = "proxy",
     estimator_settings: Mapping[str, str | float] | None = None,
+    guide: str | None = None,
     seed: int = 0,
     early_stopping: bool = False,
     confirm: float = CONFIRM,
@@ -86,14 +90,18 @@ def search(
     resolution_share, full_resolution_share, batch_size. `estimator` is what accuracies come from: proxy, which trains
     every network; curve and combined, which predict them after some trainings; or table, a CSV. `estimator_settings`
     are its own: first (epochs) of curve, trainings and design of both, labels (a CSV) and score of combined, path (a
-    CSV) and accuracy (its columns) of table. `confirm` is the share of the trials, or of the time where that
-    is limited, that is spent at the end on training the front's networks and their rivals again with other seeds; the
-    front is formed of the expected accuracies. `out` is the run's folder (default: runs/SPACE-DEVICE-N).
+    CSV) and accuracy (its columns) of table. `guide` names scores of untrained networks, with + between
+    (zero-cost+supernet), from which the search learns where to look first: 100 networks are scored before it; of
+    networks that cannot be told apart, `nas.pick` then takes the one that the guide prefers. Default: zero-cost in
+    searches of 15 minutes and more, as long as the scores take less than 8% of the time; none: no guide. `confirm` is
+    the share of the trials, or of the time where that is limited, that is spent at the end on training the front's
+    networks and their rivals again with other seeds; the front is formed of the expected accuracies. `out` is the run's
+    folder (default: runs/SPACE-DEVICE-N).
     Raises UserError.
 
         nas.search("raspberry-pi-4", trials=50, budgets={"max_latency_ms": 3.0}).front
     """
-    for what, value in (("dataset", dataset), ("storage", storage)):
+    for what, value in (("dataset", dataset), ("storage", storage), ("guide", guide or "")):
         require(what, value, str, "text")
     for what, listed in (("objectives", objectives or []), ("precisions", precisions or [])):
         require(what, listed, (list, tuple), "a list of names")
@@ -125,7 +133,12 @@ def search(
     check_settings(settings)
     settings = with_estimator(settings, estimator, estimator_settings or {})
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
-    asked = Asked(minutes, begun, trials, proxy or {}) if minutes and estimator == "proxy" else None
+    if guide not in (None, NONE):
+        check_guide(guide, settings)
+        settings = replace(settings, guide=guide)
+    elif guide is None and estimator == "proxy":
+        settings = replace(settings, guide=usual_guide(minutes, settings, path))
+    asked = Asked(minutes, begun, trials, proxy or {}, guide is not None) if minutes and estimator == "proxy" else None
     return _run(settings, profile, searched, path, False, asked, test, cluster, database, on_progress, on_note)
 
 
@@ -180,11 +193,23 @@ def _run(
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
     estimator = estimator_of(settings, dataset, space)
-    gap, planned, pool = pricer.gap(), "", None
+    gap, pool = pricer.gap(), feasible_pool(narrowed, pricer, settings)
+    planned, guided, guide = "", "", None
+    if settings.guide:
+        seconds = 60 * MOST_TIME * asked.minutes if asked is not None and not asked.guided else math.inf
+
+        def tell(done: int, total: int, what: str) -> None:
+            on_progress(Progress(0, settings.trials, 0, 0.0, 0.0, None, None, preparing=(what, done, total)))
+
+        settings, guide = guide_of(
+            settings, narrowed, pool, dataset, path, resume=resume, seconds=seconds, on_prepare=tell
+        )
+        if guide is not None:
+            guided = f"guided by {settings.guide} of {guide.networks} untrained networks"
     if asked is not None:
-        settings, planned, pool = in_time(settings, asked, estimator, narrowed, pricer, path, cluster)
+        settings, planned = in_time(settings, asked, estimator, narrowed, path, pool, cluster)
         estimator = estimator_of(settings, dataset, space)
-    notes = [note for note in (dataset.description, gap, planned) if note]
+    notes = [note for note in (dataset.description, gap, guided, planned) if note]
 
     def show(progress: Progress) -> None:
         while notes:  # once the search has begun: nothing is said of one that cannot
@@ -195,7 +220,7 @@ def _run(
         return loop.search(
             narrowed, pricer, estimator, settings, path,
             resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster,
-            storage=storage, pool=pool, on_progress=show,
+            storage=storage, pool=pool, guide=guide, on_progress=show,
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)  # a plan may have changed it

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.estimate.estimator import Estimator
+from nas.estimate.guide import Guide
 from nas.files.atomic import check_files
 from nas.files.plain import read_bytes
 from nas.run import (
@@ -45,15 +46,17 @@ BEGUN = ("journal.log", "references.csv", "curves.jsonl", "trials.csv", "pareto.
 def search(
     space: SearchSpace, pricer: Pricer, estimator: Estimator, settings: Settings, path: Path, *,
     resume: bool = False, references: Sequence[Reference] = (), test: bool = True, cluster: Cluster | None = None,
-    storage: Storage | None = None, pool: Pool | None = None, on_progress: OnProgress = lambda _: None,
+    storage: Storage | None = None, pool: Pool | None = None, guide: Guide | None = None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Run:  # fmt: skip
     """Searches until `settings.trials` candidates are trained, or `settings.max_minutes` are over, into folder `path`.
 
     With a `cluster` Ray trains several at a time; what comes out then depends on which ends first. `storage`: a
     database for the trials, instead of a file in the folder. `pool`: what `feasible_pool` gave for these settings,
-    where it was called before. `resume` goes on with the run in the folder, however its process ended; `trials` and
-    `max_minutes` may then be new ones. Without it, a run of the same settings that has not ended is gone on with too.
-    Afterwards the networks of the front are measured on the test split, unless `test` is false.
+    where it was called before; `guide`: the one that they name. `resume` goes on with the run in the folder, however
+    its process ended; `trials` and `max_minutes` may then be new ones. Without it, a run of the same settings that has
+    not ended is gone on with too. Afterwards the networks of the front are measured on the test split, unless `test` is
+    false.
 
     Nothing is written before all that was given was found good. Raises UserError for settings that no search can have,
     budgets that nothing meets, a folder of something else, and a full disk; KeyboardInterrupt, with a message, leaves
@@ -78,7 +81,7 @@ def search(
         if not resume:
             check_free(path)
             settings = complete(settings, pool, storage)
-        state = RunState(space, pricer, settings, path, pool, storage)
+        state = RunState(space, pricer, settings, path, pool, storage, guide)
         _check_complete(path, state)
         try:
             _begin(path, settings, references, state, anew=not resume or settings != kept)

@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.errors import UserError
+from nas.estimate.guide import Guide
 from nas.run import Costs, Objective, Settings, Trial
 from nas.search.journal import directions
 from nas.search.problem.encoding import (
@@ -86,12 +87,16 @@ class Proposals:
     process is still the first. Nothing infeasible and nothing known is proposed for training.
     """
 
-    def __init__(self, space: SearchSpace, pricer: Pricer, settings: Settings, pool: Pool) -> None:
+    def __init__(
+        self, space: SearchSpace, pricer: Pricer, settings: Settings, pool: Pool, guide: Guide | None = None
+    ) -> None:  # fmt: skip
         self.space, self.pricer, self.settings, self.pool = space, pricer, settings, pool
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every new study
         self.study = optuna.create_study(directions=directions(settings))
         self.distributions, self.shown = distributions(space), shown_distributions(space)
-        self.sampler_for = build_sampler(settings.sampler, Problem(space, pricer, settings))
+        self.sampler_for = build_sampler(
+            settings.sampler, Problem(space, pricer, settings, (guide.of_codes,) if guide else ())
+        )
         self.design = spread(pool, settings, settings.start)
         self.known: dict[Candidate, Outcome] = {}
         self.running: set[Candidate] = set()

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from nas.errors import UserError
 from nas.estimate.estimator import Estimator
+from nas.estimate.guide import Guide
 from nas.run import Costs, Settings, Storage, Tables, Trial, model_folder
 from nas.search.budget import Budget
 from nas.search.confirmation import Confirmation
@@ -33,12 +34,14 @@ class RunState:
     """Each step is in the journal before the next. It begins with what the journal holds, without writing anything."""
 
     def __init__(
-        self, space: SearchSpace, pricer: Pricer, settings: Settings, path: Path, pool: Pool, storage: Storage | None
-    ) -> None:
+        self, space: SearchSpace, pricer: Pricer, settings: Settings, path: Path, pool: Pool, storage: Storage | None,
+        guide: Guide | None = None,
+    ) -> None:  # fmt: skip
         """Raises UserError for a journal that is broken, or that no search in this space would have written."""
         self.space, self.settings, self.path = space, settings, path
         self.budget = Budget(settings)
-        self.proposals = Proposals(space, pricer, settings, pool)
+        self.guide = guide
+        self.proposals = Proposals(space, pricer, settings, pool, guide)
         self.journal = Journal(path, settings, storage)
         self.stopping = EarlyStopping(int(settings.proxy["epochs"])) if settings.early_stopping else None
         self.tables, self.contenders = Tables(path, settings), Contenders(settings)
@@ -59,7 +62,7 @@ class RunState:
             self.counts[record.kind] += 1
             if frozen.state == TrialState.RUNNING:
                 self.left.append((frozen.number, record))
-            elif trial := record.trained():
+            elif trial := self._trained(record):
                 self._keep(trial, record, frozen.number)
                 if record.kind == "train":
                     self.tables.keep(trial, *_curve(record))
@@ -105,7 +108,7 @@ class RunState:
 
         Raises UserError when too many trials in a row have failed.
         """
-        trial = record.trained()
+        trial = self._trained(record)
         if trial is None:
             raise ValueError(f"proposal {number} has no result")
         self._keep(trial, record, number)
@@ -125,6 +128,14 @@ class RunState:
         self.tables.add(trial, *_curve(record), self._proposed())
         drop_models(self.path, self.contenders.update([trial], self.tables.front))
         return trial
+
+    def _trained(self, record: Record) -> Trial | None:
+        """A record's trial, with what the guide says of it."""
+        trial = record.trained()
+        if trial is None or self.guide is None:
+            return trial
+        (score,) = self.guide.of_codes(self.space.encode(trial.candidate)[None])
+        return replace(trial, guide_score=round(float(score), 6))
 
     def check_failures(self, trial: Trial, record: Record) -> None:
         """Raises UserError when too many trials in a row have failed, of which this is the last."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import UserError
-from nas.run import Settings, read_settings
+from nas.run import Settings
+from nas.search.guided import begun_in
 from nas.search.plan import BATCHES, plan
-from nas.search.problem.feasibility import Pool, Pricer, feasible_pool
+from nas.search.problem.feasibility import Pool
 from nas.search.speed import fastest_threads, images_of, measure_speed, timed_candidates
 
 if TYPE_CHECKING:
@@ -32,27 +32,27 @@ class Asked:
     begun: float  # by `perf_counter`: since then the time runs
     networks: int | None  # None: as many as fit
     proxy: Mapping[str, Any]  # the settings of a training that are not to be changed
+    guided: bool = False  # the guide was asked for, however long it takes
 
 
 def in_time(
-    settings: Settings, asked: Asked, estimator: Estimator, space: SearchSpace, pricer: Pricer, path: Path,
-    cluster: Cluster | None,
-) -> tuple[Settings, str, Pool | None]:  # fmt: skip
-    """The settings of a search of so many minutes, the plan in a line, and the feasible pool where it was needed.
+    settings: Settings, asked: Asked, estimator: Estimator, space: SearchSpace, path: Path,
+    pool: Pool, cluster: Cluster | None,
+) -> tuple[Settings, str]:  # fmt: skip
+    """The settings of a search of so many minutes, and the plan in a line.
 
     A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
-    it. PyTorch has one thread afterwards where that is faster than all. Raises UserError when nothing is feasible.
+    it. PyTorch has one thread afterwards where that is faster than all.
     """
-    if (kept := _begun(path)) is not None and kept.minutes == asked.minutes:
+    if (kept := begun_in(path)) is not None and kept.minutes == asked.minutes:
         found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
-        return replace(found, minutes=kept.minutes), "", None
+        return replace(found, minutes=kept.minutes), ""
     import torch
 
     from nas.estimate.proxy import ProxyTraining
 
     if not isinstance(estimator, ProxyTraining):
         raise ValueError("only a search by proxy trainings can be planned")
-    pool = feasible_pool(space, pricer, settings)
     batch = int(asked.proxy.get("batch_size", BATCHES[0]))
     candidates = tuple(timed_candidates(pool, space, settings.classes))
     if cluster is None:
@@ -66,12 +66,4 @@ def in_time(
     )  # fmt: skip
     left = max(AT_LEAST * asked.minutes, (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60)
     found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)
-    return replace(found, minutes=asked.minutes), planned.sentence(), pool
-
-
-def _begun(path: Path) -> Settings | None:
-    """The settings of the run in a folder, if there is one that can be read."""
-    try:
-        return read_settings(path)
-    except UserError:
-        return None
+    return replace(found, minutes=asked.minutes), planned.sentence()

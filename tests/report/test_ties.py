@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.report.ties import expected, expected_text, tied, tied_with, ties_of_best, told_apart
+from nas.report.ties import expected, expected_text, guided, preferred, tied, tied_with, ties_of_best, told_apart
 from nas.run import Trial
 from tests.runs import settings, trial
 
@@ -47,6 +47,17 @@ def test_ties_of_the_best_are_cheapest_first_and_none_is_beaten() -> None:
     assert [t.trial for t in ties_of_best(among, settings())] == [2, 1, 0]
     assert [t.trial for t in ties_of_best(among, settings(), deviations=0.0)] == [0]
     assert [t.trial for t in ties_of_best(among[3:4], settings())] == [3]
+
+
+def test_with_a_guide_every_tie_counts_and_the_guide_decides() -> None:
+    among = [known(0, 0.960, 0.010, 50.0), known(1, 0.955, 0.010, 30.0), known(2, 0.951, 0.010, 20.0),
+             known(3, 0.900, 0.010, 10.0), known(5, 0.955, 0.010, 40.0)]  # fmt: skip
+    scored = [replace(t, guide_score=score) for t, score in zip(among, (0.5, 0.6, 0.7, 0.99, 0.9), strict=True)]
+    ties = ties_of_best(scored, settings())
+    assert [t.trial for t in ties] == [2, 1, 5, 0]  # 3 promises most, but is less accurate
+    assert preferred(ties).trial == 5
+    assert preferred(ties_of_best(among, settings())).trial == 2
+    assert not guided([*scored, among[0]]) and preferred([scored[0], among[1]]).trial == 0
 
 
 def test_the_first_cost_of_the_search_decides_what_is_cheap() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import nas
 from nas.run import read_settings
-from nas.search import loop, speed, timed
+from nas.search import api, guided, loop, speed, timed
 from nas.search.api import resume
 from nas.search.plan import Speed
 from nas.search.problem.feasibility import feasible_pool
@@ -32,6 +32,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
         return Speed(0.2, 0.1, 0.05, 1.0)
 
     monkeypatch.setattr(timed, "measure_speed", said)
+    monkeypatch.setattr(guided, "GUIDED_FROM", float("inf"))  # no network is scored
     return seen
 
 
@@ -90,7 +91,7 @@ def test_feasible_candidates_are_looked_for_once(
     tmp_path: Path, measured: list[tuple[int, float]], monkeypatch: pytest.MonkeyPatch, time: str | None
 ) -> None:
     asked: list[str] = []
-    for module in (loop, timed):
+    for module in (loop, api):
         monkeypatch.setattr(module, "feasible_pool", lambda *given: asked.append("pool") or feasible_pool(*given))
     searched(tmp_path, time=time, trials=1, proxy={"epochs": 1, "data_share": 0.1, "batch_size": 32})
     assert asked == ["pool"] and bool(measured) == (time is not None)

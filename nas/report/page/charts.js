@@ -48,7 +48,7 @@ function mark() {  // the pick's ring and the budgets' lines: shapes alone, whic
   }
   const there = picked && cost(picked, x) != null && cost(picked, y) != null;
   const ring = (t, line) => ({ type: "circle", xsizemode: "pixel", ysizemode: "pixel", ...corner(full.xaxis, drawn(x, cost(t, x)), "x"), ...corner(full.yaxis, drawn(y, cost(t, y)), "y"), line });
-  for (const t of ties.slice(1)) if (cost(t, x) != null && cost(t, y) != null) shapes.push(ring(t, { color: color("soft"), width: 1.5, dash: "dot" }));
+  for (const t of ties.filter(t => t !== picked)) if (cost(t, x) != null && cost(t, y) != null) shapes.push(ring(t, { color: color("soft"), width: 1.5, dash: "dot" }));
   if (there) shapes.push(ring(picked, { color: color("ink"), width: 2.5 }));
   Plot.relayout(box, { shapes });
   const missing = c => trained.filter(t => cost(t, c) == null).length, said = [];

@@ -16,8 +16,11 @@ function tiesOfBest(list) {  // cheapest first; the last is the most accurate
   const stairs = [];
   for (const t of [...list].sort(cheaper)) if (!stairs.length || expected(t) > expected(stairs[stairs.length - 1])) stairs.push(t);
   const best = stairs[stairs.length - 1];
+  if (guided(list)) return [...[...list].sort(cheaper).filter(t => t !== best && tied(t, best)), best].filter(t => t);
   return stairs.filter(t => t === best || tied(t, best));
 }
+const guided = list => list.every(t => t.guide_score != null);
+const preferred = list => guided(list) ? list.reduce((a, b) => a && a.guide_score >= b.guide_score ? a : b, null) : list[0] || null;
 const greedy = () => $("greedy").checked;
 function kneeOf(list) {
   const columns = D.objectives.map(c => list.map(t => axis[c].more ? 1 - (c === "accuracy" ? expected(t) : t[c]) : cost(t, c)));
@@ -34,12 +37,16 @@ function find() {
   if (mode() === "best") {
     const fit = within(trained);
     ties = greedy() ? [] : tiesOfBest(fit);
-    return greedy() ? mostAccurate(fit) : ties[0] || null;
+    return greedy() ? mostAccurate(fit) : preferred(ties);
   }
   return least(within(trained).filter(t => expected(t) >= leastAccuracy()), (a, b) => cost(a, "latency_ms") - cost(b, "latency_ms") || expected(b) - expected(a));
 }
 function whyTied() {  // as nas pick says it
   if (ties.length < 2) return "";
+  if (guided(ties)) {
+    const n = ties.length - 1, best = ties[n];
+    return `${n} other network${n > 1 ? "s" : ""} cannot be told from the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); of these, scores without training (${D.guide}) promise most of this one.`;
+  }
   const [cheapest, best, others] = [ties[0], ties[ties.length - 1], ties.length - 2], first = D.cost_order[0];
   return `Trial ${cheapest.trial}${others ? ` and ${others} other${others > 1 ? "s" : ""}` : ""} cannot be told from the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); ` +
     `this is the ${first === "latency_ms" ? "fastest" : "one of least " + axis[first].label}.`;
