@@ -15,13 +15,16 @@ from scipy.stats import kendalltau
 from nas.estimate.membership import front_probability
 from nas.estimate.structure import Structure
 from nas.estimate.table import of_digits
-from nas.estimate.uncertainty import believe
+from nas.estimate.uncertainty import Beliefs, believe
 from nas.files.csv import read_rows
 from nas.pareto import non_dominated
+from nas.run import Costs, Settings, Trial, distinct
+from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 
 IMAGES = 10_000  # on which the table's accuracies were measured
 COLUMNS = ("acc_seed0", "acc_seed1", "acc_seed2")
+SETTINGS = Settings("nas-bench-macro", "", "raspberry-pi-4", "", "cifar10", 10, ("accuracy", "macs"), "pareto", 0, 1)
 
 
 def main() -> None:
@@ -69,6 +72,7 @@ def draw(accuracies: np.ndarray, macs: np.ndarray, features: np.ndarray, size: i
     inside = np.abs(truth - beliefs.mean) <= wider
     fronts = {name: non_dominated(np.stack([1 - x, macs[rows]], axis=1)) for name, x in
               (("raw", raw), ("denoised", beliefs_once.mean), ("true", truth))}  # fmt: skip
+    fronts["reported"] = reported(beliefs_once, macs[rows], fronts["denoised"])
     chance = front_probability(draws, macs[rows][:, None], beliefs.mean, beliefs.deviation)
     return {
         "networks": size, "seed": seed,
@@ -79,9 +83,39 @@ def draw(accuracies: np.ndarray, macs: np.ndarray, features: np.ndarray, size: i
         "curse_denoised": 100 * (beliefs_once.mean - truth)[fronts["denoised"]].mean(),
         "dominated_raw": dominated(truth, macs[rows], fronts["raw"]),
         "dominated_denoised": dominated(truth, macs[rows], fronts["denoised"]),
+        "dominated_reported": dominated(truth, macs[rows], fronts["reported"]),
+        "front_raw": fronts["raw"].sum(), "front_denoised": fronts["denoised"].sum(),
+        "front_reported": fronts["reported"].sum(),
+        "true_front": fronts["true"].sum(),
+        "missed_raw": missed(truth, macs[rows], fronts["raw"]),
+        "missed_denoised": missed(truth, macs[rows], fronts["denoised"]),
+        "missed_reported": missed(truth, macs[rows], fronts["reported"]),
         "front_brier": float(((chance - fronts["true"]) ** 2).mean()),
         "front_brier_raw": float(((fronts["raw"] * 1.0 - fronts["true"]) ** 2).mean()),
     }  # fmt: skip
+
+
+def reported(beliefs: Beliefs, macs: np.ndarray, front: np.ndarray) -> np.ndarray:
+    """Of a front of denoised accuracies (n,) those networks that can be told from every cheaper one of these."""
+    trials = [
+        Trial(
+            int(i), "trained", float(beliefs.mean[i]), None,
+            Costs(1.0, None, None, None, None, None, 0, int(macs[i]), 0.0, 0.0, "fitted", None), 1.0, 0,
+            Candidate.of({}), expected_accuracy=float(beliefs.mean[i]), accuracy_deviation=float(beliefs.deviation[i]),
+        )
+        for i in np.flatnonzero(front)
+    ]  # fmt: skip
+    found = np.zeros(len(macs), dtype=bool)
+    found[[t.trial for t in distinct(trials, SETTINGS)]] = True
+    return found
+
+
+def missed(truth: np.ndarray, macs: np.ndarray, front: np.ndarray) -> float:
+    """How much accuracy, in points, the best network of a front lacks to the best of all within the same MACs: the mean
+    over the MACs of all networks from the cheapest of the front on."""
+    budgets = np.sort(macs[macs >= macs[front].min()])
+    best = [truth[macs <= b].max() - truth[front & (macs <= b)].max() for b in budgets]
+    return 100 * float(np.mean(best))
 
 
 def dominated(truth: np.ndarray, macs: np.ndarray, front: np.ndarray) -> float:

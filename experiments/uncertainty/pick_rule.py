@@ -18,8 +18,8 @@ import numpy as np
 from nas.estimate.structure import Structure
 from nas.estimate.uncertainty import believe
 from nas.pareto import non_dominated
-from nas.report.ties import expected, ties_of_best
-from nas.run import Costs, Settings, Trial
+from nas.report.ties import ties_of_best
+from nas.run import Costs, Settings, Trial, expected
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 

@@ -23,7 +23,12 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int | None,
     try:
         with hushed():
             found = remeasure(
-                run, ssh=ssh, python=python, threads=threads, meter=meter, progress=packing(len(run.front_trials))
+                run,
+                ssh=ssh,
+                python=python,
+                threads=threads,
+                meter=meter,
+                progress=packing(len(run.front_trials) + len(run.left_off)),
             )
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
@@ -35,12 +40,17 @@ def remeasure_front(run: Run, ssh: str | None, python: str, threads: int | None,
 
 
 def _print(run: Run) -> None:
-    shown = [(t, run.measured[t.trial]) for t in run.front_trials if t.trial in run.measured]
+    shown = [(t, run.measured[t.trial]) for t in (*run.front_trials, *run.left_off) if t.trial in run.measured]
     energy = any(m.energy_mj is not None for _, m in shown)
     rows = []
     for t, m in shown:
         off = m.latency_ms / t.costs.latency_ms - 1
-        row = [str(t.trial), expected_text(t), t.candidate.precision, figure(t.costs.latency_ms)]
+        row = [
+            str(t.trial),
+            expected_text(t, run.settings.validation_images),
+            t.candidate.precision,
+            figure(t.costs.latency_ms),
+        ]
         row += [figure(m.latency_ms), f"{100 * off:+.0f}%"]
         rows.append(row + [figure(t.costs.energy_mj), figure(m.energy_mj)] * energy)
     heads = ["trial", "accuracy", "", "predicted ms", "measured ms", "off", *["predicted mJ", "measured mJ"] * energy]

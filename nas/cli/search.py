@@ -186,7 +186,8 @@ def search(
     write_report(run)
     if as_json:
         front = [row_of(t) | {"candidate": t.candidate.as_dict()} for t in run.front_trials]
-        print_json({"run": str(run.path), "hypervolume": run.hypervolume, "front": front})
+        print_json({"run": str(run.path), "hypervolume": run.hypervolume, "front": front,
+                    "left_off": [t.trial for t in run.left_off]})  # fmt: skip
         return
     from rich.console import Console
 

@@ -33,7 +33,8 @@ def remeasure(
     run: Run, *, ssh: str | None = None, python: str = "python3", threads: int | None = None, meter: str = "none",
     progress: Progress | None = None,
 ) -> Remeasured:  # fmt: skip
-    """Measures the front's networks here, or on the board `ssh`, and writes them into the run's measured.csv.
+    """Measures the networks of the front, and those left off it, here or on the board `ssh`, and writes them into the
+    run's measured.csv.
 
     `threads` are the profile's unless given; `meter` is none, rapl, ina3221 or nvml. A stopped measurement goes on
     where it was. Raises UserError, also where the machine is not the device that the run was searched for; Stopped
@@ -46,7 +47,7 @@ def remeasure(
         raise UserError("--remeasure reads the board's own meter: rapl, ina3221 or nvml; got external")
     device = load_device(s.device)
     about = device.about
-    plan, before = plan_of_trials(space, run.front_trials, s.classes), run.measured
+    plan, before = plan_of_trials(space, (*run.front_trials, *run.left_off), s.classes), run.measured
     machine = check_board(ssh, python=python) if ssh else this_machine()
     where = ssh or "this machine"
     if machine is not None:  # before minutes of measuring

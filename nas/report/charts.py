@@ -29,8 +29,8 @@ from nas.charts import (
 from nas.pareto import non_dominated
 from nas.report.groups import Group, attained
 from nas.report.table import believed
-from nas.report.ties import expected
-from nas.run import LATENCY, UNITS, Reference, Run, Trial, read_references, write_atomic
+from nas.report.ties import interval
+from nas.run import LATENCY, UNITS, Reference, Run, Trial, expected, read_references, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +62,10 @@ def draw_front(run: Run) -> Path:
     s, known = run.settings, believed(trials)
     set_title(figure, f"{s.space_name} on {s.device_name}, {s.dataset}: {len(trials)} networks trained")
     notes = [
-        "Filled: the Pareto front; steps: the front of these two axes; pale: all other networks. "
-        + ("Accuracy is what trainings of a network are expected to reach on the validation split; bar upright: one "
-           "standard deviation each way. " if known else "Accuracy is on the validation split after a short training. ")
+        "Filled: the Pareto front; steps: the front of these two axes; pale: all other networks"
+        + (", also those that cannot be told from a cheaper one. " if run.left_off else ". ")
+        + ("Accuracy is what trainings of a network are expected to reach; bar upright: one standard deviation each "
+           "way, on new images. " if known else "Accuracy is on the validation split after a short training. ")
         + "Bars across: 90% of held-out networks fell within this range of the predicted cost; no bar where the device "
         "profile has no such error."
     ]  # fmt: skip
@@ -141,18 +142,20 @@ def _panel(axes: Axes, run: Run, trials: Sequence[Trial], column: str, reference
         heights = [100 * expected(t) for t in known]
         ends = [t.value(low) for t in known], [t.value(high) for t in known]
         axes.hlines(heights, *ends, colors=color, alpha=0.55, linewidth=1.1, zorder=3)
-        sure = [(t, t.accuracy_deviation) for t in best if t.accuracy_deviation is not None]
+        sure = [(t, d) for t in best if (d := interval(t, run.settings.validation_images)) is not None]
         feet, heads = ([100 * (expected(t) + sign * d) for t, d in sure] for sign in (-1, 1))
         axes.vlines([t.value(column) for t, _ in sure], feet, heads, colors=color, alpha=0.55, linewidth=1.1, zorder=3)
         white: dict[str, Any] = {"color": color, "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
         axes.plot(*_places(best, column), "o", **white, zorder=4)
     if not trials:
         return []
+    reported = run.left_off and column in run.settings.costs
+    stairs = run.front_trials if reported else trials
+    points = np.array([(t.value(column), -expected(t)) for t in stairs])
+    on = points[non_dominated(points)]
+    on = on[np.argsort(on[:, 0])]
+    axes.step(on[:, 0], -100 * on[:, 1], where="post", color="0.35", linewidth=1.2, zorder=2)
     costs = np.array([t.value(column) for t in trials])
-    accuracies = np.array([expected(t) for t in trials])
-    on = np.flatnonzero(non_dominated(np.stack([costs, -accuracies], axis=1)))
-    on = on[np.argsort(costs[on])]
-    axes.step(costs[on], 100 * accuracies[on], where="post", color="0.35", linewidth=1.2, zorder=2)
     if costs.max() > 4 * costs.min() > 0:
         axes.set_xscale("log")
         set_log_ticks(axes.xaxis, decades=float(np.log10(costs.max() / costs.min())))

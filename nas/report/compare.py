@@ -15,8 +15,8 @@ from nas.numbers import figure, percent
 from nas.report.groups import Group, groups_of, spread
 from nas.report.pick import pick
 from nas.report.table import believed
-from nas.report.ties import expected, expected_text
-from nas.run import ACCURACY, COLUMNS, UNITS, Run, Settings, csv_bytes, front_volume, row_of
+from nas.report.ties import expected_text
+from nas.run import ACCURACY, COLUMNS, UNITS, Run, Settings, csv_bytes, expected, front_volume, row_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,12 +52,13 @@ def compare_rows(groups: Sequence[Group], box: Settings) -> list[list[str]]:
         s, runs = group.runs[0].settings, group.runs
         trained = [[t for t in r.trials if t.state == "trained"] for r in runs]
         best = [max(of_run, key=expected) for of_run in trained if of_run]
+        text = expected_text(best[0], s.validation_images) if best else ""
         rows.append([
             group.name, s.device_name, s.space_name, s.sampler, group.seeds,
             spread([len(of_run) for of_run in trained], lambda n: f"{n:g}"),
             spread([len(r.front_trials) for r in runs], lambda n: f"{n:g}"),
             spread([front_volume(r.trials, box) for r in runs], "{:.4f}".format if len(runs) == 1 else "{:.3f}".format),
-            expected_text(best[0]) if len(best) == 1 else spread([expected(t) for t in best], percent),
+            text if len(best) == 1 else spread([expected(t) for t in best], percent),
             spread([sum(t.seconds for t in r.trials) / 3600 for r in runs], lambda h: f"{h:.2f}"),
         ])  # fmt: skip
     return rows
@@ -72,7 +73,9 @@ def notes_on(groups: Sequence[Group], box: Settings) -> list[str]:
         "accuracy 100% at no cost."
     ]
     if any(believed(r.trials) for r in runs):
-        notes.append("Accuracies are the expected ones, ± one standard deviation, where a run knows them.")
+        notes.append(
+            "Accuracies are the expected ones, ± one standard deviation on new images, where a run knows them."
+        )
     if any(len(group.runs) > 1 for group in groups):
         notes.append("Runs with equal settings but the seed are grouped: the median, then the lowest and the highest.")
     if len({(r.settings.dataset, r.settings.dataset_sha256) for r in runs}) > 1:
@@ -114,9 +117,11 @@ def _best(group: Group, ms: float) -> str:
     if len(group.runs) > 1:
         lacking = len(group.runs) - len(picks)
         return spread([expected(t) for t in picks], percent) + (f", {lacking} have none" if lacking else "")
-    (t,) = picks
+    (t,), (r,) = picks, group.runs
     energy = "" if t.costs.energy_mj is None else f", {figure(t.costs.energy_mj)} mJ"
-    return f"{expected_text(t)} (trial {t.trial}, {figure(t.costs.latency_ms)} ms{energy})"
+    return (
+        f"{expected_text(t, r.settings.validation_images)} (trial {t.trial}, {figure(t.costs.latency_ms)} ms{energy})"
+    )
 
 
 def _round(ms: float) -> float:

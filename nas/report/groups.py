@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas.pareto import Array
-from nas.report.ties import expected
-from nas.run import SAME, Run, Trial
+from nas.run import SAME, Run, Trial, expected
 
 TOLD_BY = ("sampler", "device", "space", "dataset", "objectives", "budgets", "precisions", "early_stopping", "proxy")
 

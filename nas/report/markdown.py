@@ -25,7 +25,8 @@ def markdown(run: Run) -> str:
     rows = [
         [
             str(t.trial),
-            *([expected_text(t), percent(t.front_probability, 0), ", ".join(map(str, ties[t.trial][:1]))] * known),
+            *([expected_text(t, s.validation_images), percent(t.front_probability, 0)] * known),
+            *([", ".join(map(str, ties[t.trial][:1]))] * known),
             percent(t.accuracy), *[percent(t.test_accuracy)] * tested, *[percent(t.robust_accuracy)] * robust,
             figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb),
             t.candidate.precision, summary(t.candidate),
@@ -35,7 +36,7 @@ def markdown(run: Run) -> str:
     trained = sum(t.state == "trained" for t in run.trials)
     title = f"### {plain(s.space_name)} on {plain(s.device_name)}, {plain(s.dataset)}"
     lead = f"{trained} networks trained, {len(front)} on the front; hypervolume {run.hypervolume:.4f}."
-    said = (*accuracy_notes(front), *intervals(front), source_of(s), *ranking_notes(run))
+    said = (*accuracy_notes(run), *intervals(front), source_of(s), *ranking_notes(run))
     notes = [f"- {plain(line)}" for line in said if line]
     return "\n".join([title, "", lead, "", *table(heads, rows), "", *notes]) + "\n"
 

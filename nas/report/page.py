@@ -48,7 +48,7 @@ def page(run: Run) -> str:
     ]  # fmt: skip
     rows = [
         {"trial": t.trial, "cells": [
-            _cell(str(t.trial)), *(map(_cell, _believed_of(t, ties[t.trial])) if known else ()),
+            _cell(str(t.trial)), *(map(_cell, _believed_of(t, s.validation_images, ties[t.trial])) if known else ()),
             *(_cell(_value(t, c)) for c in columns),
             *([_cell(figure(measured[t.trial].latency_ms) if t.trial in measured else "-")] if measured else []),
             _cell(t.candidate.precision, text=True), _cell(basis_of(t.costs), text=True),
@@ -67,7 +67,7 @@ def page(run: Run) -> str:
         "lead": f"{len(trained):,} networks trained, {len(run.front_trials):,} on the Pareto front of "
                 f"{', '.join(s.objectives)}. {s.created[:10]}",
         "heads": heads, "rows": rows, "intervals": intervals(run.front_trials),
-        "believed": known, "accuracies": accuracy_notes(run.front_trials, whole=True),
+        "believed": known, "left_off": len(run.left_off), "accuracies": accuracy_notes(run, whole=True),
         "ranking": ranking_notes(run),
         "importance": found, "trained": len(trained), "proposals": proposals_of(run),
         "reference": reference or "the reference point",
@@ -126,10 +126,10 @@ def _value(t: Trial, column: str) -> str:
     return count(value) if column in ("params", "macs") else figure(value)
 
 
-def _believed_of(t: Trial, ties: Sequence[int]) -> tuple[str, ...]:
+def _believed_of(t: Trial, images: int, ties: Sequence[int]) -> tuple[str, ...]:
     """Cells under `BELIEVED`."""
     named = ", ".join(map(str, ties[:MOST_TIES])) + (f" and {len(ties) - MOST_TIES} more" * (len(ties) > MOST_TIES))
-    return expected_text(t), percent(t.front_probability, 0), str(t.trainings), named
+    return expected_text(t, images), percent(t.front_probability, 0), str(t.trainings), named
 
 
 def _cell(label: str, *, text: bool = False) -> dict[str, Any]:

@@ -11,11 +11,21 @@ from nas.report.groups import Group
 from nas.report.importance import Importance
 from nas.report.network_costs import NetworkCosts
 from nas.report.table import HYPERPARAMETERS, believed, summary
-from nas.report.ties import TIE_DEVIATIONS
 from nas.report.words import build_command
-from nas.run import COLUMNS, Reference, Run, Settings, Trial, read_curves, row_of, volume_over_trials
+from nas.run import (
+    COLUMNS,
+    TIE_DEVIATIONS,
+    Reference,
+    Run,
+    Settings,
+    Trial,
+    read_curves,
+    row_of,
+    volume_over_trials,
+)
 
 EXPECTED = "expected"  # a column that the page makes: the expected accuracy, or the measured one where there is none
+INTERVAL = "interval"  # and another one: `nas.report.ties.interval`
 LABELS = {
     EXPECTED: ("expected accuracy", "%"),
     "accuracy": ("accuracy (validation)", "%"), "test_accuracy": ("accuracy (test)", "%"),
@@ -24,7 +34,7 @@ LABELS = {
     "peak_memory_mb": ("peak memory of activations", "MB"), "params": ("parameters", ""), "macs": ("MACs", ""),
 }  # fmt: skip
 PREDICTED = {
-    EXPECTED: {"deviation": "accuracy_deviation"},
+    EXPECTED: {"deviation": INTERVAL},
     "latency_ms": {"low": "latency_low_ms", "high": "latency_high_ms", "basis": "latency_basis"},
     "energy_mj": {"low": "energy_low_mj", "high": "energy_high_mj", "basis": "energy_basis"},
 }
@@ -38,7 +48,8 @@ def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapp
         "kind": "run", "axes": axes(run.trials), "budgets": finite(s.limits), "objectives": list(s.columns),
         "guide": s.guide, "tie_deviations": TIE_DEVIATIONS,
         "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
-        "front": [t.trial for t in run.front_trials], "columns": columns(run.trials),
+        "front": [t.trial for t in run.front_trials], "left_off": [t.trial for t in run.left_off],
+        "validation_images": s.validation_images, "columns": columns(run.trials),
         "summaries": [summary(t.candidate) for t in run.trials], "choices": choices(run.trials),
         "hyperparameters": sorted(HYPERPARAMETERS), "errors": dict(errors),
         "blocks": costs.blocks, "networks": dict(costs.networks), "measured_blocks": costs.measured,
@@ -58,7 +69,8 @@ def comparison_data(runs: Sequence[Run], groups: Sequence[Group], box: Settings)
         "groups": [{"name": g.name, "runs": [runs.index(r) for r in g.runs]} for g in groups],
         "runs": [
             {"name": str(r.path), "columns": columns(r.trials), "summaries": [summary(t.candidate) for t in r.trials],
-             "front": [t.trial for t in r.front_trials], "volume": finite(steps(volume_over_trials(r.trials, box)))}
+             "front": [t.trial for t in r.front_trials], "validation_images": r.settings.validation_images,
+             "volume": finite(steps(volume_over_trials(r.trials, box)))}
             for r in runs
         ],
     }  # fmt: skip

@@ -11,8 +11,8 @@ from pathlib import Path
 from nas.errors import UserError, require
 from nas.numbers import count, figure, percent
 from nas.pareto import knee as knee_of
-from nas.report.ties import cost_order, expected, expected_text, preferred, ties_of_best
-from nas.run import BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, load_run, points
+from nas.report.ties import cost_order, expected_text, preferred, ties_of_best
+from nas.run import BUDGETS, OBJECTIVES, ROBUST_ACCURACY, UNITS, Run, Trial, expected, load_run, points
 
 WORDS = {o.column: o.words for o in OBJECTIVES.values()}
 
@@ -86,7 +86,7 @@ def choose(
     among = run.as_measured(run.front_trials) if knee else trained
     fit = [t for t in among if all(t.value(c) <= limit for c, limit in limits.items())]
     if not fit:
-        raise UserError(f"no network of {run.path} keeps {_unreachable(among, limits)}")
+        raise UserError(f"no network of {run.path} keeps {_unreachable(run, among, limits)}")
     if min_robust_accuracy is not None:
         most = max(fit, key=lambda t: t.value(ROBUST_ACCURACY.column))
         fit = [t for t in fit if t.value(ROBUST_ACCURACY.column) >= min_robust_accuracy]
@@ -94,7 +94,7 @@ def choose(
             raise UserError(
                 f"no network of {run.path} reaches {100 * min_robust_accuracy:g}% on corrupted images"
                 f"{' within the budgets' if limits else ''}; the best reaches {percent(most.robust_accuracy)} "
-                f"({_brief(most)})"
+                f"({_brief(run, most)})"
             )
     enough = [t for t in fit if min_accuracy is None or expected(t) >= min_accuracy]
     if not enough:
@@ -102,7 +102,7 @@ def choose(
         within = " within the budgets" if limits else ""
         raise UserError(
             f"no network of {run.path} reaches {100 * (min_accuracy or 0):g}%{within}; "
-            f"the most accurate is {_brief(best)}"
+            f"the most accurate is {_brief(run, best)}"
         )
     if knee:
         return Choice(enough[knee_of(points(enough, run.settings))])
@@ -164,7 +164,7 @@ def _numbered(run: Run, trial: int) -> Trial:
     )
 
 
-def _unreachable(among: Sequence[Trial], limits: Mapping[str, float]) -> str:
+def _unreachable(run: Run, among: Sequence[Trial], limits: Mapping[str, float]) -> str:
     """The budgets that no trial meets, and the smallest value that each can have; the nearest trial where each can be
     met, but not all at once."""
     least = {c: min(among, key=lambda t: t.value(c) if t.value(c) >= 0 else math.inf) for c in limits}
@@ -172,16 +172,16 @@ def _unreachable(among: Sequence[Trial], limits: Mapping[str, float]) -> str:
     asked = " and ".join(f"{WORDS[c]} within {_amount(c, limits[c])}" for c in beyond or limits)
     if beyond:
         return f"{asked}; " + "; ".join(
-            f"the smallest {WORDS[c]} is {_amount(c, least[c].value(c))} ({_brief(least[c])})" for c in beyond
+            f"the smallest {WORDS[c]} is {_amount(c, least[c].value(c))} ({_brief(run, least[c])})" for c in beyond
         )
     near = min(among, key=lambda t: max(t.value(c) / limit for c, limit in limits.items()))
     costs = " and ".join(_amount(c, near.value(c)) for c in limits)
-    return f"{asked} at once; the nearest is {_brief(near)}, with {costs}"
+    return f"{asked} at once; the nearest is {_brief(run, near)}, with {costs}"
 
 
 def _amount(column: str, value: float) -> str:
     return f"{figure(value)} {UNITS[column]}" if column in UNITS else count(value)
 
 
-def _brief(t: Trial) -> str:
-    return f"trial {t.trial}, {expected_text(t)}"
+def _brief(run: Run, t: Trial) -> str:
+    return f"trial {t.trial}, {expected_text(t, run.settings.validation_images)}"

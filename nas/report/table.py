@@ -27,7 +27,7 @@ def front_table(run: Run) -> Group:
     from rich.text import Text
 
     s, front = run.settings, run.front_trials
-    heads, rows = _accuracies(front)
+    heads, rows = _accuracies(front, s.validation_images)
     energy = any(t.costs.energy_mj is not None for t in front)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in ("trial", *heads, "ms", *["mJ"] * energy, "MB"):
@@ -38,11 +38,11 @@ def front_table(run: Run) -> Group:
         costs = [figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb)]
         table.add_row(str(t.trial), *accuracies, *costs, t.candidate.precision, Text(printable(summary(t.candidate))))
     title = f"{s.space_name} on {s.device_name}, {s.dataset}: {len(front)} of {len(run.trials)} trials on the front"
-    notes = [*accuracy_notes(front), *intervals(front), ranking_line(run)]
+    notes = [*accuracy_notes(run), *intervals(front), ranking_line(run)]
     return Group(Text(printable(title)), table, *(Text(note) for note in notes if note))
 
 
-def _accuracies(front: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:
+def _accuracies(front: Sequence[Trial], images: int) -> tuple[list[str], list[list[str]]]:
     """The columns that tell of accuracy, as narrow as they can be: heads, and the cells of each trial."""
     tested = any(t.test_accuracy is not None for t in front)
     robust = any(t.robust_accuracy is not None for t in front)
@@ -54,7 +54,7 @@ def _accuracies(front: Sequence[Trial]) -> tuple[list[str], list[list[str]]]:
         some = any(ties.values())
         heads = ["expected\n%", "front\n%", *["tie"] * some, *["test\n%"] * tested]
         rows = [
-            [_bare(expected_text(t)), _bare(percent(t.front_probability, 0)),
+            [_bare(expected_text(t, images)), _bare(percent(t.front_probability, 0)),
              *[" ".join(map(str, ties[t.trial][:1]))] * some, *[_bare(percent(t.test_accuracy))] * tested]
             for t in front
         ]  # fmt: skip
@@ -74,13 +74,15 @@ def believed(trials: Sequence[Trial]) -> bool:
 
 EXPECTED = (
     "Expected accuracy is what trainings of the network reach on average, judged by all that the run has seen; ±: one "
-    "standard deviation."
+    "standard deviation of what it would reach on new images. Differences between networks are surer than that: all "
+    "were validated on the same images."
 )
 MEASURED = "Measured accuracy is that of the one set of weights that is kept, on the validation images."
 
 
-def accuracy_notes(front: Sequence[Trial], *, whole: bool = False) -> list[str]:
+def accuracy_notes(run: Run, *, whole: bool = False) -> list[str]:
     """How to read the accuracies of a front, a line each. `whole`: of a table that has every tie, and measured ones."""
+    front = run.front_trials
     if not believed(front):
         return []
     notes = [f"{EXPECTED} {MEASURED}" if whole else EXPECTED]
@@ -92,7 +94,18 @@ def accuracy_notes(front: Sequence[Trial], *, whole: bool = False) -> list[str]:
         notes.append(f"{tie} of the front that cannot be told from this one; nas pick prefers the cheapest.")
     if any(t.accuracy_deviation is not None for t in front):
         notes.append(f"{told_apart(front)} of the {len(front)} networks on the front can be told apart.")
-    return notes
+    return notes + [left_off_text(run)] * bool(run.left_off)
+
+
+def left_off_text(run: Run) -> str:
+    """How many networks are not on the front though no other is expected to beat them, and which, in a sentence."""
+    numbers = [str(t.trial) for t in run.left_off]
+    if len(numbers) == 1:
+        return f"1 network was left off the front, as it cannot be told from a cheaper one of it: trial {numbers[0]}."
+    return (
+        f"{len(numbers)} networks were left off the front, as they cannot be told from cheaper ones of it: trials "
+        f"{', '.join(numbers)}."
+    )
 
 
 def intervals(trials: Sequence[Trial]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which networks of a run cannot be told apart by what is known of their accuracy."""
+"""How sure the accuracies of a run are, in words, and which of its networks a pick cannot tell apart."""
 
 from __future__ import annotations
 
@@ -6,39 +6,25 @@ import math
 from collections.abc import Sequence
 
 from nas.numbers import percent
-from nas.run import ACCURACY, Settings, Trial
-
-TIE_DEVIATIONS = 0.7
-"""Standard deviations of a difference in accuracy up to which two networks cannot be told apart.
-
-Of two networks that are known equally well: one deviation of either, as in the rule of one standard error (Breiman et
-al., Classification and Regression Trees, 1984, section 3.4.3). The cheaper one is taken as long as its chance to be at
-least as accurate as the other is 24% or more. What this and other thresholds give up and gain: experiments/uncertainty.
-"""
-ROUNDING = 1e-9  # of accuracies in tables, which have nine digits
+from nas.run import TIE_DEVIATIONS, Settings, Trial, expected, tied
 
 
-def expected(trial: Trial) -> float:
-    """The accuracy that is expected of a network; where that is not known, the measured one; NaN where neither is."""
-    return trial.value(ACCURACY.column if trial.expected_accuracy is None else "expected_accuracy")
+def interval(trial: Trial, images: int) -> float | None:
+    """The standard deviation of the accuracy that a network would have on new images; None where it is not known.
 
-
-def expected_text(trial: Trial) -> str:
-    """The expected accuracy with its standard deviation: 96.1 ±0.8%."""
-    return percent(expected(trial), deviation=trial.accuracy_deviation)
-
-
-def tied(one: Trial, other: Trial, deviations: float = TIE_DEVIATIONS) -> bool:
-    """Whether two networks cannot be told apart: their accuracies differ by at most so many standard deviations.
-
-    Only the deviation of each is known, so their errors are taken as independent; errors that they share make the
-    difference more certain than this. A network whose deviation is not known is told apart from every other.
+    images: that accuracies were validated on (`Settings.validation_images`). `Trial.accuracy_deviation` is of the
+    accuracy on these same images, which all networks share; on others all of them together may lie higher or lower, by
+    the binomial deviation.
     """
-    if one.accuracy_deviation is None or other.accuracy_deviation is None:
-        return False
-    # not hypot: the page computes the same to the last digit
-    of_difference = math.sqrt(one.accuracy_deviation**2 + other.accuracy_deviation**2)
-    return abs(expected(one) - expected(other)) <= deviations * of_difference + ROUNDING
+    if trial.accuracy_deviation is None:
+        return None
+    p = expected(trial)  # not hypot: the page computes the same to the last digit
+    return math.sqrt(trial.accuracy_deviation**2 + (p * (1 - p) / images if images else 0.0))
+
+
+def expected_text(trial: Trial, images: int) -> str:
+    """The expected accuracy with the standard deviation of that on new images (`interval`): 96.1 ±0.8%."""
+    return percent(expected(trial), deviation=interval(trial, images))
 
 
 def ties_of_best(among: Sequence[Trial], settings: Settings, deviations: float = TIE_DEVIATIONS) -> tuple[Trial, ...]:

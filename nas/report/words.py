@@ -34,8 +34,9 @@ def pick_text(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> str:
     c, why = picked.costs, ties_text(run, ties)
     energy = "" if c.energy_mj is None else f", {figure(c.energy_mj)} mJ"
     robust = "" if picked.robust_accuracy is None else f", {percent(picked.robust_accuracy)} on corrupted images,"
+    accuracy = expected_text(picked, run.settings.validation_images)
     lines = [
-        f"trial {picked.trial}: {expected_text(picked)}{robust} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})",
+        f"trial {picked.trial}: {accuracy}{robust} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})",
         *textwrap.wrap(why, 80),
     ]
     if picked.expected_accuracy is not None:
@@ -57,7 +58,7 @@ def ties_text(run: Run, ties: Sequence[Trial]) -> str:
     if guided(ties):
         return (
             f"{count(len(ties) - 1)} other network{'s' * (len(ties) > 2)} cannot be told from the most accurate, trial "
-            f"{best.trial} ({expected_text(best)}); of these, scores without training ({run.settings.guide}) promise "
+            f"{best.trial} ({expected_text(best, run.settings.validation_images)}); of these, scores without training ({run.settings.guide}) promise "
             "most of this one"
         )
     more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
@@ -65,7 +66,7 @@ def ties_text(run: Run, ties: Sequence[Trial]) -> str:
     cheapest = "fastest" if cost is LATENCY else f"one of least {cost.words}"
     return (
         f"trial {picked.trial}{more} cannot be told from the most accurate, trial {best.trial} "
-        f"({expected_text(best)}); this is the {cheapest}"
+        f"({expected_text(best, run.settings.validation_images)}); this is the {cheapest}"
     )
 
 

@@ -22,6 +22,7 @@ from nas.run.rank_quality import RankQuality
 from nas.run.settings import FORMAT, SAME, Settings, check_same, read_settings, write_settings
 from nas.run.storage import Storage, public_url, read_storage
 from nas.run.tables import Tables, front_summary, has_ended, write_trials
+from nas.run.ties import TIE_DEVIATIONS, distinct, expected, tied
 from nas.run.trial import (
     BASES,
     COLUMNS,
@@ -47,6 +48,7 @@ __all__ = [
     "OBJECTIVES",
     "ROBUST_ACCURACY",
     "SAME",
+    "TIE_DEVIATIONS",
     "UNITS",
     "Costs",
     "Front",
@@ -66,6 +68,8 @@ __all__ = [
     "check_same",
     "csv_bytes",
     "default_objectives",
+    "distinct",
+    "expected",
     "front_summary",
     "front_volume",
     "has_ended",
@@ -84,6 +88,7 @@ __all__ = [
     "read_storage",
     "read_trials",
     "row_of",
+    "tied",
     "volume_over_trials",
     "write_atomic",
     "write_curves",

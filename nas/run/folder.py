@@ -30,6 +30,7 @@ from nas.run.measured import MeasuredCosts, read_measured
 from nas.run.rank_quality import RankQuality
 from nas.run.settings import Settings, read_settings
 from nas.run.tables import MOST_SUMMARY, by_cost
+from nas.run.ties import distinct
 from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,18 @@ class Run:
 
     @cached_property
     def front_trials(self) -> tuple[Trial, ...]:
-        """The trials on the Pareto front, by the first objective that is a cost."""
+        """The trials on the Pareto front that can be told from every no-dearer one of them (`nas.run.ties.distinct`),
+        by the first objective that is a cost."""
+        return distinct(self._undominated, self.settings)
+
+    @cached_property
+    def left_off(self) -> tuple[Trial, ...]:
+        """The trials that no other beats, yet are not on the front: they cannot be told from a no-dearer one of it."""
+        on = {t.trial for t in self.front_trials}
+        return tuple(t for t in self._undominated if t.trial not in on)
+
+    @cached_property
+    def _undominated(self) -> tuple[Trial, ...]:
         return by_cost(pareto_trials(self.trials, self.settings), self.settings)
 
     @property
@@ -89,7 +101,7 @@ class Run:
 
     @property
     def hypervolume(self) -> float:
-        """The share of the objectives' box that the front dominates, from 0 to 1."""
+        """The share of the objectives' box that the front dominates, with those that were `left_off`, from 0 to 1."""
         return front_volume(self.trials, self.settings)
 
     def model(self, trial: int) -> Path:

@@ -1,4 +1,4 @@
-"""The Pareto front of a run's trials, and the share of the objectives' box that it dominates."""
+"""The Pareto front of a run's trials, what is reported of it, and the share of the objectives' box it dominates."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nas.pareto import Array, hypervolume
 from nas.run.objectives import ACCURACY, Objective
 from nas.run.settings import Settings
+from nas.run.ties import distinct
 from nas.run.trial import Trial
 
 
@@ -41,7 +42,8 @@ class Front:
         self.settings = settings
         self._trials: list[Trial] = []
         self._points: Array = np.empty((0, len(settings.columns)))
-        self.volume = 0.0  # the hypervolume: the share of the box from accuracy 1 at no cost to 0 at the reference
+        # the hypervolume of `trials`: the share of the box from accuracy 1 at no cost to 0 at the reference
+        self.volume = 0.0
         for trial in trials:
             self.add(trial)
 
@@ -52,6 +54,11 @@ class Front:
     def trials(self) -> tuple[Trial, ...]:
         """In the order of their numbers."""
         return tuple(sorted(self._trials, key=lambda t: t.trial))
+
+    @property
+    def distinct(self) -> tuple[Trial, ...]:
+        """Those that are reported as the front: the others cannot be told from a no-dearer one (`nas.run.ties`)."""
+        return distinct(self.trials, self.settings)
 
     def beaten(self, trial: Trial) -> bool:
         """Whether the trial has no place on the front; of equal ones the one with the lowest number has it."""
@@ -102,7 +109,7 @@ def pareto_trials(trials: Iterable[Trial], settings: Settings) -> tuple[Trial, .
 
 
 def front_volume(trials: Iterable[Trial], settings: Settings) -> float:
-    """The front's hypervolume, as of `Front.volume`."""
+    """The hypervolume of `pareto_trials`, as of `Front.volume`: also networks that cannot be told apart count."""
     return Front(settings, trials).volume
 
 

@@ -104,7 +104,7 @@ def write_trials(
 def front_summary(
     settings: Settings, trials: Sequence[Trial], proposals: Mapping[str, int], rank_quality: RankQuality | None
 ) -> dict[str, Any]:  # fmt: skip
-    """The front with what it is of, as JSON has it; the last two: as of `Run`."""
+    """The front with what it is of, as JSON has it; `left_off` and the last two: as of `Run`."""
     return _summary(settings, Front(settings, trials), len(trials), proposals, rank_quality)
 
 
@@ -119,7 +119,7 @@ def _write_front(
     path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int],
     rank_quality: RankQuality | None, ended: bool,
 ) -> None:  # fmt: skip
-    write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, by_cost(front.trials, settings))))
+    write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, by_cost(front.distinct, settings))))
     summary = _summary(settings, front, trials, proposals, rank_quality) | {"ended": ended}
     write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
 
@@ -127,13 +127,15 @@ def _write_front(
 def _summary(
     settings: Settings, front: Front, trials: int, proposals: Mapping[str, int], rank_quality: RankQuality | None
 ) -> dict[str, Any]:  # fmt: skip
-    rows = [row_of(t) for t in by_cost(front.trials, settings)]
+    shown = by_cost(front.distinct, settings)
+    numbers, rows = {t.trial for t in shown}, [row_of(t) for t in shown]
     return {
         "format": FORMAT, "space": settings.space, "device": settings.device, "dataset": settings.dataset,
         "objectives": list(settings.objectives), "budgets": dict(settings.budgets), "trials": trials,
         "proposals": dict(proposals), "rank_quality": None if rank_quality is None else rank_quality.model_dump(),
         "hypervolume": front.volume, "reference_point": dict(settings.reference_point),
         "front": [row | {"candidate": json.loads(row["candidate"])} for row in rows],
+        "left_off": [t.trial for t in by_cost(front.trials, settings) if t.trial not in numbers],
     }  # fmt: skip
 
 

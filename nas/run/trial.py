@@ -44,14 +44,15 @@ class Trial:
     """One candidate in training. Accuracies are fractions; `seconds` is the time that its trainings took.
 
     `accuracy` is of the weights that are kept, as it was measured; `expected_accuracy` of the network however it is
-    trained, after all that the run has seen, with its standard deviation. "stopped": early, since it would not have
-    reached the front.
+    trained, after all that the run has seen, with its standard deviation: both are of the validation images, which all
+    networks of a run share, so that this deviation is what tells networks apart. On new images all of them together may
+    lie higher or lower (`nas.report.ties.interval`). "stopped": early, since it would not have reached the front.
     """
 
     trial: int
     state: State
     accuracy: float | None  # on the validation split; None: training failed or was stopped
-    test_accuracy: float | None  # only of networks on the final front
+    test_accuracy: float | None  # only of networks that no other beat in the end
     costs: Costs
     seconds: float
     seed: int
@@ -60,7 +61,9 @@ class Trial:
     log_loss: float | None = None  # mean on the validation split, in nats: what it says of the network has less noise
     trainings: int = 1  # with different seeds, that the expected accuracy rests on
     expected_accuracy: float | None = None  # None: not known yet
-    accuracy_deviation: float | None = None  # standard deviation of the expected accuracy
+    accuracy_deviation: float | None = (
+        None  # of the expected accuracy, on the validation images that all networks share
+    )
     front_probability: float | None = None  # that no other trained network of the run is better in every objective
     guide_score: float | None = None  # rank among scored networks, as a share of them, that the guide predicts
 

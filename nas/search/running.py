@@ -160,7 +160,7 @@ class RunningSearch:
         confirming = confirmed + again if self.note and state.budget.replicates else 0
         self.on_progress(
             Progress(
-                state.done, self._total(), len(front), front.volume, budget.seconds, 0.0 if note else left,
+                state.done, self._total(), len(front.distinct), front.volume, budget.seconds, 0.0 if note else left,
                 trial, note, confirmed, confirming, preparing,
             )
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from nas.estimate.structure import Structure
 from nas.estimate.table import of_digits
 from nas.estimate.uncertainty import believe
 from nas.files.csv import read_rows
+from nas.pareto import non_dominated
+from nas.run import distinct
 from nas.space.search_space import load_space
+from tests.runs import settings, trial
 from tests.shared_data import shared_data
 
 IMAGES = 400
@@ -148,3 +152,44 @@ def test_nas_bench_macro_one_seed_tells_more_of_the_others_when_denoised() -> No
         inside.append(np.mean(np.abs(off) < 1.645 * np.hypot(beliefs.deviation[12:], noise)))
     assert np.mean(errors) < 0.95 * np.mean(raw_errors)  # of which the truth's own noise is half
     assert 0.85 < np.mean(inside) < 0.97
+
+
+def dominated(
+    observed: np.ndarray, truth: np.ndarray, macs: np.ndarray, features: np.ndarray, images: int
+) -> tuple[float, float]:
+    """The share of a front's networks that another one of it beats in truth: of the raw front, and the reported one."""
+    beliefs = believe([[x] for x in observed], features, images)
+    on = non_dominated(np.stack([-beliefs.mean, macs], axis=1))
+    front = [
+        replace(trial(int(i), 0.5, float(macs[i]), 1.0), expected_accuracy=float(beliefs.mean[i]),
+                accuracy_deviation=float(beliefs.deviation[i]))
+        for i in np.flatnonzero(on)
+    ]  # fmt: skip
+    kept = [t.trial for t in distinct(front, settings(objectives=("accuracy", "latency")))]
+    raw = np.flatnonzero(non_dominated(np.stack([-observed, macs], axis=1)))
+    points = np.stack([-truth, macs], axis=1)
+    return tuple(1 - float(non_dominated(points[rows]).mean()) for rows in (raw, kept))  # type: ignore[return-value]
+
+
+def test_a_reported_front_has_at_most_half_as_many_dominated_networks_as_the_raw_one() -> None:
+    rng, shares = np.random.default_rng(6), []
+    for _ in range(25):
+        truth, trainings, features = simulated(rng, 60, repeated=0)
+        cost = (truth - truth.mean()) / truth.std() + 0.7 * rng.standard_normal(60)  # more accuracy costs more
+        shares.append(dominated(np.array([t[0] for t in trainings]), truth, np.exp(0.5 * cost), features, IMAGES))
+    raw, reported = np.mean(shares, axis=0)
+    assert raw > 0.15 and reported <= raw / 2
+
+
+def test_nas_bench_macro_a_reported_front_has_at_most_half_as_many_dominated_networks() -> None:
+    seeds = ("acc_seed0", "acc_seed1", "acc_seed2")
+    rows = {r["canonical_arch"]: r for _, r in read_rows(shared_data("nas_bench_macro/nas_bench_macro.csv"), seeds)}
+    space, shares = load_space("nas-bench-macro"), []
+    for seed in range(12):
+        drawn = [list(rows)[i] for i in np.random.default_rng(seed).choice(len(rows), 100, replace=False)]
+        features = Structure(space).of_networks([space.network(of_digits(space, arch)) for arch in drawn])
+        accuracies = np.array([[float(rows[arch][c]) / 100 for c in seeds] for arch in drawn])
+        macs = np.array([float(rows[arch]["macs_recomputed"]) for arch in drawn])
+        shares.append(dominated(accuracies[:, 0], accuracies[:, 1:].mean(axis=1), macs, features, 10_000))
+    raw, reported = np.mean(shares, axis=0)
+    assert raw > 0.15 and reported <= raw / 2

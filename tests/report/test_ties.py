@@ -1,13 +1,17 @@
-"""Networks that cannot be told apart, on trials whose numbers are chosen by hand (tests/runs.py)."""
+"""Networks that cannot be told apart, on trials whose numbers are chosen by hand (tests/runs.py), and intervals."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
-from nas.report.ties import expected, expected_text, guided, preferred, tied, tied_with, ties_of_best, told_apart
-from nas.run import Trial
+from nas.estimate.uncertainty import believe
+from nas.report.ties import expected_text, guided, interval, preferred, tied_with, ties_of_best, told_apart
+from nas.run import Trial, expected, tied
 from tests.runs import settings, trial
 
 
@@ -33,8 +37,43 @@ def test_two_networks_are_tied_by_the_deviation_of_their_difference(
 
 
 def test_the_measured_accuracy_counts_where_no_other_is_known() -> None:
-    assert expected(trial(0, 0.5, 10.0, 1.0)) == 0.5 and expected_text(trial(0, 0.5, 10.0, 1.0)) == "50.0%"
-    assert expected(known(0, 0.96, 0.01, 10.0)) == 0.96 and expected_text(known(0, 0.96, 0.01, 10.0)) == "96.0 ±1.0%"
+    assert expected(trial(0, 0.5, 10.0, 1.0)) == 0.5 and expected_text(trial(0, 0.5, 10.0, 1.0), 100) == "50.0%"
+    assert expected(known(0, 0.96, 0.01, 10.0)) == 0.96
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "deviation", "images", "text"),
+    [
+        (0.96, 0.01, 0, "96.0 ±1.0%"),  # nobody knows of how many images
+        (0.90, 0.04, 100, "90.0 ±5.0%"),  # 3, 4, 5
+        (0.90, 0.0, 100, "90.0 ±3.0%"),
+        (0.50, 0.0, 2500, "50.0 ±1.0%"),
+        (1.0, 0.002, 100, "100.0 ±0.2%"),
+        (0.90, None, 100, "90.0%"),
+    ],
+)
+def test_the_interval_is_that_of_new_images(accuracy: float, deviation: float | None, images: int, text: str) -> None:
+    assert expected_text(known(0, accuracy, deviation, 10.0), images) == text
+
+
+def test_intervals_hold_accuracies_on_new_images() -> None:
+    """Networks of known accuracy, validated on the same few images, some of which are hard for nearly all of them."""
+    rng, images = np.random.default_rng(0), 287
+    inside: list[list[bool]] = []
+    inside_same: list[list[bool]] = []
+    for _ in range(40):
+        features = rng.uniform(size=(25, 2))
+        truth = 0.985 - 0.1 * features[:, 0] - 0.05 * rng.uniform(size=25)
+        ease = 0.98 * rng.standard_normal(images) + math.sqrt(1 - 0.98**2) * rng.standard_normal((25, images))
+        beliefs = believe([[x] for x in (ease < norm.ppf(truth)[:, None]).mean(axis=1)], features, images)
+        trials = [
+            known(i, *map(float, b), 1.0) for i, b in enumerate(zip(beliefs.mean, beliefs.deviation, strict=True))
+        ]
+        off = [abs(expected(t) - p) for t, p in zip(trials, truth, strict=True)]
+        inside.append([o < 1.645 * (interval(t, images) or 0) for o, t in zip(off, trials, strict=True)])
+        inside_same.append([o < 1.645 * (t.accuracy_deviation or 0) for o, t in zip(off, trials, strict=True)])
+    assert 0.84 < np.mean(inside) < 0.97
+    assert np.mean(inside_same) < 0.75  # the deviation on the shared images does not hold them
 
 
 def test_ties_of_the_best_are_cheapest_first_and_none_is_beaten() -> None:

@@ -8,13 +8,17 @@ const nearReferences = (x, whole) => {
   return D.references.filter(r => r[x] != null && r[x] >= low && r[x] <= high).sort((a, b) => a[x] - b[x]);
 };
 const wholeOf = (x, y) => trained.filter(t => cost(t, x) != null && cost(t, y) != null);
+function stairsOf(x, y) {  // the front of two axes; of what is reported, where they are objectives and some networks were left off
+  const objective = c => D.objectives.includes(c === "expected" ? "accuracy" : c), reported = D.left_off.length && objective(x) && objective(y) && [x, y].includes("expected");
+  return frontOf(reported ? front : wholeOf(x, y), x, y);
+}
 const referenceText = (r, x) => `${r.name}, ${r.precision}: ${shown(x, r[x])}`;
 function draw() {  // all that does not depend on the pick; `mark` adds what does
   const x = $("x").value, y = $("y").value, traces = [];
   if (!trained.length) return;
   const whole = wholeOf(x, y);
   const points = (list, extra) => ({ type: "scatter", mode: "markers", ...places(list, x, y), text: list.map(hover), customdata: list.map(t => t.trial), hovertemplate: "%{text}<extra></extra>", ...extra });
-  traces.push({ type: "scatter", mode: "lines", ...places(frontOf(whole, x, y), x, y), line: { shape: stepOf(y), color: color("soft"), width: 1.5 }, hoverinfo: "skip", name: "front of these axes", showlegend: !PHONE });
+  traces.push({ type: "scatter", mode: "lines", ...places(stairsOf(x, y), x, y), line: { shape: stepOf(y), color: color("soft"), width: 1.5 }, hoverinfo: "skip", name: "front of these axes", showlegend: !PHONE });
   for (const p of Object.keys(SYMBOLS)) {
     const mine = whole.filter(t => t.precision === p), best = mine.filter(t => t.front), marker = { color: color(p), symbol: SYMBOLS[p] };
     if (!mine.length) continue;

@@ -22,6 +22,10 @@ async function loadPlotly() {
   Plot = window.Plotly;
 }
 const expected = t => t.expected_accuracy ?? t.accuracy;  // the accuracy that counts; the measured one where no other is known
+function interval(t, images) {  // nas.report.ties: the standard deviation on new images
+  const d = t.accuracy_deviation, p = expected(t);
+  return d == null ? null : Math.sqrt(d * d + (images ? p * (1 - p) / images : 0));
+}
 function rowsOf(table) {  // objects, one a trial, from the columns
   const made = table.summaries.map(summary => ({ summary }));
   for (const [name, column] of Object.entries(table.columns)) {
@@ -29,7 +33,7 @@ function rowsOf(table) {  // objects, one a trial, from the columns
     else column.at.forEach((place, i) => { made[i][name] = column.values[place]; });
   }
   const front = new Set(table.front);
-  for (const t of made) t.front = front.has(t.trial);
+  for (const t of made) Object.assign(t, { front: front.has(t.trial), interval: interval(t, table.validation_images) });
   return made;
 }
 
@@ -59,7 +63,7 @@ function shown(column, x) {
   return a.unit ? three(x) + " " + a.unit : count(x);
 }
 const escape = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");  // Plotly reads tags
-function sure(column, t) {  // with the standard deviation, where that is known
+function sure(column, t) {  // with the standard deviation on new images, where that is known
   const a = axis[column], d = a.deviation ? t[a.deviation] : null;
   if (d == null || t[column] == null) return shown(column, t[column]);
   return `${(100 * t[column]).toFixed(1)} ±${100 * d >= 0.05 ? (100 * d).toFixed(1) : "<0.1"}%`;

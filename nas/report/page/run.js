@@ -62,7 +62,7 @@ function showCard() {
     const a = axis[c], between = a.low && t[a.low] != null ? `${three(t[a.low])} to ${three(t[a.high])}` : "";
     figures.append(element("div", { "data-figure": c }, element("b", {}, sure(c, t)), element("small", {}, a.label, between ? element("br") : null, between)));
   }
-  box.append(element("h3", {}, `Trial ${t.trial}` + (t.front ? "" : " (not on the front)")), figures);
+  box.append(element("h3", {}, `Trial ${t.trial}` + (t.front ? "" : D.left_off.includes(t.trial) ? " (left off the front)" : " (not on the front)")), figures);
   if (ties.length > 1) box.append(element("p", { id: "ties" }, whyTied()));
   const told = [t.trainings > 1 ? `${t.trainings} trainings` : "", t.front_probability != null ? `on the front with a probability of ${(100 * t.front_probability).toFixed(0)}%` : ""].filter(x => x).join("; ");
   if (told) box.append(element("p", { class: "soft" }, told + "."));
