@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,12 @@ def test_a_share_of_the_trials_confirms_the_front(tiny: SearchSpace, tmp_path: P
     for t in run.trials:
         assert t.expected_accuracy is not None and t.accuracy_deviation and t.front_probability is not None
         assert t.seconds > 0
-    assert [t.trial for t in pareto_trials(run.trials, run.settings)] == sorted(t.trial for t in run.front_trials)
+    reported = [t.trial for t in run.front_trials]
+    assert {t.trial for t in pareto_trials(run.trials, run.settings)} == {*reported, *(t.trial for t in run.left_off)}
+    assert run.left_off and events[-1].front == len(reported)  # the progress counts as the report does
+    summary = json.loads((run.path / "pareto.json").read_text())
+    assert [row["trial"] for row in summary["front"]] == reported
+    assert summary["left_off"] == [t.trial for t in run.left_off]
     assert all((t.front_probability or 0) > 0.1 for t in run.front_trials)
     often = [t for t in run.trials if t.trainings > 1]
     assert np.mean([t.front_probability or 0 for t in often]) > np.mean([t.front_probability or 0 for t in run.trials])
