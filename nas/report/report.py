@@ -49,7 +49,8 @@ def report(
 def report_json(run: Run, written: Sequence[Path]) -> dict[str, Any]:
     """What `nas report --json` prints of one run: its front, every choice, and the files that were written.
 
-    `tied_with`: the cheaper networks of the front that cannot be told from each one; `left_off` and `rank_quality`: as of `Run`.
+    `tied_with`: the cheaper networks of the front that cannot be told from each one; `left_off` and `rank_quality`:
+    as of `Run`.
     """
     ties = tied_with(run.front_trials)
     return {
