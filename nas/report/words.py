@@ -55,19 +55,17 @@ def ties_text(run: Run, ties: Sequence[Trial]) -> str:
     if len(ties) < 2:
         return ""
     picked, *others, best = ties
+    most = f"the most accurate, trial {best.trial} ({expected_text(best, run.settings.validation_images)})"
     if guided(ties):
         return (
-            f"{count(len(ties) - 1)} other network{'s' * (len(ties) > 2)} cannot be told from the most accurate, trial "
-            f"{best.trial} ({expected_text(best, run.settings.validation_images)}); of these, scores without training ({run.settings.guide}) promise "
+            f"{count(len(ties) - 1)} other network{'s' * (len(ties) > 2)} cannot be told from {most}; of "
+            f"these, scores without training ({run.settings.guide}) promise "
             "most of this one"
         )
     more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
     cost = next(o for o in OBJECTIVES.values() if o.column == run.settings.first_cost)
     cheapest = "fastest" if cost is LATENCY else f"one of least {cost.words}"
-    return (
-        f"trial {picked.trial}{more} cannot be told from the most accurate, trial {best.trial} "
-        f"({expected_text(best, run.settings.validation_images)}); this is the {cheapest}"
-    )
+    return f"trial {picked.trial}{more} cannot be told from {most}; this is the {cheapest}"
 
 
 def pick_json(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> dict[str, Any]:
