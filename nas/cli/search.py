@@ -99,6 +99,10 @@ def search(
         float | None,
         typer.Option(help="Share of the training steps, the last, at the candidate's own resolution."),
     ] = None,
+    validation_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the validation images that accuracies are measured on (default: by the time)."),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
     confirm: Annotated[
         float | None,
@@ -167,6 +171,7 @@ def search(
                 "data_share": data_share,
                 "resolution_share": resolution_share,
                 "full_resolution_share": full_resolution_share,
+                "validation_share": validation_share,
                 "batch_size": batch_size,
             }
             run = api.search(

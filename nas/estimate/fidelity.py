@@ -25,10 +25,11 @@ class Fidelity:
     data_share: float = 1.0  # of the training split
     resolution_share: float = 0.5  # of the candidate's resolution, at first
     full_resolution_share: float = 0.2  # of the steps, the last, at the candidate's own resolution
+    validation_share: float = 1.0  # of the validation split, that accuracies are measured on, the same for all
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("data_share", "resolution_share", "full_resolution_share"):
+        for name in ("data_share", "resolution_share", "full_resolution_share", "validation_share"):
             if not 0 < getattr(self, name) <= 1:
                 raise UserError(f"{name} must lie above 0 and at most at 1; got {getattr(self, name)}")
         if self.epochs < 1 or self.batch_size < 2:

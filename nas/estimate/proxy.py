@@ -45,16 +45,20 @@ class ProxyTraining:
     device: torch.device | None = None
     robust: bool = False
     train: Split = field(init=False, repr=False)
+    validation: Split = field(init=False, repr=False)  # that accuracies are measured on
     watched: Split = field(init=False, repr=False)  # the validation images that the curve is measured on
     corrupted: CorruptedSplit = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", self.dataset.train.share(self.fidelity.data_share, self.seed))
         validation = self.dataset.validation
+        kept = max(1, round(self.fidelity.validation_share * len(validation)))
+        validation = validation.subset(spread(len(validation), kept)) if kept < len(validation) else validation
+        object.__setattr__(self, "validation", validation)
         most = watched_images(len(self.train), len(validation))
         few = validation.subset(spread(len(validation), most)) if most < len(validation) else validation
         object.__setattr__(self, "watched", few)
-        object.__setattr__(self, "corrupted", CorruptedSplit(self.dataset.validation, self.seed))
+        object.__setattr__(self, "corrupted", CorruptedSplit(validation, self.seed))
 
     def prepare(self, on_progress: OnPrepare | None = None) -> None:
         """Nothing: each training is on its own."""
@@ -67,8 +71,8 @@ class ProxyTraining:
         The mapping may hold learning_rate, weight_decay, label_smoothing, optimizer, augmentation and precision; what
         is missing is the recipe's default, and the names of architecture choices are left out. The accuracy is that of
         the network as it would be deployed: at its own resolution, and of an int8 or fp16 candidate after rounding as
-        `quantized` does, on every validation image; the curve is in float32, on some of them. Equal seeds give equal
-        estimates on one machine.
+        `quantized` does, on every validation image of the fidelity; the curve is in float32, on some of them. Equal
+        seeds give equal estimates on one machine.
 
         `on_epoch` may end the training early; the value is then that of the last epoch, in float32 and at the
         resolution it was trained at, and there is no model. Raises UserError for values no recipe can have, and when
@@ -89,7 +93,7 @@ class ProxyTraining:
         )  # fmt: skip
         model = build(network, seed=seed)
         silence_residuals(model)
-        validation = self.dataset.validation
+        validation = self.validation
         curve = fit(
             model, task, self.train, self.watched, chosen,
             seed=seed, flip=self.dataset.flip, device=self.device, on_epoch=on_epoch,

@@ -183,13 +183,11 @@ def _run(
 
     from nas.data.catalog import load_dataset
     from nas.estimate.by_name import REPEATABLE
+    from nas.estimate.proxy import ProxyTraining
 
     threads = torch.get_num_threads()
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
-    settings = replace(
-        settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint,
-        validation_images=len(dataset.validation) if settings.estimator in REPEATABLE else 0,
-    )  # fmt: skip
+    settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
     narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
     pricer = DevicePricer(profile, narrowed, settings.classes)
     estimator = estimator_of(settings, dataset, space)
@@ -209,6 +207,8 @@ def _run(
     if asked is not None:
         settings, planned = in_time(settings, asked, estimator, narrowed, path, pool, cluster)
         estimator = estimator_of(settings, dataset, space)
+    if settings.estimator in REPEATABLE and isinstance(estimator, ProxyTraining):
+        settings = replace(settings, validation_images=len(estimator.validation))
     notes = [note for note in (dataset.description, gap, guided, planned) if note]
 
     def show(progress: Progress) -> None:

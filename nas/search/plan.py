@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.errors import UserError
@@ -18,6 +18,8 @@ MOST_EPOCHS = 30  # of all training images; more time than for these goes into m
 STEPS = 300  # of a training that batches are chosen for
 BATCHES = (16, 32, 64, 128)
 LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
+MEASURING = 0.2  # of a training's time, at most, for its accuracy
+LEAST_VALIDATION = 1000  # images, where there are so many
 FEWEST = 4  # networks that a search should have time for
 USED = 0.95  # of the time: the rest is for what lies between trainings, and the report
 BETWEEN = 0.3  # seconds from one training to the next: the sampler's proposal, and what is written
@@ -58,6 +60,7 @@ class Images:
     training: int
     validation: int
     others: int  # that are looked at besides: for batch norm's statistics, and for quantization
+    rounded: float = 0.0  # share of the candidates that are measured once more, after they were quantized
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +99,19 @@ def plan(
     A search of five minutes has 45 networks, and their number grows with the 0.4th power of the time; a training takes
     what is left for each, of which a share of `confirm` trainings are of networks that were trained before. `proxy` are
     the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
-    Of the others epochs, data_share and batch_size change: small batches, so that a short training has many steps. A
-    training never sees the images more than 30 times, and never has
-    fewer than 60 steps: more or fewer networks then fit. Where they are fewer than four, the plan says what would be
-    enough.
+    Of the others epochs, data_share, batch_size and validation_share change: small batches, so that a short training
+    has many steps, and no more validation images than a fifth of its time is enough for, but at least 1,000. A training
+    never sees the images more than 30 times, and never has fewer than 60 steps: more or fewer networks then fit. Where
+    they are fewer than four, the plan says what would be enough.
     """
     chosen = chosen or {}
     left = USED * (60 * minutes - spent_s) * workers
     wanted = networks or max(FEWEST, round(NETWORKS * (minutes / IN_MINUTES) ** GROWTH))
     each = left * (1 - confirm) / wanted
     batch = int(chosen.get("batch_size", BATCHES[0]))
-    passes = _passes(each, speed, images, proxy, chosen, batch)
+    share = float(chosen.get("validation_share", _validation_share(each, speed, images)))
+    proxy = {**proxy, "validation_share": share}
+    passes = _passes(each, speed, _measured(images, proxy), proxy, chosen, batch)
     batch = int(chosen.get("batch_size", max([b for b in BATCHES if b * STEPS <= passes], default=batch)))
     settings = {**proxy, **_fidelity(passes, images.training, chosen), "batch_size": batch}
     seconds = training_seconds(speed, images, settings)
@@ -123,7 +128,12 @@ def plan(
 def training_seconds(speed: Speed, images: Images, proxy: Mapping[str, Any]) -> float:
     """What a training of these settings takes."""
     passes = float(proxy["epochs"] * proxy["data_share"] * images.training)
-    return _looking(speed, images, proxy["epochs"], passes) + passes * _per_pass(speed, proxy)
+    return _looking(speed, _measured(images, proxy), proxy["epochs"], passes) + passes * _per_pass(speed, proxy)
+
+
+def _measured(images: Images, proxy: Mapping[str, Any]) -> Images:
+    """With the validation images that accuracies are measured on."""
+    return replace(images, validation=round(float(proxy.get("validation_share", 1.0)) * images.validation))
 
 
 def _per_pass(speed: Speed, proxy: Mapping[str, Any]) -> float:
@@ -137,7 +147,14 @@ def _per_pass(speed: Speed, proxy: Mapping[str, Any]) -> float:
 def _looking(speed: Speed, images: Images, epochs: int, passes: float) -> float:
     """Seconds of a training that are not steps: every validation image once, and some after each epoch."""
     watched = watched_images(round(passes / epochs), images.validation)
-    return BETWEEN + speed.fixed + (images.others + images.validation + epochs * watched) * speed.evaluated
+    measured = (1 + images.rounded) * images.validation
+    return BETWEEN + speed.fixed + (images.others + measured + epochs * watched) * speed.evaluated
+
+
+def _validation_share(seconds: float, speed: Speed, images: Images) -> float:
+    """The share of the validation images that a training of so many seconds has time for."""
+    most = MEASURING * seconds / ((1 + images.rounded) * speed.evaluated)
+    return _rounded(min(1.0, max(most, LEAST_VALIDATION) / images.validation))
 
 
 def _passes(

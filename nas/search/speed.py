@@ -79,8 +79,8 @@ def images_of(proxy: ProxyTraining, precisions: Iterable[str]) -> Images:
     train, validation = len(proxy.dataset.train), len(proxy.dataset.validation)
     named = list(precisions)
     rounded = sum(p != "fp32" for p in named) / max(1, len(named))
-    others = min(train, CALIBRATION_IMAGES) + rounded * (min(train, RANGE_IMAGES) + validation)
-    return Images(train, validation, round(others))
+    others = min(train, CALIBRATION_IMAGES) + rounded * min(train, RANGE_IMAGES)
+    return Images(train, validation, round(others), rounded)
 
 
 def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, end: float) -> tuple[float, float]:

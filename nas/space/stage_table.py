@@ -62,6 +62,7 @@ class Proxy(Table):
     data_share: Share = 1.0
     resolution_share: Share = 1.0
     full_resolution_share: Share = 0.2
+    validation_share: Share = 1.0
     batch_size: whole(65_536, least=2) = 128  # type: ignore[valid-type]
 
 

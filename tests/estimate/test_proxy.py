@@ -224,3 +224,12 @@ def test_nothing_is_corrupted_unless_it_is_asked_for(digits: Dataset, monkeypatc
     monkeypatch.setattr("nas.data.corrupted.corrupt", never)
     one = Fidelity(epochs=1, data_share=0.1, resolution_share=0.5, batch_size=32)
     assert ProxyTraining(digits, one, device=CPU).estimate(small_network(), {}, seed=1).robust_accuracy is None
+
+
+def test_accuracies_are_measured_on_a_share_of_the_validation_images_spread_over_all(digits: Dataset) -> None:
+    part = ProxyTraining(digits, Fidelity(validation_share=0.25))
+    assert len(part.validation) == round(0.25 * len(digits.validation))
+    every = digits.validation.labels.unique(return_counts=True)[1] / len(digits.validation)
+    counted = part.validation.labels.bincount(minlength=10) / len(part.validation)
+    assert (counted - every).abs().max() < 0.06
+    assert ProxyTraining(digits, Fidelity()).validation is digits.validation

@@ -59,6 +59,19 @@ def test_five_minutes_on_a_quick_machine_have_forty_networks_and_more_time_has_m
     assert day.networks > 400 and day.proxy["epochs"] * day.proxy["data_share"] > 3
 
 
+def test_accuracies_are_measured_on_as_many_images_as_a_fifth_of_a_training_has_time_for() -> None:
+    """Or on 1,000: ten thousand images would take longer than the whole training."""
+    many = Images(40_000, 10_000, 800)
+    share = {minutes: planned(minutes, SLOW, many).proxy["validation_share"] for minutes in (5.0, 60.0, 6000.0)}
+    assert share[5.0] == 0.1 < share[60.0] < share[6000.0] == 1.0
+    hour = planned(60.0, SLOW, many)
+    assert 0.1 < share[60.0] * 10_000 * SLOW.evaluated / hour.seconds < 0.25
+    assert planned(5.0, SLOW, DIGITS).proxy["validation_share"] == 1.0
+    assert planned(60.0, SLOW, many, chosen={"validation_share": 0.7}).proxy["validation_share"] == 0.7
+    rounded = planned(60.0, SLOW, Images(40_000, 10_000, 800, rounded=0.5))
+    assert rounded.proxy["validation_share"] < share[60.0]
+
+
 def test_a_training_sees_the_images_thirty_times_at_most() -> None:
     found = planned(6000.0)
     assert (found.proxy["epochs"], found.proxy["data_share"]) == (30, 1.0)
