@@ -1,7 +1,8 @@
-"""What a surrogate makes of short trainings: `python combined_proxies.py recipes.csv nas_bench_macro.csv RECIPE`.
+"""What a surrogate makes of short trainings: `python combined_proxies.py recipes.csv nas_bench_macro.csv RECIPE [VALUES ...]`.
 
 recipes.csv has a row for each short training: recipe, network, seed, accuracy, log_loss. Appends to
-combined_proxies.csv. A network's own label is never used to predict it: ten parts are predicted from the other nine.
+combined_proxies.csv. VALUES: scores of untrained networks, of which depth, SWAP and trainability make one feature more
+for the networks that have them. A network's own label is never used to predict it: ten parts are predicted from the other nine.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, rankdata
 
 from nas.estimate.bench.agreement import interval
 from nas.estimate.bench.self_check import ceiling
@@ -19,23 +20,36 @@ from nas.estimate.ensemble import Ensemble, fit_ensemble
 from nas.estimate.labels import as_target
 from nas.estimate.structure import Structure
 from nas.estimate.table import read_known
+from nas.estimate.zero_cost.descriptors import depth
 from nas.files.csv import append_rows, read_rows
 from nas.space.search_space import load_space
 
 COLUMNS = ("recipe", "label", "networks", "predicted", "tau", "low", "high", "of")
 PARTS, SHUFFLES = 10, 10
 
-trainings, table, recipe = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+trainings, table, recipe, scored = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], map(Path, sys.argv[4:])
 structure = Structure(load_space("nas-bench-macro"))
 known = read_known(table, structure.space, ("acc_seed0", "acc_seed1", "acc_seed2"))
 place = {k.name: i for i, k in enumerate(known)}
 truth = np.array([k.accuracy for k in known])
 features = structure.of_networks([k.network for k in known])
-values: dict[str, dict[int, dict[str, float]]] = {name: defaultdict(dict) for name in ("accuracy", "log loss")}
-for _, row in read_rows(trainings, ("recipe", "network", "seed", "accuracy", "log_loss")):
+scores: dict[int, dict[str, float]] = defaultdict(dict)
+for path in scored:
+    for _, row in read_rows(path, ("network", "estimator", "value")):
+        scores[place[row["network"]]][row["estimator"]] = float(row["value"])
+there = np.array(sorted(i for i, of in scores.items() if {"swap", "trainability"} <= of.keys()), dtype=int)
+score = np.full((len(known), 1), np.nan)
+if len(there):
+    parts = [[depth(known[i].network), scores[i]["swap"], scores[i]["trainability"]] for i in there]
+    score[there, 0] = np.log(rankdata(parts, axis=0) / len(there)).sum(axis=1)
+values: dict[str, dict[int, dict[str, float]]] = {
+    name: defaultdict(dict) for name in ("accuracy", "log loss", "training loss")
+}
+for _, row in read_rows(trainings, ("recipe", "network", "seed", "accuracy", "log_loss", "train_loss")):
     if row["recipe"] == recipe and row["network"] in place:
         values["accuracy"][place[row["network"]]][row["seed"]] = float(as_target(np.array([float(row["accuracy"])]))[0])
-        values["log loss"][place[row["network"]]][row["seed"]] = -float(np.log(float(row["log_loss"])))
+        for name, column in (("log loss", "log_loss"), ("training loss", "train_loss")):
+            values[name][place[row["network"]]][row["seed"]] = -float(np.log(float(row[column])))
 
 
 def learned(rows: np.ndarray, labels: np.ndarray) -> Ensemble:
@@ -76,6 +90,13 @@ for label, by_network in values.items():
     say(label, rows, "from others' labels", crossed(rows, first), truth[rows])
     say(label, rows, "from all labels, its own too", model.predict(features[rows])[0], truth[rows])
     say(label, rows, "networks that have no label", model.predict(features[others])[0], truth[others])
+    unknown, taught = np.setdiff1d(there, rows), np.isin(rows, there)
+    if len(unknown) and taught.all():
+        both, groups = np.concatenate([features, score], axis=1), np.r_[np.zeros(features.shape[1], int), 1]
+        told = fit_ensemble(both[rows], first, both, groups).predict(both[unknown])[0]
+        say(label, rows, "scored ones without a label", told, truth[unknown])
+        say(label, rows, "the same, structure alone", model.predict(features[unknown])[0], truth[unknown])
+        say(label, rows, "the same, score alone", score[unknown, 0], truth[unknown])
     for n in (20, 40):
         if n < len(rows):
             told = [learned(rows[c], first[c]).predict(features[others])[0] for c in
