@@ -1,8 +1,10 @@
-"""What a surrogate makes of short trainings: `python combined_proxies.py recipes.csv nas_bench_macro.csv RECIPE [VALUES ...]`.
+"""What a surrogate makes of short trainings:
 
-recipes.csv has a row for each short training: recipe, network, seed, accuracy, log_loss. Appends to
-combined_proxies.csv. VALUES: scores of untrained networks, of which depth, SWAP and trainability make one feature more
-for the networks that have them. A network's own label is never used to predict it: ten parts are predicted from the other nine.
+    python combined_proxies.py recipes.csv nas_bench_macro.csv RECIPE [VALUES ...]
+
+recipes.csv has a row for each short training: recipe, network, seed, accuracy, losses. Appends to combined_proxies.csv.
+VALUES: scores of untrained networks, of which depth, SWAP and trainability make one feature more for the networks that
+have them. A network's own label is never used to predict it: ten parts are predicted from the other nine.
 """
 
 from __future__ import annotations
