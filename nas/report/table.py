@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nas.files.plain import printable
 from nas.numbers import figure, percent
 from nas.report.ranking import ranking_line
-from nas.report.ties import expected_text, tied_with, told_apart
+from nas.report.ties import expected_text, guided, tied_with, told_apart
 from nas.run import Run, Trial
 from nas.space.candidate import Candidate, Value
 
@@ -91,9 +91,13 @@ def accuracy_notes(run: Run, *, whole: bool = False) -> list[str]:
                      "in every objective.")  # fmt: skip
     if any(tied_with(front).values()):
         tie = "Tied with: cheaper networks" if whole else "tie: the cheapest network"
-        notes.append(f"{tie} of the front that cannot be told from this one; nas pick prefers the cheapest.")
+        prefers = "the one of most promise by its guide" if guided(front) else "the cheapest"
+        notes.append(f"{tie} of the front that cannot be told from this one; nas pick prefers {prefers}.")
     if any(t.accuracy_deviation is not None for t in front):
-        notes.append(f"{told_apart(front)} of the {len(front)} networks on the front can be told apart.")
+        apart = told_apart(front)
+        which = "All" if apart == len(front) else f"{apart} of the"
+        notes.append(f"{which} {len(front)} networks on the front can be told apart." if len(front) > 1 else "")
+    notes = [note for note in notes if note]
     return notes + [left_off_text(run)] * bool(run.left_off)
 
 

@@ -103,7 +103,7 @@ function showNetwork() {
   box.append(element("div", { class: "columns even" },
     element("div", {}, element("h3", {}, "Hyperparameters"), choices, element("details", {}, element("summary", {}, "Every choice"), all)),
     element("figure", {}, element("h3", {}, "Training"), t.curve.length > 1 ? curve : null,
-      element("figcaption", {}, t.curve.length ? `Validation accuracy in fp32 after each of ${t.curve.length} epochs; ${three(t.seconds)} s.` : "No training curve was kept."))));
+      element("figcaption", {}, t.curve.length ? `Validation accuracy in fp32 after ${t.curve.length > 1 ? `each of ${t.curve.length} epochs` : "one epoch"}; ${three(t.seconds)} s.` : "No training curve was kept."))));
   if (Plot) drawCurve();
 }
 function stages(t) {
