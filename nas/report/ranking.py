@@ -22,10 +22,22 @@ def source_of(settings: Settings) -> str:
     if name == "curve":
         first = f"first {own['first']}" if "first" in own else "first"
         return f"{predicted} trainings of other networks: {fidelity}. Those of the search had the {first} epochs of it."
-    at = "They were measured at each network's own resolution and precision. "
+    part = float(settings.proxy.get("validation_share", 1)) < 1
+    images = f", on {settings.validation_images:,} validation images" if part and settings.validation_images else ""
+    at = f"They were measured at each network's own resolution and precision{images}. "
     return (
         f"Accuracies are from a short training: {fidelity}. {at if settings.proxy.get('full_resolution_share') else ''}"
-        "Full training improves every network, some more than others."
+        f"Full training improves every network, some more than others.{_guide(settings)}"
+    )
+
+
+def _guide(settings: Settings) -> str:
+    """What guided the search, in a sentence; empty where nothing did."""
+    if not settings.guide:
+        return ""
+    return (
+        f" The search was guided by scores of {settings.guide_networks:,} untrained networks ({settings.guide}), which "
+        "have no part in the accuracies."
     )
 
 

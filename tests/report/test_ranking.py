@@ -97,3 +97,14 @@ def test_a_broken_summary_is_named_before_anything_is_written(tmp_path: Path) ->
         with pytest.raises(UserError, match=r"pareto\.json: rank_quality: expected: "):
             write_report(load_run(run.path), formats)
     assert sorted(p.name for p in run.path.iterdir()) == before
+
+
+def test_the_guide_and_fewer_validation_images_are_named() -> None:
+    proxy = {"epochs": 2, "data_share": 0.1, "full_resolution_share": 0.2, "validation_share": 0.15}
+    given = settings(proxy=proxy, validation_images=1500, guide="zero-cost", guide_networks=100)
+    told = source_of(given)
+    assert "at each network's own resolution and precision, on 1,500 validation images." in told
+    assert told.endswith(
+        "guided by scores of 100 untrained networks (zero-cost), which have no part in the accuracies."
+    )
+    assert "guided" not in source_of(settings(proxy=proxy))
