@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from nas.data.picture import quiet, read_square
+from nas.data.pixels import scaled
 
 MEMORY_BYTES = 2**30  # of decoded images; more stay in their files
 CACHE_BYTES = 2**28  # of all resized copies of a split; what does not fit is resized batch by batch
@@ -24,6 +24,10 @@ class Images(Protocol):
     """A sequence of square RGB images."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side as they are kept, before `take` scales them; 0: read at the resolution that is asked for."""
 
     def take(self, indices: Tensor, resolution: int) -> Tensor:
         """The images at `indices` (n,) as uint8 (n, resolution, resolution, 3)."""
@@ -44,6 +48,10 @@ class ImagesInMemory:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def side(self) -> int:
+        return int(self.pixels.shape[1])
 
     def take(self, indices: Tensor, resolution: int) -> Tensor:
         if resolution == self.pixels.shape[1]:
@@ -72,6 +80,7 @@ class ImagesInFiles:
 
     paths: tuple[Path, ...]
     root: Path
+    side: int = 0
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,10 +97,9 @@ class ImagesInFiles:
 
 
 def resize(pixels: Tensor, resolution: int) -> Tensor:
-    """uint8 (n, h, w, 3) to (n, resolution, resolution, 3), bilinear, with antialiasing when it gets smaller."""
-    size = (resolution, resolution)
-    out = interpolate(pixels.permute(0, 3, 1, 2), size, mode="bilinear", antialias=True)
-    return out.permute(0, 2, 3, 1).contiguous()
+    """uint8 (n, h, h, 3) to (n, resolution, resolution, 3), each as `nas.data.pixels.scaled`, as a board does it."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return torch.from_numpy(np.stack(list(pool.map(lambda one: scaled(one, resolution), pixels.numpy()))))
 
 
 def center_square(pixels: Tensor) -> Tensor:

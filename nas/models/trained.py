@@ -42,11 +42,13 @@ Triple = tuple[float, float, float]
 class Preprocessing:
     """How a picture becomes a network's input, float32 (1, 3, resolution, resolution).
 
-    The middle square is cut out and scaled to `resolution` pixels, bilinear with antialiasing. Then each channel, 0 to
-    255, in the order of `color`, becomes (value - mean) / std.
+    The middle square is cut out and scaled to `side` pixels, as the dataset keeps its images, then to `resolution`,
+    both bilinear with antialiasing; with a side of 0 to `resolution` at once. Then each channel, 0 to 255, in the order
+    of `color`, becomes (value - mean) / std. `nas.data.pixels` does it, everywhere.
     """
 
     resolution: int
+    side: int = 0
     resize: Literal["center square, bilinear"] = "center square, bilinear"
     color: Literal["RGB"] = "RGB"
     mean: Triple = (127.5, 127.5, 127.5)
@@ -201,6 +203,8 @@ def _read_network(table: _ModelFile, file: Path) -> tuple[Network, dict[str, Ten
                 raise UserError(f"{file}: shapes must be from 1 to {LARGEST_SIDE}; block {number} has {value}")
         if not (0 <= b.mid <= LARGEST_SIDE and 0 <= b.se <= LARGEST_SIDE):
             raise UserError(f"{file}: mid and se must be from 0 to {LARGEST_SIDE}; block {number} has {b.mid}, {b.se}")
+    if not 0 <= table.preprocessing.side <= LARGEST_SIDE:
+        raise UserError(f"{file}: preprocessing.side must be from 0 to {LARGEST_SIDE}; got {table.preprocessing.side}")
     if not all(x > 0 for x in table.preprocessing.std):
         raise UserError(f"{file}: preprocessing.std must be above 0; got {table.preprocessing.std}")
     try:

@@ -158,7 +158,7 @@ def all_finite(weights: Mapping[str, Tensor]) -> bool:
 
 def normalize(pixels: Tensor) -> Tensor:
     """uint8 (n, r, r, 3) to float32 (n, 3, r, r) from -1 to 1, channels last in memory, as MobileNets are trained."""
-    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last).sub_(127.5).div_(127.5)
 
 
 def best_device() -> torch.device:
