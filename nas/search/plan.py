@@ -15,7 +15,7 @@ from nas.numbers import duration
 NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
 GROWTH = 0.4  # of their number with the time; the rest goes into longer trainings
 MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
-STEPS = 300  # of a training that batches are chosen for
+STEPS = 200  # of a training that batches are chosen for
 BATCHES = (16, 32, 64, 128)
 LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
 MEASURING = 0.2  # of a training's time, at most, for its accuracy
@@ -179,7 +179,7 @@ def _fidelity(passes: float, training: int, chosen: Mapping[str, Any]) -> dict[s
     if "data_share" in chosen:
         share = float(chosen["data_share"])
         return {"epochs": int(chosen.get("epochs", max(1, round(passes / (share * training))))), "data_share": share}
-    epochs = int(chosen.get("epochs", max(2, math.ceil(passes / training))))
+    epochs = int(chosen.get("epochs", math.ceil(passes / training)))
     return {"epochs": epochs, "data_share": _rounded(min(1.0, passes / (epochs * training)))}
 
 

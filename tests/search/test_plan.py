@@ -87,7 +87,7 @@ def test_a_short_time_has_fewer_networks_of_sixty_steps() -> None:
 
 def test_a_time_for_less_than_four_networks_says_what_is_enough() -> None:
     short = planned(1.0, SLOW, CIFAR)
-    assert short.networks == 1 and short.enough > 1
+    assert short.networks < 4 and short.enough > 1
     enough = planned(1.05 * short.enough, SLOW, CIFAR)
     assert enough.networks >= 4 and enough.enough == 0
     over = planned(1.0, SLOW, spent_s=90.0)  # it took so long to begin

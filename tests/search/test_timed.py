@@ -74,7 +74,7 @@ def test_without_time_and_trials_a_search_has_five_minutes(tmp_path: Path, measu
     with pytest.raises(KeyboardInterrupt):
         searched(tmp_path, time=None, on_note=said.append, on_progress=stop)
     assert measured == [(16, pytest.approx(0.03 * 300))]
-    assert sum(line.startswith("5 min: about 1 network of 2 epochs") for line in said) == 1
+    assert sum(line.startswith("5 min: about 1 network of 1 epoch ") for line in said) == 1
 
 
 def test_trials_and_settings_of_a_training_that_are_given_stay(
