@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nas.space.search_space import SearchSpace
 
 QUANTILES = (0.5, 0.9, 0.1, 0.7, 0.3)  # of the feasible candidates by their MACs: those that are timed
-EPOCHS = 3  # of one step each; the first warms up, of the others the faster counts
+EPOCHS = 3  # of STEPS each; the first warms up, of the others the faster counts
+STEPS = 4
 EVALUATION = 0.25  # of a step with its validation: a third of what forward and backward take
 
 
@@ -58,6 +59,19 @@ def measure_speed(
     return Speed((1 - EVALUATION) * own, (1 - EVALUATION) * less, EVALUATION * own, first)
 
 
+def measure_training(proxy: ProxyTraining, network: Network, *, threads: int | None = None) -> float:
+    """Seconds of a whole training of a network. Raises what `ProxyTraining.estimate` raises."""
+    import torch
+
+    begun, before = perf_counter(), torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        proxy.estimate(network, {}, seed=0)
+    finally:
+        torch.set_num_threads(before)
+    return perf_counter() - begun
+
+
 def fastest_threads(proxy: ProxyTraining, network: Network, batch: int) -> int:
     """All of torch's threads, or one where that is faster: on a busy machine they wait long for each other."""
     import torch
@@ -84,9 +98,9 @@ def images_of(proxy: ProxyTraining, precisions: Iterable[str]) -> Images:
 
 
 def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, end: float) -> tuple[float, float]:
-    """Seconds of an image in a step, its validation included, and how much longer the first step takes.
+    """Seconds of an image in a step, its validation included, and how much longer the first steps take.
 
-    After the time `end` of `perf_counter` there is no step but those that are needed.
+    After the time `end` of `perf_counter` there are no steps but those that are needed.
     """
     from nas.models.builder import build
     from nas.tasks.classification import Classification
@@ -94,8 +108,8 @@ def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, e
     from nas.train.recipe import recipe
 
     begun = perf_counter()
-    images = proxy.dataset.train.subset(spread(len(proxy.dataset.train), batch))
-    batch = max(2, len(images))
+    images = proxy.dataset.train.subset(spread(len(proxy.dataset.train), STEPS * batch))
+    batch = max(2, min(batch, len(images)))
     chosen = recipe({"learning_rate": 1e-6}, epochs=EPOCHS, batch_size=batch, resolution=resolution)
     task = Classification(proxy.dataset.classes)
     curve = fit(
@@ -103,5 +117,5 @@ def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, e
         on_epoch=lambda number, epoch: number > 1 and perf_counter() > end,
     )  # fmt: skip
     whole = perf_counter() - begun
-    step = min(epoch.seconds for epoch in curve[1:])
-    return step / batch, max(0.0, whole - len(curve) * step)
+    epoch_s = min(epoch.seconds for epoch in curve[1:])
+    return epoch_s / len(images), max(0.0, whole - len(curve) * epoch_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nas.run import Settings
 from nas.search.guided import begun_in
-from nas.search.plan import BATCHES, plan
+from nas.search.plan import BATCHES, Plan, Speed, plan
 from nas.search.problem.feasibility import Pool
-from nas.search.speed import fastest_threads, images_of, measure_speed, timed_candidates
+from nas.search.speed import fastest_threads, images_of, measure_speed, measure_training, timed_candidates
 
 if TYPE_CHECKING:
     from nas.estimate.estimator import Estimator
@@ -42,13 +43,15 @@ def in_time(
     """The settings of a search of so many minutes, and the plan in a line.
 
     A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
-    it. PyTorch has one thread afterwards where that is faster than all.
+    it. Where there is time, one candidate of the middle is trained as planned, and the plan is made anew by what that
+    took. PyTorch has one thread afterwards where that is faster than all.
     """
     if (kept := begun_in(path)) is not None and kept.minutes == asked.minutes:
         found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
         return replace(found, minutes=kept.minutes), ""
     import torch
 
+    from nas.estimate.fidelity import Fidelity
     from nas.estimate.proxy import ProxyTraining
 
     if not isinstance(estimator, ProxyTraining):
@@ -59,11 +62,21 @@ def in_time(
         torch.set_num_threads(fastest_threads(estimator, min(candidates, key=lambda network: network.macs), batch))
     threads = max(1, int(cluster.cpus)) if cluster else None
     speed = measure_speed(estimator, candidates, batch, 60 * MEASURED * asked.minutes, threads=threads)
-    planned = plan(
-        asked.minutes, perf_counter() - asked.begun, speed, images_of(estimator, settings.precisions), settings.proxy,
-        confirm=settings.confirm, chosen=asked.proxy, networks=asked.networks,
-        workers=(cluster.workers or 1) if cluster else 1,
-    )  # fmt: skip
+    images, workers = images_of(estimator, settings.precisions), (cluster.workers or 1) if cluster else 1
+
+    def planned_for(speed: Speed) -> Plan:
+        spent = perf_counter() - asked.begun
+        return plan(
+            asked.minutes, spent, speed, images, settings.proxy, confirm=settings.confirm, chosen=asked.proxy,
+            networks=asked.networks, workers=workers,
+        )  # fmt: skip
+
+    planned = planned_for(speed)
+    if planned.seconds < 60 * MEASURED * asked.minutes:  # a few steps tell little of the speed of a whole training
+        whole = replace(estimator, fidelity=Fidelity(**planned.proxy))
+        with suppress(ArithmeticError, RuntimeError, MemoryError):
+            took = measure_training(whole, candidates[0], threads=threads)
+            planned = planned_for(speed.times(took / planned.seconds))
     left = max(AT_LEAST * asked.minutes, (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60)
     found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)
     return replace(found, minutes=asked.minutes), planned.sentence()

@@ -21,6 +21,10 @@ from tests.search.small_tasks import SMALL
 BUDGETS = {"max_macs": 3e5}
 
 
+def failing(*given: object, **named: object) -> float:
+    raise FloatingPointError
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Batch and resolutions of what is timed; a training of the shortest kind is said to take some three minutes."""
@@ -32,6 +36,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
         return Speed(0.2, 0.1, 0.05, 1.0)
 
     monkeypatch.setattr(timed, "measure_speed", said)
+    monkeypatch.setattr(timed, "measure_training", failing)  # so the plan is that of the speed
     monkeypatch.setattr(guided, "GUIDED_FROM", float("inf"))  # no network is scored
     return seen
 
@@ -95,6 +100,27 @@ def test_feasible_candidates_are_looked_for_once(
         monkeypatch.setattr(module, "feasible_pool", lambda *given: asked.append("pool") or feasible_pool(*given))
     searched(tmp_path, time=time, trials=1, proxy={"epochs": 1, "data_share": 0.1, "batch_size": 32})
     assert asked == ["pool"] and bool(measured) == (time is not None)
+
+
+def test_a_whole_training_that_is_quicker_than_its_steps_said_makes_them_longer(
+    tmp_path: Path, measured: list[tuple[int, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that were timed beside other work said two and a half minutes; a whole training took a tenth."""
+    passes = {}
+    for took in (None, 15.0):
+        if took is not None:
+            monkeypatch.setattr(timed, "measure_training", lambda proxy, network, threads, took=took: took)
+        folder = tmp_path / str(took)
+        folder.mkdir()
+
+        def stop(progress: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            searched(folder, time="20h", on_progress=stop)
+        proxy = read_settings(folder / "run").proxy
+        passes[took] = float(proxy["epochs"]) * float(proxy["data_share"])
+    assert passes[15.0] > 4 * passes[None]
 
 
 def test_trials_alone_are_not_timed(tmp_path: Path, measured: list[tuple[int, float]]) -> None:
