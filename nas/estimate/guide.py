@@ -28,6 +28,7 @@ from nas.space.network import Network
 
 SCORED = 100  # networks, by default
 FEWEST = 24  # of which something can be learned
+TRIED = 3  # networks after which it is known how long a score takes
 INITIALIZATIONS = 3  # of each score
 SUPERNET = "supernet"
 SUMS: Mapping[str, tuple[str, ...]] = {"zero-cost": tuple(AGGREGATE)}
@@ -87,10 +88,11 @@ class ScoredNetworks:
     def scores(self, most: int, seconds: float, on_progress: OnPrepare | None = None) -> Array:
         """Scores (n, s) of the first n networks of the pool, at most so many, NaN where one is not finite.
 
-        It ends when the seconds are over. Raises UserError for a file of something else, and what preparing a supernet
-        raises.
+        It ends when the seconds are over, or when it is seen they are too few for any guide. Raises UserError for a
+        file of something else, and what preparing a supernet raises.
         """
         there, begun = dict(self._read()), perf_counter()
+        kept = len(there)
         make_folder(self.file.parent)
         drawn = {name: 1.0 for name in self.names if name != SUPERNET}
         resolution = min(network.input_shape[1] for network in self.pool)
@@ -104,7 +106,8 @@ class ScoredNetworks:
                 on_progress(number, most, "scores of untrained networks")
             if number in there:
                 continue
-            if perf_counter() - begun > seconds:
+            took, new = perf_counter() - begun, len(there) - kept
+            if took > seconds or (new >= TRIED and took / new * (FEWEST - kept) > seconds):
                 return self._table(there, number)
             if SUPERNET in self.names and supernet is None:
                 supernet = make_estimator(SUPERNET, self.dataset, {}, self.seed, self.structure.space)

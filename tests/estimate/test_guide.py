@@ -10,6 +10,7 @@ from scipy.stats import kendalltau, rankdata
 
 from nas.data.catalog import load_dataset
 from nas.errors import UserError
+from nas.estimate import guide
 from nas.estimate.guide import FEWEST, ScoredNetworks, guide_scores, make_guide
 from nas.estimate.structure import Structure
 from nas.estimate.zero_cost import descriptors
@@ -36,21 +37,21 @@ def test_names_of_scores() -> None:
 def test_what_scores_say_is_predicted_of_all_other_candidates(tmp_path: Path) -> None:
     """Depth and MACs are known of every network: the guide, which saw 40, must rank others by both."""
     given = scored(tmp_path)
-    guide = make_guide(given, 40)
-    assert guide is not None and guide.networks == 40
+    made = make_guide(given, 40)
+    assert made is not None and made.networks == 40
     space = given.structure.space
     codes = space.canonical_codes(space.sample_codes(300, np.random.default_rng(1)))
     networks = [space.network(space.decode(code)) for code in codes]
     depths = [descriptors.depth(n) for n in networks]
     true = np.log(rankdata(depths)) + np.log(rankdata([descriptors.macs(n) for n in networks]))
-    told = guide.of_codes(codes)
+    told = made.of_codes(codes)
     assert kendalltau(told, true).statistic > 0.8 and (told > 0).all()
     assert kendalltau(told, true).statistic > kendalltau(depths, true).statistic
 
 
 def test_hyperparameters_and_precision_have_no_part(tmp_path: Path) -> None:
     given = scored(tmp_path)
-    guide = make_guide(given, 40)
+    made = make_guide(given, 40)
     space = given.structure.space
     code = space.sample_codes(1, np.random.default_rng(2))
     names = {*space.table.hyperparameters, "precision"}
@@ -58,8 +59,8 @@ def test_hyperparameters_and_precision_have_no_part(tmp_path: Path) -> None:
     for j, choice in enumerate(space.choices):
         if choice.name in names:
             other[:, j] = len(choice.options) - 1 - code[:, j] if choice.options else choice.high
-    assert (other != code).any() and guide is not None
-    assert guide.of_codes(code) == guide.of_codes(other)
+    assert (other != code).any() and made is not None
+    assert made.of_codes(code) == made.of_codes(other)
 
 
 def test_scores_are_kept_and_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +79,14 @@ def test_scores_are_kept_and_computed_once(tmp_path: Path, monkeypatch: pytest.M
     given.file.write_text(text.replace(text.splitlines()[1], "0,a,b"))
     with pytest.raises(UserError, match="scores must be numbers; line 2"):
         given.scores(5, np.inf)
+
+
+def test_where_scores_take_too_long_few_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A score takes a second of a clock that is set here: 24 do not fit into 20 seconds, and 40 fit into 41."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(guide, "perf_counter", lambda: float(next(clock)))
+    assert len(scored(tmp_path / "a").scores(60, seconds=20.0)) == 3
+    assert 24 <= len(scored(tmp_path / "b").scores(60, seconds=41.0)) < 45
 
 
 def test_too_few_scores_in_the_time_are_no_guide(tmp_path: Path) -> None:
