@@ -13,11 +13,11 @@ from nas.estimate.fidelity import watched_images
 from nas.numbers import duration
 
 NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
-GROWTH = 0.4  # of their number with the time; the rest goes into longer trainings
+GROWTH = 0.25  # of their number with the time; the rest goes into longer trainings
 MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
 STEPS = 200  # of a training that batches are chosen for
 BATCHES = (16, 32, 64, 128)
-LEAST_STEPS = 60  # of a training: after fewer, networks do not differ by what they can learn
+LEAST_IMAGES, LEAST_EPOCHS = 4000, 2.0  # that a training sees: after fewer, accuracies tell next to nothing
 MEASURING = 0.2  # of a training's time, at most, for its accuracy
 LEAST_VALIDATION = 1000  # images, where there are so many
 FEWEST = 4  # networks that a search should have time for
@@ -100,13 +100,13 @@ def plan(
 ) -> Plan:  # fmt: skip
     """How a search uses `minutes`, of which `spent_s` seconds are over.
 
-    A search of five minutes has 45 networks, and their number grows with the 0.4th power of the time; a training takes
+    A search of five minutes has 45 networks, and their number grows with the 0.25th power of the time; a training takes
     what is left for each, of which a share of `confirm` trainings are of networks that were trained before. `proxy` are
     the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
     Of the others epochs, data_share, batch_size and validation_share change: small batches, so that a short training
     has many steps, and no more validation images than a fifth of its time is enough for, but at least 1,000. A training
-    never sees the images more than 30 times, and never has fewer than 60 steps: more or fewer networks then fit. Where
-    they are fewer than four, the plan says what would be enough.
+    never sees the images more than 30 times, and never fewer than 4,000 (of small datasets, all images twice): more or
+    fewer networks then fit. Where they are fewer than four, the plan says what would be enough.
     """
     chosen = chosen or {}
     left = USED * (60 * minutes - spent_s) * workers
@@ -115,7 +115,7 @@ def plan(
     batch = int(chosen.get("batch_size", BATCHES[0]))
     share = float(chosen.get("validation_share", _validation_share(each, speed, images)))
     proxy = {**proxy, "validation_share": share}
-    passes = _passes(each, speed, _measured(images, proxy), proxy, chosen, batch)
+    passes = _passes(each, speed, _measured(images, proxy), proxy, chosen)
     batch = int(chosen.get("batch_size", max([b for b in BATCHES if b * STEPS <= passes], default=batch)))
     settings = {**proxy, **_fidelity(passes, images.training, chosen), "batch_size": batch}
     seconds = training_seconds(speed, images, settings)
@@ -162,11 +162,11 @@ def _validation_share(seconds: float, speed: Speed, images: Images) -> float:
 
 
 def _passes(
-    seconds: float, speed: Speed, images: Images, proxy: Mapping[str, Any], chosen: Mapping[str, Any], batch: int
+    seconds: float, speed: Speed, images: Images, proxy: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> float:  # fmt: skip
     """How many images a training may see in so many seconds, the same ones again counted again."""
     epochs = int(chosen.get("epochs", 1))
-    most, least = float(MOST_EPOCHS * images.training), float(LEAST_STEPS * batch)
+    most, least = float(MOST_EPOCHS * images.training), min(LEAST_IMAGES, LEAST_EPOCHS * images.training)
     if "epochs" in chosen:
         most, least = float(epochs * images.training), 1.0
     passes = least

@@ -63,7 +63,7 @@ def test_a_plan_is_said_kept_and_gone_on_with(tmp_path: Path, measured: list[tup
         assert len(measured) == 1  # the same command keeps the plan
     kept = read_settings(tmp_path / "run")
     assert kept.minutes == 120 and 0 < kept.max_minutes < 120
-    assert kept.proxy["batch_size"] == 2 and kept.proxy["data_share"] < 1
+    assert kept.proxy["batch_size"] == 2 and kept.proxy["epochs"] == 2
     assert measured == [(2, pytest.approx(0.03 * 7200))]
     assert [line.split(":")[0] for line in said if "networks of" in line] == ["2 h"]
     again = resume(tmp_path / "run", trials=3, test=False)
@@ -79,7 +79,7 @@ def test_without_time_and_trials_a_search_has_five_minutes(tmp_path: Path, measu
     with pytest.raises(KeyboardInterrupt):
         searched(tmp_path, time=None, on_note=said.append, on_progress=stop)
     assert measured == [(16, pytest.approx(0.03 * 300))]
-    assert sum(line.startswith("5 min: about 1 network of 1 epoch ") for line in said) == 1
+    assert sum(line.startswith("5 min: about 1 network of 2 epochs") for line in said) == 1
 
 
 def test_trials_and_settings_of_a_training_that_are_given_stay(
