@@ -42,3 +42,19 @@ def _randaugment(pixels: Tensor, generator: torch.Generator) -> Tensor:
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         groups = [transform(group) for group in torch.split(pixels.permute(0, 3, 1, 2), GROUP)]
     return torch.cat(groups).permute(0, 2, 3, 1)
+
+
+def mix(
+    images: Tensor, labels: Tensor, classes: int, alpha: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Each image blended with another of its batch, and its label likewise (mixup: Zhang et al., ICLR 2018).
+
+    float32 (n, 3, r, r) and int64 (n,) to images of the same shape and targets float32 (n, classes). One share a batch,
+    drawn from Beta(alpha, alpha).
+    """
+    from torchvision.transforms.v2 import MixUp
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        mixed, targets = MixUp(alpha=alpha, num_classes=classes)(images, labels)
+    return mixed, targets

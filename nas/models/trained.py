@@ -99,10 +99,10 @@ class _ModelFile(Table):
     heads: tuple[int, ...]
 
 
-def save_trained(folder: Path, model: TrainedModel) -> None:
+def save_trained(folder: Path, model: TrainedModel, files: Mapping[str, bytes] | None = None) -> None:
     """Writes the folder whole or not at all. Raises UserError when the disk refuses, and for weights with NaN in them.
 
-    A folder that is there already is replaced.
+    A folder that is there already is replaced. `files` are written beside the model, by their names.
     """
     from safetensors.torch import save
 
@@ -116,6 +116,8 @@ def save_trained(folder: Path, model: TrainedModel) -> None:
     with atomic_folder(folder) as part:
         (part / WEIGHTS).write_bytes(save({name: tensor.contiguous() for name, tensor in model.weights.items()}))
         (part / MODEL).write_text(json.dumps(table, indent=1) + "\n", "utf-8")
+        for name, data in (files or {}).items():
+            (part / name).write_bytes(data)
 
 
 def load_trained(folder: Path) -> TrainedModel:

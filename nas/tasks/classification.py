@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, bincount
 from torch.nn.functional import cross_entropy
 
 from nas.space.layer import Shape
 
 
 class Classification:
-    """A `Task`. Outputs are logits (n, classes), targets are labels int64 (n,); the metric is top-1 accuracy."""
+    """A `Task`. Outputs are logits (n, classes), targets labels int64 (n,); the metric is top-1 accuracy.
+
+    The loss also takes targets float32 (n, classes), shares of each class. `weights` (classes,) multiply the loss of
+    each class.
+    """
 
     name = "classification"
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = tuple(classes)
+    def __init__(self, classes: Sequence[str], weights: Tensor | None = None) -> None:
+        self.classes, self.weights = tuple(classes), weights
         self.reset()
 
     @property
@@ -25,7 +29,8 @@ class Classification:
 
     def loss(self, output: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
         """Cross-entropy with label smoothing (Szegedy et al., CVPR 2016)."""
-        return cross_entropy(output, target, label_smoothing=label_smoothing)
+        weights = None if self.weights is None else self.weights.to(output.device)
+        return cross_entropy(output, target, weights, label_smoothing=label_smoothing)
 
     def reset(self) -> None:
         self._right = self._total = 0
@@ -39,3 +44,13 @@ class Classification:
     def evaluate(self) -> float:
         """The share of images whose largest logit is that of their class. Raises ZeroDivisionError before any batch."""
         return self._right / self._total
+
+
+def balanced_weights(labels: Tensor, classes: int) -> Tensor:
+    """Weights float32 (classes,) by which every class has the same part in the loss; their mean over images is 1.
+
+    A class without an image has the weight 0.
+    """
+    counts = bincount(labels, minlength=classes)
+    share = counts.clamp_min(1).float().reciprocal() * len(labels) / max(1, int((counts > 0).sum()))
+    return share.where(counts > 0, 0.0)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,7 +51,7 @@ def fit(
     device = device or best_device()
     generator = torch.Generator().manual_seed(seed)  # order and augmentation; the model has no dropout
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # ten times faster on a CPU
-    optimizer = _optimizer(model, recipe)
+    optimizer = optimizer_of(model, recipe)
     batches = max(1, len(train) // recipe.batch_size)  # the last, short batch is left out
     steps = batches * recipe.epochs
     warmup = max(1, round(recipe.warmup_share * steps))
@@ -190,13 +191,22 @@ def schedule(step: int, steps: int, warmup: int) -> float:
     return 1 - (step - warmup) / max(1, steps - warmup)
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Weight decay only on what has more than one dimension: not on batch norms and biases."""
+def generator_of(seed: int, what: int, number: int) -> torch.Generator:
+    """The random numbers of one step or epoch, which do not depend on those before: `what` tells kinds apart."""
+    mixed = np.random.SeedSequence([seed, what, number]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(mixed) >> 1)
+
+
+def optimizer_of(model: nn.Module, recipe: Recipe, *, fused: bool = False) -> torch.optim.Optimizer:
+    """Weight decay only on what has more than one dimension: not on batch norms and biases.
+
+    `fused`: a step is one kernel. It is faster, and its weights differ in the last bit.
+    """
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, fused=fused)

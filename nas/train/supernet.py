@@ -21,7 +21,7 @@ from nas.space.candidate import Candidate
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 from nas.tasks.task import Task
-from nas.train.loop import best_device, mixed_precision, normalize, schedule
+from nas.train.loop import best_device, generator_of, mixed_precision, normalize, schedule
 
 SMALLEST_RESOLUTION = 8  # pixels
 RESOLUTION_STEP = 8  # so that few resized copies of the data are made
@@ -157,14 +157,14 @@ def train_supernet(
         step = state.step
         if epoch != step // batches:
             epoch = step // batches
-            order = torch.randperm(len(train), generator=_generator(paths.seed, 0, epoch))
+            order = torch.randperm(len(train), generator=generator_of(paths.seed, 0, epoch))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * schedule(step, steps, max(1, round(WARMUP_SHARE * steps)))
         chosen = order[step % batches * recipe.batch_size :][: recipe.batch_size]
         networks = [*extremes, *(paths.network(step * drawn + n) for n in range(drawn))]
         # a step's networks see the same images, of the size that is the first drawn one's
         pixels = train.images.take(chosen, recipe.resolution(networks[-drawn]))
-        images = augment(pixels, "crop-flip", flip=flip, generator=_generator(paths.seed, 1, step))
+        images = augment(pixels, "crop-flip", flip=flip, generator=generator_of(paths.seed, 1, step))
         images, labels = normalize(images.to(device)), train.labels[chosen].to(device)
         with torch.autocast(device.type, half, enabled=half is not None):
             outputs = [state.supernet.forward(network, images).float() for network in networks]
@@ -211,8 +211,3 @@ def _placed(tensor: Tensor, device: torch.device) -> Tensor:
     """A copy on the device, convolutions' weights channels last."""
     form = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
     return tensor.detach().clone().to(device).contiguous(memory_format=form)
-
-
-def _generator(seed: int, what: int, number: int) -> torch.Generator:
-    mixed = np.random.SeedSequence([seed, what, number]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed) >> 1)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nas.tasks.classification import Classification
+from nas.tasks.classification import Classification, balanced_weights
 
 
 def test_accuracy_is_the_share_of_all_images_whatever_the_batches() -> None:
@@ -35,3 +35,20 @@ def test_loss_is_cross_entropy_with_smoothed_labels() -> None:
     assert float(task.loss(logits, torch.tensor([1]), 0.0)) == pytest.approx(-math.log(3 / 4))
     smoothed = -0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4)
     assert float(task.loss(logits, torch.tensor([1]), 0.2)) == pytest.approx(smoothed)
+
+
+def test_the_loss_of_soft_targets_and_of_weighted_classes_by_hand() -> None:
+    """With logits 0 and 0 each class has the log-probability -log 2."""
+    output, log2 = torch.tensor([[0.0, 0.0], [0.0, math.log(3)]]), math.log(2)
+    soft = torch.tensor([[0.3, 0.7], [1.0, 0.0]])
+    assert float(Classification("ab").loss(output, soft, 0.0)) == pytest.approx((log2 + math.log(4)) / 2)
+    weighted = Classification("ab", torch.tensor([3.0, 1.0]))
+    wanted = (3 * log2 + 1 * math.log(4 / 3)) / 4  # labels a and b
+    assert float(weighted.loss(output, torch.tensor([0, 1]), 0.0)) == pytest.approx(wanted)
+
+
+def test_balanced_weights_give_each_class_the_same_part() -> None:
+    labels = torch.tensor([0] * 6 + [1] * 2 + [3] * 1)
+    weights = balanced_weights(labels, 4)
+    assert weights.tolist() == pytest.approx([0.5, 1.5, 0.0, 3.0])
+    assert float(weights[labels].mean()) == pytest.approx(1.0)

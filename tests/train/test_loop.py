@@ -13,12 +13,12 @@ from nas.tasks.classification import Classification
 from nas.train.loop import (
     Epoch,
     TrainingCurve,
-    _optimizer,
     calibrate,
     evaluate,
     fit,
     mixed_precision,
     normalize,
+    optimizer_of,
     schedule,
     spread,
 )
@@ -165,7 +165,7 @@ def testschedule_rises_then_falls_to_nothing() -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_weight_decay_spares_batch_norms_and_biases(optimizer: str) -> None:
     model = build(small_network())
-    decayed, spared = _optimizer(model, Recipe(1, 32, 8, 0.1, 0.05, optimizer=optimizer)).param_groups
+    decayed, spared = optimizer_of(model, Recipe(1, 32, 8, 0.1, 0.05, optimizer=optimizer)).param_groups
     # convolutions: stem, 2 blocks of 3, squeeze-excite's 2; linear's weight
     assert len(decayed["params"]) == 1 + 2 * 3 + 2 + 1 and decayed["weight_decay"] == 0.05
     # 7 batch norms' scales and shifts, squeeze-excite's 2 biases, linear's one

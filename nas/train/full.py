@@ -1,0 +1,285 @@
+"""Training in full: from a network to a folder with its trained model, however often the process dies on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from nas.data.dataset import Dataset
+from nas.errors import UserError
+from nas.files.atomic import recover_folder
+from nas.files.lock import locked
+from nas.models.builder import build
+from nas.models.parts import silence_residuals
+from nas.models.trained import Lineage, Preprocessing, TrainedModel, save_trained
+from nas.space.layer import PRECISIONS, Precision
+from nas.space.network import Network
+from nas.tasks.classification import Classification, balanced_weights
+from nas.train.distill import Teacher, check_teacher
+from nas.train.full_folder import (
+    NONE,
+    STATE,
+    Accuracy,
+    Begun,
+    Result,
+    check_place,
+    discard,
+    finished,
+    read_begun,
+    remove_work,
+    result_files,
+    work_folder,
+    write_begun,
+)
+from nas.train.full_recipe import FullRecipe
+from nas.train.interrupt import waiting_interrupt
+from nas.train.loop import best_device, evaluate
+from nas.train.rounding import quantized
+from nas.train.training import Lesson, Training, begin, train_on
+from nas.train.training_file import read_training, write_training
+
+FORMAT = 1  # of what a digest stands for: another training method gives other weights
+SAVE_SECONDS = 30.0  # between two checkpoints
+TIMED_STEPS = 4  # of which the first warms up
+USED = 0.95  # of a limit of time: the rest is for the beginning and the end
+EVALUATION = 1 / 3  # of what training with an image takes: looking at it
+BUSY = "another process is training in {path}; wait for it"
+STEP = "full training"  # in a model's lineage
+
+
+@dataclass(frozen=True, slots=True)
+class FullProgress:
+    """Where a full training stands."""
+
+    step: int
+    steps: int
+    epoch: int  # from 1
+    epochs: int
+    seconds_left: float
+    loss: float | None  # of the epoch before, mean; None in the first
+    accuracy: float | None  # after it, on the validation images, from 0 to 1
+
+
+OnFullProgress = Callable[[FullProgress], object]
+
+
+def train_full(
+    start: Network | TrainedModel, dataset: Dataset, recipe: FullRecipe, folder: Path, *,
+    seed: int = 0, teacher: Teacher | None = None, minutes: float = 0.0, precision: Precision = "fp32",
+    lineage: Lineage | None = None, device: torch.device | None = None, force: bool = False,
+    save_seconds: float = SAVE_SECONDS, on_progress: OnFullProgress = lambda _: None,
+) -> TrainedModel:  # fmt: skip
+    """Trains a network from scratch, or a model on from its weights, and writes `folder` with it, curve and result.
+
+    The model is the average of the last steps' weights, after the last epoch (`Training`); validation images are only
+    looked at, and the test images once, at the end, in float32 and in the `precision` that the network is deployed in.
+    With `minutes` the training has as many epochs as fit, at most the recipe's. A model brings its own precision and
+    lineage along.
+
+    A process that dies loses the steps since the last checkpoint, at most; the same call goes on there and ends with
+    the same weights, and it returns the model where the training had ended. On a GPU, and with `minutes`, the weights
+    are equal only as far as its kernels and the time are. `force` discards what another training left in `folder`.
+
+    Nothing is written before all that was given was found good. Raises UserError for a network or a teacher with other
+    classes than the dataset, a folder of something else, a full disk, too little memory, and a training that is not
+    finite; KeyboardInterrupt, with a message, after the step has ended and was kept.
+    """
+    device, task = device or best_device(), Classification(dataset.classes)
+    network = start if isinstance(start, Network) else start.network
+    if (network.classes, 1, 1) not in task.heads:
+        found = f"{len(dataset.classes)} of {dataset.name}"
+        raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
+    if isinstance(start, TrainedModel):
+        if start.classes != dataset.classes:
+            raise UserError(f"a model of the classes {_few(start.classes)} cannot learn the classes "
+                            f"{_few(dataset.classes)} of {dataset.name}")  # fmt: skip
+        precision, lineage = start.precision, lineage or start.lineage
+    if recipe.resolution != network.input_shape[1]:
+        raise UserError(f"a network of {network.input_shape[1]} pixels must be trained there; got {recipe.resolution}")
+    begun = Begun(
+        format=1, digest=_digest(start, dataset, recipe, seed, teacher, minutes), recipe=recipe, seed=seed,
+        teacher=teacher.name if teacher else NONE, minutes=minutes,
+    )  # fmt: skip
+    check_place(folder, begun, force=force)
+    if teacher:
+        with _told(folder, recipe):
+            check_teacher(teacher, dataset, device)
+    lesson = Lesson(
+        _weighted(task, dataset, recipe), dataset.train, dataset.validation, dataset.flip, seed, device, teacher,
+        begun.limit_s,
+    )  # fmt: skip
+    recover_folder(folder)
+    try:
+        with locked(work_folder(folder), BUSY):
+            if (done := finished(folder, begun.digest)) is not None:
+                discard(folder)
+                return done
+            if (other := read_begun(folder)) is None or other.digest != begun.digest:
+                check_place(folder, begun, force=force)
+                discard(folder)
+            write_begun(folder, begun)
+            with _told(folder, recipe):
+                state = _trained(start, lesson, recipe, folder, save_seconds, on_progress)
+                result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
+            model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)
+            save_trained(folder, model, result_files(curve, result))
+            discard(folder)
+            return model
+    finally:
+        remove_work(folder)
+
+
+def _trained(
+    start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe, folder: Path, save_seconds: float,
+    on_progress: OnFullProgress,
+) -> Training:  # fmt: skip
+    """The training after its last step; its state is on the disk."""
+    file = work_folder(folder) / STATE
+    state = begin(_module(start, lesson.seed), recipe, lesson.train, lesson.device)
+    if file.exists():
+        read_training(file, state)
+    elif lesson.limit_s < math.inf:
+        timed = begin(_module(start, lesson.seed), recipe, lesson.train, lesson.device)
+        state.recipe = replace(recipe, epochs=min(recipe.epochs, _fitting(timed, lesson)))
+    saved = time.monotonic()
+    with waiting_interrupt() as interrupted:
+
+        def on_step(now: Training) -> bool:
+            nonlocal saved
+            on_progress(_progress(now))
+            if now.step < now.steps and time.monotonic() - saved >= save_seconds:
+                write_training(file, now)
+                saved = time.monotonic()
+            return interrupted()
+
+        train_on(state, lesson, on_step)
+        write_training(file, state)
+    if state.step < state.steps:
+        epoch = f"epoch {state.step // state.batches + 1} of {state.recipe.epochs}"
+        raise KeyboardInterrupt(f"stopped in {epoch}; the same command goes on, and so does --resume")
+    return state
+
+
+def _module(start: Network | TrainedModel, seed: int) -> nn.Module:
+    if isinstance(start, TrainedModel):
+        return start.module()
+    module = build(start, seed=seed)
+    silence_residuals(module)
+    return module
+
+
+def _fitting(state: Training, lesson: Lesson) -> int:
+    """How many epochs fit into the limit of time, at least one; a few steps of `state` are timed."""
+    times = [time.perf_counter()]
+
+    def on_step(now: Training) -> bool:
+        times.append(time.perf_counter())
+        return len(times) > TIMED_STEPS
+
+    train_on(state, lesson, on_step)
+    step = min(after - before for before, after in pairwise(times[min(2, len(times) - 1) - 1 :]))
+    looked = EVALUATION * step / min(state.recipe.batch_size, len(lesson.train)) * len(lesson.validation)
+    return max(1, int(USED * lesson.limit_s / (state.batches * step + looked)))
+
+
+def _measured(state: Training, lesson: Lesson, dataset: Dataset, precision: Precision, teacher: str) -> Result:
+    """The accuracies at the end, the only time that the test images are looked at."""
+    model, train, resolution = state.average, lesson.train, state.recipe.resolution
+    task, validation, test = Classification(dataset.classes), dataset.validation, dataset.test_split()
+    found: dict[str, Accuracy] = {}
+    for kind in PRECISIONS:
+        if kind in ("fp32", precision):
+            deployed = quantized(model, kind, train, resolution)
+            found[kind] = Accuracy(
+                validation=evaluate(deployed, task, validation, resolution), validation_images=len(validation),
+                test=evaluate(deployed, task, test, resolution), test_images=len(test),
+            )  # fmt: skip
+    return Result(
+        format=1, epochs=state.recipe.epochs, steps=state.steps, seconds=state.seconds, teacher=teacher, accuracy=found
+    )
+
+
+def _model(
+    state: Training, network: Network, classes: tuple[str, ...], precision: Precision, begun: Begun, lineage: Lineage,
+    dataset: Dataset,
+) -> TrainedModel:  # fmt: skip
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.average.state_dict().items()}
+    hashes = {**lineage.hashes, "dataset": dataset.fingerprint, "training": begun.digest}
+    step = STEP if begun.teacher == NONE else f"{STEP} with the teacher {begun.teacher}"
+    return TrainedModel(
+        network, weights, Classification.name, classes, Preprocessing(network.input_shape[1]), precision,
+        recipe=asdict(state.recipe) | {"seed": begun.seed, "teacher": begun.teacher},
+        lineage=replace(lineage, steps=(*lineage.steps, step), hashes=hashes),
+    )  # fmt: skip
+
+
+def _weighted(task: Classification, dataset: Dataset, recipe: FullRecipe) -> Classification:
+    if recipe.class_weights == "none":
+        return task
+    return Classification(task.classes, balanced_weights(dataset.train.labels, len(task.classes)))
+
+
+def _progress(state: Training) -> FullProgress:
+    last = state.curve[-1] if state.curve else None
+    return FullProgress(
+        state.step, state.steps, min(state.recipe.epochs, state.step // state.batches + 1), state.recipe.epochs,
+        state.seconds / state.step * (state.steps - state.step),
+        last.train_loss if last else None, last.validation_accuracy if last else None,
+    )  # fmt: skip
+
+
+def _digest(
+    start: Network | TrainedModel, dataset: Dataset, recipe: FullRecipe, seed: int, teacher: Teacher | None,
+    minutes: float,
+) -> str:  # fmt: skip
+    """The SHA-256 of all that the trained weights follow from, but the machine."""
+    network = start if isinstance(start, Network) else start.network
+    taught = (teacher.name, teacher.fingerprint, teacher.resolution) if teacher else ()
+    parts = (
+        FORMAT,
+        network.blocks,
+        network.stages,
+        dataset.fingerprint,
+        sorted(asdict(recipe).items()),
+        seed,
+        taught,
+        minutes,
+    )
+    made = sha256(repr(parts).encode())
+    if isinstance(start, TrainedModel):
+        for name, tensor in sorted(start.weights.items()):
+            made.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return made.hexdigest()
+
+
+def _few(classes: tuple[str, ...]) -> str:
+    return ", ".join(name[:20] for name in classes[:3]) + (", ..." if len(classes) > 3 else "")
+
+
+@contextmanager
+def _told(folder: Path, recipe: FullRecipe) -> Iterator[None]:
+    """Says in one line why a training failed. What one of numbers that are not finite kept would lead there again."""
+    try:
+        yield
+    except FloatingPointError as error:
+        discard(folder)
+        raise UserError(
+            f"{folder}: {error}; train anew with a smaller learning rate (it was {recipe.learning_rate:g})"
+        ) from None
+    except (MemoryError, RuntimeError) as error:  # PyTorch's on a GPU is a RuntimeError, and so is that on a CPU
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            raise
+        raise UserError(
+            f"{folder}: not enough memory for batches of {recipe.batch_size} images of {recipe.resolution} pixels; "
+            "take a smaller batch size"
+        ) from None
