@@ -23,18 +23,25 @@ def load_dataset(
 
     Raises UserError for an unknown name and for data that cannot be read or split.
     """
+    found = load_found(spec, cache_dir=cache_dir)
+    return split_dataset(spec, found, validation_share=validation_share, seed=seed, flip=spec != "digits")
+
+
+def load_found(spec: str, *, cache_dir: Path = Path("~/.cache/nas"), in_files: bool = False) -> Found:
+    """What `spec` names, before splits that it lacks are held out; `in_files` keeps the pictures of a folder there.
+
+    Raises UserError for an unknown name and for data that cannot be read.
+    """
     kind, _, path = spec.partition(":")
     if kind in ("folder", "npz"):
         if not path:
             raise UserError(f"dataset {spec!r} needs a path: {kind}:PATH")
-        found = (read_folder if kind == "folder" else read_npz)(_path(path))
-    elif spec == "digits":
-        found = _digits()
-    elif spec == "cifar10":
-        found = _cifar10(cache_dir.expanduser())
-    else:
-        raise unknown("dataset", spec, KNOWN)
-    return split_dataset(spec, found, validation_share=validation_share, seed=seed, flip=spec != "digits")
+        return read_folder(_path(path), in_files=in_files) if kind == "folder" else read_npz(_path(path))
+    if spec == "digits":
+        return _digits()
+    if spec == "cifar10":
+        return _cifar10(cache_dir.expanduser())
+    raise unknown("dataset", spec, KNOWN)
 
 
 def _path(text: str) -> Path:

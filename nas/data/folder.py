@@ -27,13 +27,13 @@ _LIKE_SPLIT = re.compile(f"({'|'.join(_WORDS)})(set|data|img|image|split)?s?")
 Files = list[tuple[Path, int]]  # each picture with its label
 
 
-def read_folder(root: Path) -> Found:
+def read_folder(root: Path, *, in_files: bool = False) -> Found:
     """Classes and pictures, and the splits where folders are called train, val or test, or like one of them.
 
     Split folders are train, training, val, valid, validation, test and testing, in any case. Pictures of any size
     become squares of the median short side, at most 224 pixels. Hidden files and folders are left out; linked folders
-    are read. Raises UserError for a missing or empty folder, splits that are not clear, a class that the training
-    pictures lack, and the first picture that cannot be read.
+    are read. `in_files`: pictures are decoded only when they are taken. Raises UserError for a missing or empty folder,
+    splits that are not clear, a class that the training pictures lack, and the first picture that cannot be read.
     """
     if not root.is_dir():
         raise UserError(f"{root}: must be a folder; got a file" if root.exists() else f"{root}: no such folder")
@@ -47,7 +47,7 @@ def read_folder(root: Path) -> Found:
     known = search.files(train, classes)
     sides = [short_side(path) for part in (known, *files.values()) for path, _ in part]
     side = min(LARGEST_SIDE, median_low(sides))
-    in_memory = len(sides) * side**2 * 3 <= MEMORY_BYTES
+    in_memory = not in_files and len(sides) * side**2 * 3 <= MEMORY_BYTES
 
     def split(part: Files) -> Split:
         paths = tuple(path for path, _ in part)

@@ -10,35 +10,16 @@ import numpy as np
 import pytest
 import torch
 import vermin
-from PIL import Image
 
 import nas.data.pixels as module
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Split
 from nas.data.pixels import as_input, read_image, scaled
 from nas.train.loop import normalize
-from tests.data.pictures import write_folder
+from tests.data.pictures import draw_strange, write_folder
 from tests.shared_data import shared_data
 
 MEAN = STD = (127.5, 127.5, 127.5)
-
-
-def draw_strange(folder: Path) -> None:
-    """Pictures of every mode that a camera or a tool writes, from 9 to 700 pixels a side."""
-    rng = np.random.default_rng(3)
-    noise = Image.fromarray(rng.integers(0, 256, (61, 47, 3), dtype=np.uint8))
-    noise.convert("L").save(folder / "grey.png")
-    noise.convert("RGBA").save(folder / "rgba.png")
-    noise.convert("P").save(folder / "palette.gif")
-    noise.convert("CMYK").save(folder / "cmyk.jpg")
-    noise.convert("1").save(folder / "bits.png")
-    noise.resize((9, 9)).save(folder / "tiny.bmp")
-    noise.resize((700, 411)).save(folder / "large.jpg", quality=60)
-    Image.fromarray(rng.integers(0, 65536, (50, 33), dtype=np.uint16)).save(folder / "deep.png")
-    for turn in range(1, 9):
-        exif = Image.Exif()
-        exif[274] = turn
-        noise.save(folder / f"turned{turn}.jpg", exif=exif)
 
 
 def same_bits(test: Split, root: Path, resolution: int) -> int:

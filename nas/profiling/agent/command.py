@@ -167,6 +167,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .launcher import main as launch  # late: Windows has no fcntl
 
         return launch()
+    if given[:1] == ["verify"]:
+        from .deployed import main as verify
+
+        return verify(given[1:])
     try:
         measure(parser().parse_args(given))
     except Refused as refused:

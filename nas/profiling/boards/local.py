@@ -89,11 +89,16 @@ def this_machine() -> Identity:
 
 def run_there(target: str, bundle: Path, arguments: Sequence[str], *, python: str) -> Results:
     """Runs the agent on a board over ssh. Raises UserError as `run_on_board` does."""
-    from nas.profiling.boards.remote import run_on_board
-
     results = bundle.parent / RESULTS
-    run_on_board(target, bundle, results, python=python, arguments=arguments, output=sys.stderr)
+    run_board(target, bundle, results, arguments, python=python)
     return read_results(results)
+
+
+def run_board(target: str, bundle: Path, results: Path, arguments: Sequence[str], *, python: str) -> None:
+    """Runs a bundle's agent on a board over ssh, as `run_on_board`, and writes what it found to `results`."""
+    from nas.profiling.boards.remote import run_on_board  # late: only with --ssh
+
+    run_on_board(target, bundle, results, python=python, arguments=arguments, output=sys.stderr)
 
 
 def clean(folder: Path) -> None:

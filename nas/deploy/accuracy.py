@@ -1,0 +1,47 @@
+"""Accuracies of deployed files, and the difference between two of them, each with its interval of 95%."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nas.files.toml import Table
+
+Z = 1.959964  # of a normal distribution, 97.5%
+
+
+class Accuracy(Table):
+    """A share of `images`, from 0 to 1, and where that of all such images lies."""
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+def accuracy_of(right: Sequence[bool]) -> Accuracy:
+    """The share that is right, with the interval of Wilson (JASA 1927). Raises ValueError where there are no images."""
+    n = len(right)
+    if not n:
+        raise ValueError("an accuracy needs at least one image")
+    share, square = sum(right) / n, Z**2 / n
+    middle = (share + square / 2) / (1 + square)
+    half = Z * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
+    return Accuracy(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half), images=n)
+
+
+def difference_of(right: Sequence[bool], before: Sequence[bool]) -> Accuracy:
+    """By how much a share is larger than another one of the same images in the same order; below 0: smaller.
+
+    The interval is of pairs, Wald's with half an image added to each of the four cells (Agresti and Min, Statistics in
+    Medicine 2005): far narrower than that of two accuracies, since most images are right in both or in neither.
+    Raises ValueError where the two are not of as many images.
+    """
+    n = len(right)
+    if n != len(before) or not n:
+        raise ValueError(f"a difference needs the same images twice; got {n} and {len(before)}")
+    gained = sum(now and not then for now, then in zip(right, before, strict=True))
+    lost = sum(then and not now for now, then in zip(right, before, strict=True))
+    middle = (gained - lost) / (n + 2)
+    half = Z * math.sqrt(max(0.0, (gained + lost + 1) - (gained - lost) ** 2 / (n + 2))) / (n + 2)
+    return Accuracy(value=(gained - lost) / n, low=max(-1.0, middle - half), high=min(1.0, middle + half), images=n)

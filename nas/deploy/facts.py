@@ -1,0 +1,81 @@
+"""preprocess.json: how a picture becomes the input, the classes, and which file is the model of a precision.
+
+One object: the program on the board reads it, and so does nas verify.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nas.deploy.card import Card
+from nas.errors import UserError
+from nas.files.json import read_json_table
+from nas.files.plain import MB, file_in, read_bytes, read_text
+from nas.files.toml import Table
+from nas.models.trained import LARGEST_SIDE, TrainedModel
+from nas.profiling.agent.plan import READS_FILES
+from nas.runtimes.board.run import FACTS, SUMS
+from nas.space.layer import Precision
+
+MOST_MODEL = 1000 * MB
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
+Channels = tuple[float, float, float]
+Side = Annotated[int, Field(ge=0, le=LARGEST_SIDE)]
+
+
+class Facts(Table):
+    """preprocess.json. `models`: the file of each precision, the one that is used unless another is asked for first."""
+
+    format: Literal[1] = 1
+    task: str
+    resolution: Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
+    side: Side
+    resize: Literal["center square, bilinear"]
+    color: Literal["RGB"]
+    mean: Channels
+    std: Channels
+    threads: Annotated[int, Field(gt=0, le=1024)]
+    models: Annotated[dict[Precision, Name], Field(min_length=1)]
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+
+
+def facts_of(model: TrainedModel, card: Card) -> Facts:
+    """The facts of a model that is deployed as the card says."""
+    ordered = sorted(card.models, key=lambda precision: (precision != card.precision, precision))
+    return Facts(
+        task=model.task, **asdict(model.preprocessing), threads=card.threads,
+        models={precision: card.models[precision].file for precision in ordered}, classes=model.classes,
+    )  # fmt: skip
+
+
+def facts_text(facts: Facts) -> str:
+    """The text of preprocess.json."""
+    return facts.model_dump_json(indent=1) + "\n"
+
+
+def read_facts(version: Path) -> Facts:
+    """preprocess.json of a version that is whole.
+
+    Raises UserError for a file that is not the one that SHA256SUMS names: the first of them; and for a model that would
+    read other files.
+    """
+    for line in read_text(version / SUMS, MB // 10).splitlines():
+        digest, _, name = line.partition("  ")
+        path = file_in(version, name) if name and "/" not in name and name not in (".", "..") else None
+        if path is None or digest_of(path) != digest:
+            raise UserError(f"{version / name[:200]}: is not the file that {SUMS} names; copy the folder again")
+    facts = read_json_table(version / FACTS, Facts, 10 * MB)
+    for name in facts.models.values():
+        if any(key in read_bytes(version / name, MOST_MODEL, "model") for key in READS_FILES):
+            raise UserError(f"{version / name}: a model must hold its weights itself")
+    return facts
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(read_bytes(path, MOST_MODEL)).hexdigest()

@@ -1,0 +1,124 @@
+"""The deployment folder: a version for each network that was deployed, and the name of the one in use.
+
+run.py       runs the version in use             versions/N/run.py, pixels.py      the program
+current      the number of the version in use    versions/N/model-int8.onnx, ...   the models
+versions/N/preprocess.json  how a picture is read, and the classes: one object, for the program and for nas verify
+versions/N/card.toml, README.md, requirements.txt, SHA256SUMS      what it is, what it needs, and that it is whole
+versions/N/verified.json, verified.md     what nas verify found, later
+.work/       what nas deploy has done so far
+
+A version is written whole or not at all, and never changed: the next one has the next number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from nas.data import pixels
+from nas.deploy.card import CARD, Card, card_text, read_card
+from nas.deploy.facts import MOST_MODEL, digest_of, facts_of, facts_text
+from nas.deploy.model_card import model_card
+from nas.errors import UserError
+from nas.files.atomic import atomic_folder, write_atomic
+from nas.files.plain import read_bytes, read_text
+from nas.models.trained import TrainedModel
+from nas.runtimes.board import run as program
+from nas.runtimes.board import start
+from nas.runtimes.board.run import FACTS, SUMS
+from nas.space.layer import Precision
+
+VERSIONS, CURRENT, RUN, WORK = "versions", "current", "run.py", ".work"
+OURS = frozenset({VERSIONS, CURRENT, RUN, WORK, ".lock"})
+REQUIREMENTS = {
+    "numpy": "1.24.4",
+    "pillow": "10.4.0",
+    "onnxruntime": "1.19.2",
+}  # the oldest that were tried, Python 3.8
+_IMPORT = "from nas.data.pixels import"
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UserError for what is neither a deployment folder nor free to become one."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder} exists and is not a folder; choose another --out")
+    odd = sorted(entry.name for entry in folder.iterdir() if entry.name not in OURS and not entry.name.startswith("."))
+    if odd or (folder / VERSIONS).is_symlink():
+        raise UserError(
+            f"{folder} is not a deployment folder: it holds {odd[0] if odd else VERSIONS}; choose another --out"
+        )
+
+
+def versions_in(folder: Path) -> list[int]:
+    """The numbers of the versions, in order."""
+    place = folder / VERSIONS
+    names = [entry.name for entry in place.iterdir() if entry.is_dir()] if place.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
+
+
+def version_folder(folder: Path, version: int | None = None) -> Path:
+    """The folder of a version, of the one in use where none is named.
+
+    Raises UserError for another folder, and where there is no such version.
+    """
+    if not (folder / VERSIONS).is_dir():
+        raise UserError(f"{folder} is not a deployment folder: it has no {VERSIONS}")
+    there = versions_in(folder)
+    if version is None:
+        text = read_text(folder / CURRENT, 100).strip()
+        version = int(text) if text.isdecimal() else -1
+        if version not in there:
+            raise UserError(f"{folder / CURRENT}: must name a version of {folder / VERSIONS}; got {text[:40]!r}")
+    if version not in there:
+        raise UserError(
+            f"{folder} has no version {version}; its versions are {', '.join(map(str, there)) or 'none yet'}"
+        )
+    return folder / VERSIONS / str(version)
+
+
+def find_version(folder: Path, job: str) -> int | None:
+    """The version that was made by the same command from the same things; None where there is none."""
+    return next((n for n in reversed(versions_in(folder)) if read_card(folder / VERSIONS / str(n)).job == job), None)
+
+
+def write_version(folder: Path, model: TrainedModel, card: Card, models: Mapping[Precision, Path]) -> Path:
+    """Writes the next version and puts it into use; `models` are the files by their precision, as in the card.
+
+    Returns its folder. Raises UserError where the disk refuses, or the version is there already.
+    """
+    place = folder / VERSIONS / str(card.version)
+    if os.path.lexists(place):
+        raise UserError(f"{place} exists, and a version is never changed; the next one gets another number")
+    with atomic_folder(place) as part:
+        for precision, source in models.items():
+            (part / card.models[precision].file).write_bytes(read_bytes(source, MOST_MODEL, "model"))
+        _write(part, FACTS, facts_text(facts_of(model, card)))
+        _write(part, CARD, card_text(card))
+        _write(part, "README.md", model_card(card, model.classes))
+        _write(part, "requirements.txt", "".join(f"{name}>={least}\n" for name, least in REQUIREMENTS.items()))
+        for name, text in programs().items():
+            _write(part, name, text)
+        sums = "".join(f"{digest_of(path)}  {path.name}\n" for path in sorted(part.iterdir()))
+        _write(part, SUMS, sums)
+    use_version(folder, card.version)
+    return place
+
+
+def use_version(folder: Path, version: int) -> None:
+    """Puts a version into use. Raises UserError where there is none of that number."""
+    version_folder(folder, version)
+    write_atomic(folder / RUN, Path(start.__file__).read_bytes())
+    write_atomic(folder / CURRENT, f"{version}\n".encode())
+
+
+def programs() -> dict[str, str]:
+    """The program of a version, by the names of its files: it imports nothing of nas."""
+    text = Path(program.__file__).read_text("utf-8")
+    return {RUN: text.replace(_IMPORT, "from pixels import"), "pixels.py": Path(pixels.__file__).read_text("utf-8")}
+
+
+def _write(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text, "utf-8")

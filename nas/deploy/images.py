@@ -1,0 +1,107 @@
+"""The images that a deployment is measured on, as its network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from nas.catalog import home
+from nas.data.catalog import load_dataset, load_found
+from nas.data.dataset import Dataset, Split
+from nas.data.images import ImagesInFiles
+from nas.data.pixels import NotAPicture, quiet, read_image, scaled
+from nas.deploy.facts import Facts
+from nas.errors import UserError
+from nas.train.loop import spread
+
+MOST_BYTES = 10**8  # of images that are run, and may be sent to a board
+PICTURES = 8  # files that are decoded on the board too
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Images as a network sees them: `pixels` uint8 (n, r, r, 3), `labels` int64 (n,), of `total` that there are.
+
+    `pictures` are some of them as files, PNG or as they were, by name, with the image that each one is.
+    """
+
+    name: str
+    pixels: np.ndarray
+    labels: np.ndarray
+    total: int
+    pictures: dict[str, tuple[bytes, int]]
+
+
+def dataset_of(name: str, sha256: str, seed: int) -> Dataset:
+    """The dataset that a network was searched on, split as it was then.
+
+    Raises UserError where it is not there, or has changed.
+    """
+    data = load_dataset(name, seed=seed, cache_dir=home() / "datasets")
+    if sha256 and data.fingerprint != sha256:
+        raise UserError(f"{name} has changed since the search: which of its images are test images is not known")
+    return data
+
+
+def other_images(source: str, classes: Sequence[str]) -> Split:
+    """The test images of another source, all of its images where it has no test split; labels are those of `classes`.
+
+    Raises UserError for a class that the network does not know.
+    """
+    found = load_found(source, cache_dir=home() / "datasets", in_files=True)
+    if odd := [name for name in found.classes if name not in classes]:
+        raise UserError(f"{source}: its class {odd[0]!r} is not one of the deployment's ({', '.join(classes)[:200]})")
+    split = found.test or found.train
+    return Split(split.images, torch.tensor([classes.index(name) for name in found.classes])[split.labels])
+
+
+def seen(name: str, split: Split, facts: Facts, most_bytes: int = MOST_BYTES) -> Seen:
+    """The images of a split as the network sees them; of more than fit into `most_bytes` some, in a mix of classes.
+
+    Raises UserError for a file that is not a readable picture.
+    """
+    most = max(1, most_bytes // (3 * facts.resolution**2))
+    chosen = spread(len(split), most).sort().values if most < len(split) else torch.arange(len(split))
+    labels = split.labels[chosen].numpy()
+    shown = spread(len(chosen), PICTURES).tolist()
+    if isinstance(split.images, ImagesInFiles):
+        paths = [split.images.paths[i] for i in chosen.tolist()]
+        pixels = _read(paths, facts)
+        pictures = {f"{n}{paths[n].suffix.lower()[:6]}": (paths[n].read_bytes(), n) for n in shown}
+        return Seen(name, pixels, labels, len(split), pictures)
+    squares = split.images.take(chosen, split.images.side).numpy()
+    made = [_scaled(square, facts) for square in squares]
+    pictures = {f"{n}.png": (_png(_at_side(squares[n], facts)), n) for n in shown}
+    return Seen(name, np.stack(made), labels, len(split), pictures)
+
+
+def _read(paths: Sequence[Path], facts: Facts) -> np.ndarray:
+    try:
+        with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            return np.stack(list(pool.map(lambda path: read_image(path, facts.side, facts.resolution), paths)))
+    except NotAPicture as error:
+        raise UserError(str(error)) from None
+
+
+def _at_side(square: np.ndarray, facts: Facts) -> np.ndarray:
+    """A square as `read_square` gives it for a file of it."""
+    side = facts.side or facts.resolution
+    return square if len(square) == side else scaled(square, side)
+
+
+def _scaled(square: np.ndarray, facts: Facts) -> np.ndarray:
+    at_side = _at_side(square, facts)
+    return at_side if len(at_side) == facts.resolution else scaled(at_side, facts.resolution)
+
+
+def _png(square: np.ndarray) -> bytes:
+    packed = BytesIO()
+    Image.fromarray(square).save(packed, "PNG")
+    return packed.getvalue()

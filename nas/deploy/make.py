@@ -1,0 +1,101 @@
+"""A version of a deployment made of a trained model: its files exported, run on their images, timed, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from nas import __version__
+from nas.data.dataset import Dataset
+from nas.deploy.accuracy import accuracy_of
+from nas.deploy.card import Card, Measured, ModelFile
+from nas.deploy.facts import digest_of, facts_of
+from nas.deploy.folder import versions_in
+from nas.deploy.images import Seen, seen
+from nas.deploy.measure import Results, Timed, measure_models
+from nas.deploy.predicted import predicted_for
+from nas.device.profile import DeviceProfile
+from nas.models.trained import TrainedModel
+from nas.run import Settings
+from nas.runtimes.runtime import Exported
+from nas.space.layer import Precision
+
+PROXY = "proxy training"  # of a model's lineage, whose weights are those of the search
+
+
+Files = Mapping[Precision, Exported]  # the one that is used first
+
+
+def as_dataset_sees(model: TrainedModel, data: Dataset) -> TrainedModel:
+    """The model with the side at which its dataset keeps images: an older run's model does not know it."""
+    return replace(model, preprocessing=replace(model.preprocessing, side=data.train.images.side))
+
+
+def card_of(
+    model: TrainedModel, files: Files, settings: Settings, profile: DeviceProfile | None, version: int, job: str
+) -> Card:
+    """The card of a version before anything was measured."""
+    network, first = model.network, next(iter(files))
+    models = {
+        p: ModelFile(
+            file=f"model-{p}{one.path.suffix}", runtime="onnxruntime", sha256=digest_of(one.path),
+            megabytes=one.megabytes, agreement=f"logits differ from PyTorch's by at most {one.difference:.1e} of the "
+            "largest", predicted=predicted_for(profile, network, p),
+        )
+        for p, one in files.items()
+    }  # fmt: skip
+    return Card(
+        version=version, made=datetime.now(UTC).isoformat(timespec="seconds"), tool=f"nas {__version__}",
+        task=model.task, classes=len(model.classes), resolution=model.preprocessing.resolution, params=network.params,
+        macs=network.macs, weights="proxy" if PROXY in model.lineage.steps else "full", precision=first,
+        run=model.lineage.run, trial=model.lineage.trial, steps=list(model.lineage.steps),
+        hashes=dict(model.lineage.hashes), recipe=dict(model.recipe), job=job, models=models,
+        threads=(profile.about.threads if profile else None) or 1, dataset=settings.dataset,
+        dataset_sha256=settings.dataset_sha256, dataset_seed=settings.seed, device=settings.device,
+        budgets=dict(settings.budgets),
+    )  # fmt: skip
+
+
+def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Dataset) -> Card:
+    """The card with what each file reaches on validation and test images, and what it takes on this machine.
+
+    Raises UserError and Stopped as `measure_models` does.
+    """
+    facts = facts_of(model, card)
+    validation, test = (seen(data.name, split, facts) for split in (data.validation, data.test_split()))
+    images = Seen(
+        data.name, np.concatenate([test.pixels, validation.pixels]), np.concatenate([test.labels, validation.labels]),
+        test.total + validation.total, test.pictures,
+    )  # fmt: skip
+    found = measure_models(facts, {p: one.path for p, one in files.items()}, images, threads=card.threads)
+    right = {p: np.array(timed.answers) == images.labels for p, timed in found.models.items()}
+    part = len(test.labels)
+    models = {
+        p: model_file.model_copy(update={
+            "test": accuracy_of(right[p][:part].tolist()), "validation": accuracy_of(right[p][part:].tolist()),
+            "measured": measured_of(found.models[p]),
+        })
+        for p, model_file in card.models.items()
+    }  # fmt: skip
+    return card.model_copy(update={"models": models, "measured_on": where_of(found)})
+
+
+def measured_of(timed: Timed) -> Measured:
+    """What of a measurement stands on a card."""
+    return Measured(**{name: getattr(timed, name) for name in Measured.model_fields})
+
+
+def where_of(found: Results) -> str:
+    """The machine, its runtime and threads, in words."""
+    m = found.machine
+    threads = f"{m.threads} thread" + "s" * (m.threads > 1)
+    return ", ".join(dict.fromkeys([m.identity.name, m.processor, m.runtime, threads]))
+
+
+def next_version(folder: Path) -> int:
+    """The number of the next version."""
+    return max(versions_in(folder), default=0) + 1

@@ -1,0 +1,89 @@
+"""README.md of a version: a model card (Mitchell et al., FAT* 2019), from card.toml alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.deploy.accuracy import Accuracy
+from nas.deploy.card import Card, ModelFile
+from nas.files.plain import printable
+from nas.numbers import count, figure, percent
+
+MOST_CLASSES = 100  # that are named
+
+
+def model_card(card: Card, classes: Sequence[str]) -> str:
+    """The card in Markdown."""
+    trial = f", trial {card.trial}" if card.trial is not None else ""
+    named = ", ".join(map(_plain, classes[:MOST_CLASSES]))
+    if len(classes) > MOST_CLASSES:
+        named += f" and {len(classes) - MOST_CLASSES} more"
+    proxy = (
+        "**The weights are those of the search's short training: good to measure with, not to deploy.** "
+        "`nas deploy` without --no-train trains in full.\n\n"
+    )
+    measured = f"measured, {_plain(card.measured_on)}" if card.measured_on else "measured"
+    heads = ("precision", "file", "MB", "validation", "test", f"predicted, {_plain(card.device)}", measured)
+    cells = [
+        (p, _plain(m.file), figure(m.megabytes), shown(m.validation), shown(m.test), _predicted(m), _measured(m))
+        for p, m in card.models.items()
+    ]
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells))
+    recipe = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in card.recipe.items())
+    hashes = "\n".join(f"- {name}: `{digest}`" for name, digest in card.hashes.items())
+    if card.weights != "proxy":
+        proxy = ""
+    return f"""# Image classifier, version {card.version}
+
+{proxy}A network of {count(card.params)} parameters and {count(card.macs)} MACs for pictures of
+{card.resolution} x {card.resolution} pixels, of run {_plain(card.run)}{trial}.
+It names one of {len(classes)} classes: {named}.
+
+    pip install -r requirements.txt
+    python run.py image.jpg
+
+## Accuracy and costs
+{rows}
+
+Accuracies are those of the file itself, with 95% intervals: top-1, run by its runtime. Validation images chose the
+network, so its validation accuracy is biased by selection; test images did not.
+
+## How it was made
+- dataset: {_plain(card.dataset)}
+- steps: {_plain("; ".join(card.steps)) or "none"}
+- recipe: {_plain(recipe) or "not known"}
+- made {card.made} with {card.tool}
+{hashes}
+
+## What it is for
+It classifies pictures like those of its dataset, cut to the middle square. It gives every picture one of its classes,
+also a picture of none of them. nas did not measure it on groups of people, nor on other cameras and light.
+"""
+
+
+def shown(accuracy: Accuracy | None) -> str:
+    """An accuracy or a difference with its interval; a dash where it was not measured."""
+    if accuracy is None:
+        return "-"
+    return (
+        f"{percent(accuracy.value)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}, {accuracy.images:,} images)"
+    )
+
+
+def _predicted(model: ModelFile) -> str:
+    cost = model.predicted
+    if cost is None or cost.latency_ms is None:
+        return "-"
+    low, high = cost.latency_low_ms, cost.latency_high_ms
+    between = f" ({figure(low)} to {figure(high)})" if low is not None and high is not None else ""
+    return f"{figure(cost.latency_ms)} ms{between}"
+
+
+def _measured(model: ModelFile) -> str:
+    m = model.measured
+    return "-" if m is None else f"{figure(m.p50_ms)} ms, p99 {figure(m.p99_ms)} ms"
+
+
+def _plain(text: str) -> str:
+    """A text of the user's as Markdown may have it, in one line."""
+    return "".join(f"\\{c}" if c in "\\`*_|<>[]" else c for c in printable(" ".join(text.split())))

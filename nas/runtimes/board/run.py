@@ -1,0 +1,196 @@
+"""Classifies pictures with the network in this folder.
+
+    python run.py image.jpg [more.jpg]      the class of each picture, its probability, and milliseconds
+    python run.py --top 3 image.jpg         the three most likely classes
+    python run.py --json image.jpg          one JSON object a line
+
+Needs Python 3.8 or later and what requirements.txt names. The milliseconds are those of the network alone, on a picture
+that was read already. Exit status: 0 done, 2 what was given is wrong, 3 something must be installed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Sequence
+
+FACTS, SUMS = "preprocess.json", "SHA256SUMS"
+MOST_THREADS = 1024
+
+
+class Refused(Exception):
+    """One line for the user. `status` is the exit status: 2 what was given is wrong, 3 something must be installed."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+try:
+    import numpy as np
+
+    from nas.data.pixels import NotAPicture, as_input, quiet, read_image
+except ImportError as missing:
+    print(f"run.py: {missing}; pip install -r {Path(__file__).with_name('requirements.txt')}", file=sys.stderr)
+    sys.exit(3)
+
+
+class Deployment:
+    """A version's folder. `facts` is preprocess.json: how a picture is read, the classes, the models by precision.
+
+    Raises Refused for a file that is not the one that SHA256SUMS names.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            rows = [line.split(None, 1) for line in (folder / SUMS).read_text("utf-8").splitlines()]
+            self.sums = {name.strip(): digest for digest, name in rows}
+        except (OSError, ValueError) as error:
+            raise Refused(f"{folder / SUMS}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        self.facts = json.loads(self.checked(FACTS).decode("utf-8"))
+        self.precisions = list(self.facts["models"])  # the one that is used unless another is asked for comes first
+        self.classes = list(self.facts["classes"])
+
+    def checked(self, name: str) -> bytes:
+        """The bytes of a file of the folder, as SHA256SUMS says they must be."""
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise Refused(f"{self.folder / name}: cannot be read: {error.strerror}") from None
+        if hashlib.sha256(content).hexdigest() != self.sums.get(name):
+            raise Refused(f"{self.folder / name}: is not the file that {SUMS} names; copy the folder again")
+        return content
+
+    def image(self, path: Path) -> np.ndarray:
+        """A picture's file as uint8 (resolution, resolution, 3). Raises NotAPicture."""
+        return read_image(path, self.facts["side"], self.facts["resolution"])
+
+    def input(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (resolution, resolution, 3) as the network takes it: float32 (1, 3, resolution, resolution)."""
+        return as_input(pixels, self.facts["mean"], self.facts["std"])
+
+    def network(self, precision: str | None = None, threads: int | None = None) -> Network:
+        """The model of that precision, ready to run, with the threads of the run's device profile where none are given.
+
+        Raises Refused.
+        """
+        precision = precision or self.precisions[0]
+        if precision not in self.precisions:
+            raise Refused(f"--precision must be {' or '.join(self.precisions)}; got {precision[:40]}")
+        return Network(self.checked(self.facts["models"][precision]), threads or self.facts["threads"])
+
+
+class Network:
+    """A model in ONNX Runtime, on the CPU. Raises Refused where it is missing, or cannot run the model."""
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise Refused(f"{error}; pip install -r requirements.txt", 3) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # it raises many kinds
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            raise Refused(f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {reason}") from None
+        self.runtime = f"ONNX Runtime {onnxruntime.__version__}"
+        self.name = self.session.get_inputs()[0].name
+
+    def scores(self, image: np.ndarray) -> np.ndarray:
+        """float32 (1, 3, r, r) to a score for each class, float32 (classes,)."""
+        found: np.ndarray = self.session.run(None, {self.name: image})[0][0]
+        return found
+
+
+def probabilities(scores: np.ndarray) -> np.ndarray:
+    """Softmax."""
+    powers = np.exp(scores.astype(np.float64) - scores.max())
+    return np.asarray(powers / powers.sum())
+
+
+def parser() -> argparse.ArgumentParser:
+    summary, _, rest = (__doc__ or "").partition("\n")
+    made = argparse.ArgumentParser(
+        prog="run.py", description=summary, epilog=rest, formatter_class=argparse.RawTextHelpFormatter
+    )
+    made.add_argument("images", nargs="+", metavar="IMAGE", help="a picture's file, of any size")
+    made.add_argument("--top", type=int, default=1, metavar="K", help="classes to name (default: 1)")
+    made.add_argument("--precision", help="the model to use, where there are several (default: the first of them)")
+    made.add_argument("--threads", type=int, help="threads that it runs on")
+    made.add_argument("--json", action="store_true", help="print one JSON object a line")
+    return made
+
+
+def shown(text: str) -> str:
+    """The text without what could steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def complain(text: str) -> None:
+    print(f"run.py: {shown(text)}", file=sys.stderr)
+
+
+def line_of(path: str, found: Sequence[tuple[str, float]], ms: float) -> str:
+    named = ", ".join(f"{shown(label)} {probability:.1%}" for label, probability in found)
+    return f"{shown(path)}: {named}, {ms:.2f} ms"
+
+
+def classify(options: argparse.Namespace) -> int:
+    """Prints a line for each picture; one that cannot be read is named, and the others go on. Raises Refused."""
+    if options.top < 1:
+        raise Refused(f"--top must be 1 or more; got {options.top}")
+    if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
+        raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {options.threads}")
+    deployment = Deployment(Path(__file__).resolve().parent)
+    network = deployment.network(options.precision, options.threads)
+    status, warm = 0, False
+    for path in options.images:
+        try:
+            with quiet():
+                image = deployment.input(deployment.image(Path(path)))
+        except NotAPicture as error:
+            complain(str(error))
+            status = 2
+            continue
+        if not warm:  # the first run is slower than all others
+            network.scores(image)
+            warm = True
+        start = time.perf_counter()
+        scores = network.scores(image)
+        ms = 1000 * (time.perf_counter() - start)
+        chances = probabilities(scores)
+        best = np.argsort(-chances, kind="stable")[: options.top]
+        found = [(deployment.classes[i], float(chances[i])) for i in best]
+        if options.json:
+            classes = [{"class": label, "probability": probability} for label, probability in found]
+            print(json.dumps({"image": path, "classes": classes, "ms": round(ms, 4)}), flush=True)
+        else:
+            print(line_of(path, found, ms), flush=True)
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    try:
+        return classify(parser().parse_args(arguments))
+    except Refused as refused:
+        complain(str(refused))
+        return refused.status
+    except BrokenPipeError:  # what read the lines has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
