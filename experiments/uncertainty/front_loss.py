@@ -20,12 +20,13 @@ import numpy as np
 import nas
 from nas.catalog import home
 from nas.data.catalog import load_dataset
+from nas.estimate.estimator import Estimator
 from nas.models.trained import TrainedModel, load_trial
 from nas.pareto import non_dominated
 from nas.run import Run, Trial, load_run, pareto_trials, points
 from nas.search.estimator import estimator_of
 from nas.search.progress import Progress
-from nas.space.search_space import load_space
+from nas.space.search_space import SearchSpace, load_space
 
 TOLD_APART = 1.28  # standard deviations of a difference: the better one is so with a probability of 90%
 
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--confirm", type=float, default=0.2)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--controls", type=int, default=8, help="random networks that tell how hard the test split is")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
@@ -78,6 +80,7 @@ def measure(asked: argparse.Namespace, seed: int, path: Path) -> dict[str, float
     dataset = load_dataset(run.settings.dataset, seed=seed, cache_dir=home() / "datasets")
     space = load_space(run.settings.space)
     estimator = estimator_of(run.settings, dataset, space)
+    shifts = [shift(estimator, space, run, number) for number in range(asked.controls)]
     raw = [t for t in pareto_trials(before, run.settings) if t.trial in first]
     tested = {number: estimator.test_accuracy(model) for number, model in first.items()}
     front = [t for t in run.front_trials if t.test_accuracy is not None]
@@ -87,11 +90,20 @@ def measure(asked: argparse.Namespace, seed: int, path: Path) -> dict[str, float
         "raw_front": len(raw), "front": len(front),
         "raw_loss": 100 * mean([(t.accuracy or 0.0) - tested[t.trial] for t in raw]),
         "loss": 100 * mean([(t.expected_accuracy or t.accuracy or 0.0) - (t.test_accuracy or 0.0) for t in front]),
+        "shift": 100 * mean(shifts),
         "raw_dominated": dominated(run, [replace(t, accuracy=tested[t.trial]) for t in raw]),
         "dominated": dominated(run, [replace(t, accuracy=t.test_accuracy, expected_accuracy=None) for t in front]),
         "told_apart": told_apart(front, run),
         "inside": inside(front, len(dataset.validation), len(dataset.test_split())),
     }  # fmt: skip
+
+
+def shift(estimator: Estimator, space: SearchSpace, run: Run, number: int) -> float:
+    """Validation less test accuracy of a random network, which nobody chose: what the two splits alone make."""
+    candidate = space.sample(np.random.default_rng([run.settings.seed, number, 7]))
+    network = space.network(candidate, run.settings.classes)
+    found = estimator.estimate(network, candidate.as_dict(), seed=number)
+    return math.nan if found.model is None else found.accuracy - estimator.test_accuracy(found.model)
 
 
 def dominated(run: Run, tested: list[Trial]) -> float:
