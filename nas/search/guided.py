@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
-from nas.run import ACCURACY, Settings, check_free, has_ended, read_settings
+from nas.run import ACCURACY, SAME, Settings, check_free, has_ended, read_settings
 from nas.search.problem.feasibility import Pool
 from nas.space.search_space import SearchSpace
 
@@ -55,7 +55,8 @@ def guide_of(
     from nas.estimate.structure import Structure
 
     kept, most = begun_in(path), SCORED
-    if kept is not None and kept.guide == settings.guide and (resume or not has_ended(path)):
+    same = kept is not None and all(getattr(kept, name) == getattr(settings, name) for name in SAME if name != "proxy")
+    if kept is not None and same and (resume or not has_ended(path)):
         most, seconds = kept.guide_networks, float("inf")
     else:
         check_free(path)

@@ -88,6 +88,15 @@ def test_a_folder_that_is_not_free_is_refused_before_anything_is_scored(
         searched(tmp_path)
 
 
+def test_another_search_in_the_folder_is_refused_before_anything_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched(tmp_path, trials=1)
+    monkeypatch.setattr("nas.estimate.guide.make_guide", lambda *given: pytest.fail("scored"))
+    with pytest.raises(UserError, match="choose another folder"):
+        searched(tmp_path, trials=1, seed=1)
+
+
 def test_another_guide_is_another_run(tmp_path: Path) -> None:
     searched(tmp_path, trials=1)
     assert read_settings(tmp_path / "run").guide == "depth+macs"
