@@ -13,7 +13,7 @@ from tests.runs import ROWS, make_run
 
 VERBS = (
     "search", "report", "pick", "build", "predict", "profile", "spaces", "devices", "devices show", "devices fit",
-    "devices import", "devices validate", "devices diff", "bench",
+    "devices import", "devices validate", "devices diff", "bench", "deploy", "verify",
 )  # fmt: skip
 PREDICT = "predict small.onnx --device raspberry-pi-4"
 ROW = {
