@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def find(what: str, folder: str, name: str, ending: str = "") -> Path:
 def lasting(name: str, ending: str = "") -> str:
     """The name, as of `find`, so that it means the same from any folder: a path is made absolute."""
     return str(Path(name).absolute()) if _is_path(name, ending) else name
+
+
+def lasting_dataset(dataset: str) -> str:
+    """The dataset, so that it means the same from any folder: the path in it is made absolute."""
+    kind, colon, path = dataset.partition(":")
+    if kind not in ("folder", "npz") or not path:
+        return dataset
+    with suppress(RuntimeError):  # of a user that this machine does not know
+        path = str(Path(path).expanduser().absolute())
+    return f"{kind}{colon}{path}"
 
 
 def _is_path(name: str, ending: str) -> bool:

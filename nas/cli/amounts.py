@@ -81,6 +81,17 @@ def share(text: str | None, option: str) -> float | None:
     return value
 
 
+def drop(text: str | None, option: str) -> float | None:
+    """A loss of accuracy as a fraction, typed as 1% or 0.01. Raises UserError unless it is from 0 to below 1."""
+    if text is None:
+        return None
+    value, suffix = _split(text)
+    value *= {"": 1.0, "%": 0.01}.get(suffix, math.nan)
+    if not 0 <= value < 1:
+        raise UserError(f"{option} must be from 0% to below 100%, e.g. 1% or 0.01; got {text[:SHOWN]!r}")
+    return value
+
+
 def _split(text: str) -> tuple[float, str]:
     """A plain decimal number and what follows it; NaN where there is none."""
     match = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*(%|[A-Za-z]*)\s*", text, re.ASCII)

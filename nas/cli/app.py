@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from nas import __version__
-from nas.cli import bench, build, deploy, devices, pick, predict, profile, report, search, spaces, verify
+from nas.cli import (
+    bench,
+    build,
+    compress,
+    deploy,
+    devices,
+    export,
+    pick,
+    predict,
+    profile,
+    report,
+    search,
+    spaces,
+    verify,
+)
 from nas.cli.output import QUIET_HELP, Interrupted, set_quiet
 from nas.errors import UserError
 from nas.files.plain import printable
@@ -67,6 +81,8 @@ app.command("search", short_help="Search a space for the best networks on a devi
 app.command("report", short_help="Write the report of a run, or compare several runs.")(report.report)
 app.command("pick", short_help="Pick one network of a run, under budgets or at the knee.")(pick.pick)
 app.command("build", short_help="Write a picked network as an ONNX file.")(build.build)
+app.command("compress", short_help="Compress a trained model: int8 or fp16, within a largest drop.")(compress.compress)
+app.command("export", short_help="Write a trained model as a file for a runtime.")(export.export)
 app.command("deploy", short_help="Make a folder that runs a picked network on a board.")(deploy.deploy)
 app.command("verify", short_help="Run a deployment on its images and time it, here or on a board.")(verify.verify)
 app.command("predict", short_help="Predict what any network costs on a device.")(predict.predict)

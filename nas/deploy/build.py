@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     from nas.models.trained import load_trial
     from nas.runtimes.onnxruntime import OnnxRuntime
 
-    return OnnxRuntime().export(load_trial(found.path, number), path)
+    return OnnxRuntime().export(replace(load_trial(found.path, number), precision="fp32"), path)
 
 
 def check_output(path: Path, *, force: bool) -> None:

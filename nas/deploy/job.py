@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from nas.compress.quantize import calibration_images
+from nas.data.dataset import Split
 from nas.deploy.card import CARD, card_text, read_card
 from nas.deploy.folder import WORK, check_folder, find_version, use_version, version_folder, write_version
 from nas.deploy.images import dataset_of
@@ -102,7 +104,7 @@ def _made(job: Job, source: TrainedModel, out: Path, work: Path, tell: Tell) -> 
     s = job.run.settings
     data = dataset_of(s.dataset, s.dataset_sha256, s.seed)
     model = _kept(work / "model", lambda: as_dataset_sees(source, data))
-    files = _exported(job, model, work, tell)
+    files = _exported(job, model, calibration_images(data), work, tell)
     version = next_version(out)
     if (work / CARD).exists():
         card = read_card(work).model_copy(update={"version": version})
@@ -122,17 +124,20 @@ def _kept(folder: Path, make: Callable[[], TrainedModel]) -> TrainedModel:
     return load_trained(folder)
 
 
-def _exported(job: Job, model: TrainedModel, work: Path, tell: Tell) -> Files:
+def _exported(job: Job, model: TrainedModel, images: Split, work: Path, tell: Tell) -> Files:
     """The file of each precision; what an earlier process wrote is not written again."""
     files: dict[Precision, Exported] = {}
     for precision in job.precisions:
         path, note = work / f"model-{precision}.onnx", work / f"exported-{precision}.json"
         if not note.exists():
             tell(f"exporting {precision}")
-            one = OnnxRuntime().export(replace(model, precision=precision), path, precision)
+            one = OnnxRuntime().export(replace(model, precision=precision), path, calibration=images)
+            for line in one.notes:
+                tell(f"{precision}: {line}")
             write_atomic(note, json.dumps(asdict(one) | {"path": path.name}).encode())
         facts = json.loads(note.read_text("utf-8"))
-        files[precision] = Exported(**facts | {"path": path, "input_shape": tuple(facts["input_shape"])})
+        lists = {name: tuple(facts[name]) for name in ("input_shape", "notes")}
+        files[precision] = Exported(**facts | lists | {"path": path})
     return files
 
 

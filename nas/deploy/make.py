@@ -43,8 +43,7 @@ def card_of(
     models = {
         p: ModelFile(
             file=f"model-{p}{one.path.suffix}", runtime="onnxruntime", sha256=digest_of(one.path),
-            megabytes=one.megabytes, agreement=f"logits differ from PyTorch's by at most {one.difference:.1e} of the "
-            "largest", predicted=predicted_for(profile, network, p),
+            megabytes=one.megabytes, agreement=one.agreed, predicted=predicted_for(profile, network, p),
         )
         for p, one in files.items()
     }  # fmt: skip

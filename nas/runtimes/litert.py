@@ -16,6 +16,7 @@ from nas.space.layer import Precision
 if TYPE_CHECKING:
     import numpy as np
 
+    from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
 
 
@@ -36,7 +37,7 @@ class LiteRT:
 
         return tflite_graph(blocks, int8=precision == "int8", float_io=whole)
 
-    def export(self, model: TrainedModel, path: Path, precision: Precision = "fp32") -> Exported:
+    def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
         raise UserError("trained models are not exported for LiteRT yet; export an ONNX file")
 
     def session(self, model: bytes, threads: int = 1) -> Session:

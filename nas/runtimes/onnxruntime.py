@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nas.device.formats.onnxruntime_profile import read_onnxruntime
 from nas.device.formats.trace import Trace
-from nas.errors import UserError
 from nas.runtimes.runtime import Exported, RuntimeName, Session
 from nas.space.block import Block
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnx
+    from onnxruntime import SessionOptions
 
+    from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
+    from nas.runtimes.onnx.parity import Outputs
+    from nas.runtimes.onnx.variants import Variants
 
 
 class OnnxRuntime:
@@ -26,7 +31,7 @@ class OnnxRuntime:
     suffix = ".onnx"
     packages = "onnxruntime        (Python 3.8 or later)"
     timed: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-    exported: tuple[Precision, ...] = ("fp32",)
+    exported: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
     def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
         from nas.runtimes.onnx.blocks import block_graph
@@ -40,26 +45,56 @@ class OnnxRuntime:
             built = halved(built, keep_io=whole)
         return bytes(built.SerializeToString())
 
-    def export(self, model: TrainedModel, path: Path, precision: Precision = "fp32") -> Exported:
+    def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
         from nas.runtimes.onnx.export import export_onnx
 
-        if precision not in self.exported:
-            raise UserError(f"ONNX files are exported in {', '.join(self.exported)}; got {precision}")
-        return export_onnx(model, path, self.session)
+        return export_onnx(self.variants(model, calibration), path)
+
+    def variants(self, model: TrainedModel, calibration: Split | None = None) -> Variants:
+        """The model as ONNX graphs of every precision, traced and calibrated once. Raises UserError as `export`."""
+        from nas.runtimes.onnx.variants import Variants
+
+        return Variants(model, calibration, self)
 
     def session(self, model: bytes, threads: int = 1) -> Session:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
+        run_all = self.outputs(model, threads)
 
         def run(images: np.ndarray) -> np.ndarray:
-            scores: np.ndarray = session.run(None, {name: images})[0]
-            return scores
+            return next(iter(run_all(images).values()))
 
         return run
 
+    def outputs(self, model: bytes, threads: int = 1) -> Outputs:
+        """The model, ready to give every output of its graph by name."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
+        image, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+
+        def run(images: np.ndarray) -> dict[str, np.ndarray]:
+            return dict(zip(names, session.run(None, {image: images}), strict=True))
+
+        return run
+
+    def optimized(self, model: bytes) -> onnx.ModelProto:
+        """The graph that ONNX Runtime makes of a model on this machine, and runs."""
+        import onnx
+        import onnxruntime
+
+        with TemporaryDirectory() as folder:
+            options = _options(1)
+            options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+            options.log_severity_level = 3  # it warns that such a file is for this machine only
+            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            return onnx.load(options.optimized_model_filepath)
+
     def read_profile(self, path: Path) -> Trace:
         return read_onnxruntime(path)
+
+
+def _options(threads: int) -> SessionOptions:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return options

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nas.device.formats.trace import Trace
+from nas.numbers import percent
 from nas.space.block import Block
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
 
 RuntimeName = Literal["onnxruntime", "litert"]
@@ -28,6 +30,16 @@ class Exported:
     input_shape: tuple[int, int, int]  # channels, height, width
     megabytes: float  # 10^6 bytes
     difference: float  # the largest from the module's logits, as a fraction of the largest logit
+    precision: Precision = "fp32"
+    agreement: float = 1.0  # the share of the images it was tried on with the module's first class
+    notes: tuple[str, ...] = ()  # what the user should know: what is not fused, where it first differs
+
+    @property
+    def agreed(self) -> str:
+        """How well the file agrees with the module, in words."""
+        if self.precision == "int8":
+            return f"its first class is PyTorch's on {percent(self.agreement)} of the images it was compared on"
+        return f"its logits differ from PyTorch's by at most {self.difference:.1e} of the largest"
 
 
 class Runtime(Protocol):
@@ -47,11 +59,13 @@ class Runtime(Protocol):
         """
         ...
 
-    def export(self, model: TrainedModel, path: Path, precision: Precision = "fp32") -> Exported:
-        """Writes a trained model as a file to deploy, once it was found to agree with the module.
+    def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
+        """Writes a trained model as a file to deploy, in its precision, once it was found to agree with the module.
 
-        A test holds its operators to those of `write_blocks`. Raises UserError for a precision that is not among
-        `exported`, when the file cannot be written, and when it disagrees.
+        `calibration` are training images: int8 takes the ranges of its activations from them, and the file is compared
+        with the module on some of them; without any, on a random image. A test holds its operators to those of
+        `write_blocks`. Raises UserError for a precision that is not among `exported`, for int8 without images or with
+        images of one class alone, when the file cannot be written, and when it disagrees.
         """
         ...
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nas.catalog import home, lasting
+from nas.catalog import home, lasting, lasting_dataset
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError, require, unknown
 from nas.files.toml import first_problem
@@ -240,16 +239,6 @@ def check_proxy(space: SearchSpace, proxy: Mapping[str, Any], where: str) -> Non
             f"{where}: proxy must have full_resolution_share; an older version of nas began this run and measured its "
             "accuracies at a smaller resolution: begin a new one"
         )
-
-
-def lasting_dataset(dataset: str) -> str:
-    """The dataset, so that it means the same from any folder: the path in it is made absolute."""
-    kind, colon, path = dataset.partition(":")
-    if kind not in ("folder", "npz") or not path:
-        return dataset
-    with suppress(RuntimeError):  # of a user that this machine does not know
-        path = str(Path(path).expanduser().absolute())
-    return f"{kind}{colon}{path}"
 
 
 def _check_device(profile: DeviceProfile, objectives: Sequence[str], budgets: Mapping[str, Any]) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.catalog import shipped
+from nas.catalog import lasting_dataset, shipped
 from nas.run import load_run, read_settings
-from nas.search.api import lasting_dataset
 from tests.cli.command import call
 from tests.data.pictures import write_folder
 

@@ -14,6 +14,8 @@ from PIL import Image
 import nas
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Split
+from nas.deploy.export import export
+from nas.deploy.source import load_source
 from nas.estimate.fidelity import Fidelity
 from nas.estimate.proxy import ProxyTraining
 from nas.runtimes.onnxruntime import OnnxRuntime
@@ -50,6 +52,9 @@ def test_the_built_file_has_the_reported_accuracy(precision: str, tmp_path: Path
     save_model(run.path, run.settings, 1, estimate.model)
     written = nas.build(run, pick=1, onnx=tmp_path / "out.onnx")
     images = len(digits.validation)
+    if precision == "int8":  # the file in that precision has the accuracy that the search was told
+        exported = export(load_source(run.path, pick=1), tmp_path / "int8.onnx")
+        assert abs(right_of(exported.path, digits.validation) / images - estimate.accuracy) <= 0.005
     right = right_of(written.path, digits.validation)
     assert abs(right / images - estimate.curve[-1].validation_accuracy) <= 0.005  # of fp32, which the file is in
     assert right / images > 0.5 and abs(right / images - estimate.accuracy) < 0.03

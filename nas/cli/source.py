@@ -1,0 +1,40 @@
+"""MODEL on the command line: a model's folder, or a run with --pick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.output import note
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.deploy.source import Source
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL|RUN", help="A trained model's folder, or a run's, with --pick.")]
+Pick = Annotated[str | None, typer.Option(metavar="TRIAL|knee", help="Of a run: a trial's number, or knee.")]
+DatasetName = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Dataset it was trained on, where the model does not say: e.g. folder:PATH."),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Random seed of the dataset's validation split.")]
+
+
+def read_source(path: Path, pick: str | None, dataset: str | None, seed: int | None) -> Source:
+    """The model and how its dataset is found. Raises UserError."""
+    from nas.deploy.source import load_source
+    from nas.report.pick import choose
+    from nas.report.words import ties_text
+    from nas.run import load_run
+
+    if pick not in (None, "knee") and not (pick or "").isdecimal():
+        raise UserError(f"--pick must be a trial's number or knee; got {(pick or '')[:80]!r}")
+    if pick is None or not (path / "run.toml").exists():
+        return load_source(path, pick=None if pick in (None, "knee") else int(pick), dataset=dataset, seed=seed)
+    run = load_run(path)
+    choice = choose(run, {}, knee=pick == "knee", trial=None if pick == "knee" else int(pick))
+    if said := ties_text(run, choice.ties):
+        note(said)
+    return load_source(path, pick=choice.trial.trial, dataset=dataset, seed=seed)

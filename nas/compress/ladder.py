@@ -1,0 +1,125 @@
+"""The most compressed form of a model that loses no more than is allowed: int8, blocks in float, fp16, fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from nas.compress.drop import Drop, answers, drop_of
+from nas.compress.sensitivity import quantized_blocks, sensitivity
+from nas.errors import UserError
+from nas.models.int8 import Int8
+from nas.numbers import duration, figure, percent
+from nas.runtimes.images import network_inputs
+from nas.space.layer import Precision
+
+if TYPE_CHECKING:
+    from nas.compress.step import OnProgress
+    from nas.data.dataset import Split
+    from nas.runtimes.onnx.variants import Variants
+
+MOST_IMAGES = 5000  # of the validation split that each form is measured on
+FLOAT_SHARE = 0.6  # of the blocks that may stay in float; with more of them int8 is hardly faster
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One form of the model, measured as the file that is deployed."""
+
+    precision: Precision
+    int8: Int8 | None
+    drop: Drop
+    megabytes: float  # 10^6 bytes of the file
+
+    @property
+    def name(self) -> str:
+        if self.int8 is None:
+            return self.precision
+        if self.int8.scheme == "dynamic":
+            return "int8 in linear layers alone"
+        return f"int8, in float {', '.join(self.int8.float_blocks)}" if self.int8.float_blocks else "int8"
+
+    @property
+    def text(self) -> str:
+        return f"{self.name} {self.drop.text}; {figure(self.megabytes)} MB"
+
+
+class Ladder:
+    """Measures forms of one model on validation images, each against fp32 on the same images.
+
+    `validation` chooses among the forms, so their accuracies on it flatter a little; test images are not touched.
+    """
+
+    def __init__(self, variants: Variants, validation: Split, on_progress: OnProgress) -> None:
+        if not len(validation):
+            raise UserError("what quantization loses is measured on validation images; got none")
+        self.variants, self.tell = variants, on_progress
+        order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
+        self.images = validation.subset(order[:MOST_IMAGES])
+        self.labels = self.images.labels.numpy()
+        start = perf_counter()
+        self.fp32, self.fp32_mb = self._answers("fp32", None)
+        right = percent(float((self.fp32 == self.labels).mean()))
+        self.tell(
+            f"fp32: {right} of {len(self.labels):,} validation images; {figure(self.fp32_mb)} MB; "
+            f"measured in {duration(perf_counter() - start)}"
+        )
+
+    def measure(self, precision: Precision, int8: Int8 | None = None) -> Rung:
+        """One form, and says what it loses."""
+        given, megabytes = (self.fp32, self.fp32_mb) if precision == "fp32" else self._answers(precision, int8)
+        rung = Rung(precision, int8, drop_of(self.labels, self.fp32, given), megabytes)
+        self.tell(rung.text)
+        return rung
+
+    def descend(self, first: Rung, most: float) -> Rung:
+        """The first form that loses at most the fraction `most`: `first`, then with blocks in float, fp16, fp32.
+
+        fp32 loses nothing, so there is one.
+        """
+        if first.drop.value <= most:
+            return self._chosen(first, most)
+        for rung in self._below(first, most):
+            if rung.drop.value <= most:
+                return self._chosen(rung, most)
+        return self.measure("fp32")
+
+    def _below(self, first: Rung, most: float) -> Iterator[Rung]:
+        if first.int8 is not None and first.int8.scheme == "static":
+            blocks = quantized_blocks(self.variants)
+            start = perf_counter()
+            order = sensitivity(self.variants, blocks)
+            worst = ", ".join(f"{block} {db:.0f} dB" for block, db in list(order.items())[:4])
+            self.tell(
+                f"more than {100 * most:g} points; each of {len(blocks)} blocks quantized alone, in "
+                f"{duration(perf_counter() - start)}: signal to error of the logits is worst in {worst}"
+            )
+            for number in _numbers(int(FLOAT_SHARE * len(blocks))):
+                left = tuple(block for block in blocks if block in list(order)[:number])
+                yield self.measure("int8", Int8(target=first.int8.target, float_blocks=left))
+        if first.precision == "int8":
+            yield self.measure("fp16")
+
+    def _chosen(self, rung: Rung, most: float) -> Rung:
+        if rung.drop.interval[1] > most:
+            self.tell(
+                f"{rung.name} holds {100 * most:g} points as measured; on {rung.drop.images:,} images a loss of up to "
+                f"{100 * rung.drop.interval[1]:.1f} cannot be ruled out"
+            )
+        return rung
+
+    def _answers(self, precision: Precision, int8: Int8 | None) -> tuple[np.ndarray, float]:
+        data = self.variants.graph(precision, int8).SerializeToString()
+        run = self.variants.runtime.session(data)
+        return answers(run, network_inputs(self.variants.model.preprocessing, self.images)), len(data) / 1e6
+
+
+def _numbers(most: int) -> list[int]:
+    """How many blocks are left in float, one try after another: 1, 2, 4 and so on, and the most at last."""
+    powers = [2**n for n in range(most.bit_length()) if 2**n < most]
+    return [*powers, most] if most else []

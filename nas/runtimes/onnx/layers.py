@@ -1,0 +1,40 @@
+"""The nodes of an exported graph by the modules that they came from."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nas.models.int8 import block_of
+
+if TYPE_CHECKING:
+    import onnx
+
+_SCOPES = "pkg.torch.onnx.name_scopes"  # of a node's metadata: ['', 'blocks', 'blocks.0', ..., 'relu_1']
+
+
+def name_nodes(graph: onnx.GraphProto) -> None:
+    """Names each node, in place, after the module that it came from: blocks.2.1.bn1.act.Relu.
+
+    Where the exporter does not say which that is, a node keeps its name. What it says must not be stripped yet.
+    """
+    taken: Counter[str] = Counter()
+    for node in graph.node:
+        said = next((p.value for p in node.metadata_props if p.key == _SCOPES), "")
+        if not said:
+            continue
+        scopes = ast.literal_eval(said)
+        name = f"{scopes[-2]}.{node.op_type}" if len(scopes) > 1 and scopes[-2] else node.op_type
+        taken[name] += 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+
+
+def nodes_of(graph: onnx.GraphProto, blocks: tuple[str, ...]) -> list[str]:
+    """The names of the nodes of some blocks."""
+    return [node.name for node in graph.node if block_of(node.name) in blocks]
+
+
+def block_outputs(graph: onnx.GraphProto) -> dict[str, str]:
+    """The name of the tensor that each block ends in, by the block's name, in order of execution."""
+    return {block_of(node.name): node.output[0] for node in graph.node}

@@ -1,0 +1,82 @@
+"""nas compress and nas export: from a run's trial to an int8 file, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.models.trained import load_trained, save_trained
+from nas.search.models import save_model
+from tests.cli.command import Said, call
+from tests.compress.networks import digits, trained
+from tests.runs import make_run
+
+Nas = Callable[..., Said]
+
+
+@pytest.fixture
+def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nas:
+    """In a folder with a run that keeps the model of trial 1, and with that model in a folder of its own."""
+    run = make_run(tmp_path / "run", dataset_sha256=digits().fingerprint)
+    save_model(run.path, run.settings, 1, trained())
+    save_trained(tmp_path / "model", replace(trained(), recipe={}))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: call(capsys, monkeypatch, *words)
+
+
+def test_a_trial_becomes_an_int8_model_and_the_model_a_file(nas: Nas, tmp_path: Path) -> None:
+    said = nas("compress", "run", "--pick", "1", "--quantize", "int8", "--max-drop", "1%", "--out", "small")
+    assert said.status == 0, said.err
+    assert said.out.startswith("small: quantize: int8 loses ") and "validation images" in said.err
+    assert load_trained(tmp_path / "small").precision == "int8"
+    said = nas("export", "small", "--out", "small.onnx", "--json")  # it says which dataset
+    facts = json.loads(said.out)
+    assert (facts["precision"], facts["file"], facts["runtime"]) == ("int8", "small.onnx", "onnxruntime")
+    assert facts["megabytes"] == pytest.approx((tmp_path / "small.onnx").stat().st_size / 1e6)
+    assert "12 of 12 convolutions" in facts["notes"][0]
+
+
+def test_a_model_is_exported_in_another_precision_too(nas: Nas, tmp_path: Path) -> None:
+    said = nas("export", "model", "--out", "fp32.onnx")  # its dataset is not needed
+    assert said.status == 0 and "fp32.onnx: fp32, input image 1x3x16x16" in said.out and not said.err
+    said = nas("export", "run", "--pick", "1", "--precision", "fp16", "--out", "fp16.onnx")
+    assert said.status == 0 and "fp16.onnx: fp16" in said.out and "a CPU converts it" in said.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "fp16.onnx", "fp32.onnx", "model", "run"]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    ("export model --precision int8 --out a.onnx", "does not say which dataset it was trained on"),
+    ("export model --precision int4 --out a.onnx", "unknown precision 'int4'"),
+    ("export model --precision int8,fp16 --out a.onnx", "--precision must be one of fp32, fp16, int8"),
+    ("export model --runtime tflite --out a.onnx", "unknown runtime 'tflite'"),
+    ("export model --runtime litert --out a.tflite", "files for litert are exported not yet"),
+    ("export model --out model", "cannot write model: it is a folder"),
+    ("export model --out nowhere/a.onnx", "there is no folder nowhere"),
+    ("export model --for cuda --out a.onnx", "unknown target of --for 'cuda'"),
+    ("export model --for tensorrt --out a.onnx", "a target and dynamic ranges are int8's; got fp32"),
+    ("export empty --out a.onnx", "empty is not a model's folder"),
+    ("export model --pick 3 --out a.onnx", "model is not a run folder, so it has no trial 3"),
+    ("export run --out a.onnx", "run is a run of many networks: say which with --pick"),
+    ("export run --pick 99 --out a.onnx", "run has no trial 99"),
+    ("export run --pick -1 --out a.onnx", "--pick must be a trial's number or knee; got '-1'"),
+    ("compress model --out new", "needs a step, e.g. --quantize int8"),
+    ("compress model --quantize fp32 --out new", "--quantize must be int8 or fp16; got 'fp32'"),
+    ("compress model --quantize int8 --max-drop=-1% --out new", "--max-drop must be from 0% to below 100%"),
+    ("compress model --quantize int8 --max-drop 1 --out new", "--max-drop must be from 0% to below 100%"),
+    ("compress model --quantize fp16 --dynamic --out new", "--dynamic is for --quantize int8"),
+    ("compress model --quantize int8 --out empty", "empty already exists and is not a model's folder"),
+    ("compress model --quantize int8 --out model", "model already exists; replace it with --force"),
+    ("compress model --quantize int8 --out new", "does not say which dataset it was trained on"),
+    ("compress model --quantize int8 --dataset nowhere --out new", "unknown dataset 'nowhere'"),
+    ("compress model --quantize int8 --dataset digits --seed 5 --out new", "another, or with another seed than 5"),
+])  # fmt: skip
+def test_what_cannot_be_is_one_line_and_leaves_nothing(nas: Nas, words: str, message: str, tmp_path: Path) -> None:
+    said = nas(*words.split())
+    assert said.status == 2 and said.out == "" and said.err.count("\n") == 1
+    assert message in said.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "model", "run"]
