@@ -22,6 +22,7 @@ from nas.cli import (
     report,
     search,
     spaces,
+    train,
     verify,
 )
 from nas.cli.output import QUIET_HELP, Interrupted, set_quiet
@@ -80,6 +81,7 @@ def _root(
 app.command("search", short_help="Search a space for the best networks on a device.")(search.search)
 app.command("report", short_help="Write the report of a run, or compare several runs.")(report.report)
 app.command("pick", short_help="Pick one network of a run, under budgets or at the knee.")(pick.pick)
+app.command("train", short_help="Train a picked network in full, also from a teacher.")(train.train)
 app.command("build", short_help="Write a picked network as an ONNX file.")(build.build)
 app.command("compress", short_help="Compress a trained model: int8 or fp16, within a largest drop.")(compress.compress)
 app.command("export", short_help="Write a trained model as a file for a runtime.")(export.export)

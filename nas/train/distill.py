@@ -79,23 +79,27 @@ def all_logits(teacher: Teacher, split: Split, device: torch.device) -> Tensor:
     return torch.cat(parts)
 
 
+def check_classes(name: str, classes: tuple[str, ...] | int, dataset: Dataset) -> None:
+    """Raises UserError unless the classes of teacher `name` are those of the dataset, in their order."""
+    many = classes if isinstance(classes, int) else len(classes)
+    if many != len(dataset.classes):
+        raise UserError(f"teacher {name}: must have the {len(dataset.classes)} classes of {dataset.name}; got {many}")
+    if not isinstance(classes, int) and classes != dataset.classes:
+        pairs = zip(dataset.classes, classes, strict=True)
+        number, (want, got) = next((n, pair) for n, pair in enumerate(pairs) if pair[0] != pair[1])
+        raise UserError(
+            f"teacher {name}: must have the classes of {dataset.name} in their order; "
+            f"class {number} is {want!r} there and {got!r} here"
+        )
+
+
 def check_teacher(teacher: Teacher, dataset: Dataset, device: torch.device) -> float:
     """The teacher's accuracy on up to 1,024 validation images.
 
     Raises UserError when its classes are not those of the dataset, or it is no better than guessing: then its classes
     are in another order, or it wants its images otherwise.
     """
-    many = teacher.classes if isinstance(teacher.classes, int) else len(teacher.classes)
-    if many != len(dataset.classes):
-        raise UserError(f"teacher {teacher.name}: must have the {len(dataset.classes)} classes of {dataset.name}; "
-                        f"got {many}")  # fmt: skip
-    if not isinstance(teacher.classes, int) and teacher.classes != dataset.classes:
-        pairs = zip(dataset.classes, teacher.classes, strict=True)
-        number, (want, got) = next((n, pair) for n, pair in enumerate(pairs) if pair[0] != pair[1])
-        raise UserError(
-            f"teacher {teacher.name}: must have the classes of {dataset.name} in their order; "
-            f"class {number} is {want!r} there and {got!r} here"
-        )
+    check_classes(teacher.name, teacher.classes, dataset)
     split = dataset.validation.subset(spread(len(dataset.validation), CHECKED_IMAGES))
     found = all_logits(teacher, split, device)
     if found.shape[1:] != (len(dataset.classes),) or not bool(found.isfinite().all()):

@@ -185,6 +185,17 @@ CASES = {
     "pick-failed": ("pick run --trial 4", "trial 4 of run failed to train"),
     "build-onto-file": ("build run --pick knee --onnx models/small.onnx", r"small\.onnx already exists; .*--force"),
     "build-no-weights": ("build run --pick 3 --onnx new.onnx", "of its front and of rivals, and trial 3 is none"),
+    "train-no-run": ("train gone --pick 0", "gone is not a run folder"),
+    "train-which": ("train run --pick best", r"--pick must be .*got 'best'"),
+    "train-unknown": ("train run --pick 99", "no trial 99; its trials are 0 to 6"),
+    "train-failed": ("train run --pick 4", "trial 4 of run failed to train"),
+    "train-no-network": ("train run --pick 3", "space tiny has changed since run was searched"),
+    "train-time": ("train run --pick 3 --time soon", "time must be a length of time above 0, .*got 'soon'"),
+    "train-epochs": ("train run --pick 3 --epochs 0", "--epochs"),
+    "train-augmentation": ("train run --pick 3 --augmentation cropflip", "augmentation 'cropflip'; did you mean"),
+    "train-own-teacher": ("train run --pick 3 --teacher 3", "trial 3 cannot be its own teacher"),
+    "train-nothing-to-resume": ("train run --pick 3 --resume", "no training that could be resumed was begun there"),
+    "train-resume-and-epochs": ("train run --pick 3 --resume --epochs 9", "--resume keeps .*leave out epochs"),
     "build-which": ("build run --pick best --onnx new.onnx", r"--pick must be .*got 'best'"),
 }  # fmt: skip
 

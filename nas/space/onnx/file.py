@@ -43,6 +43,15 @@ def read_onnx(path: Path | str) -> Reading:
     return reading
 
 
+def image_of(path: Path) -> tuple[tuple[int, ...], bool]:
+    """The shape (1, ...) of the one image that an ONNX file takes, and whether it takes any number at once.
+
+    Raises UserError as `read_onnx` does.
+    """
+    model = load_structure(path)
+    return _image_shape(_image_input(model, path), path)
+
+
 def _image_input(model: onnx.ModelProto, path: Path) -> onnx.ValueInfoProto:
     weights = {tensor.name for tensor in model.graph.initializer}
     weights |= {tensor.values.name for tensor in model.graph.sparse_initializer}

@@ -1,0 +1,162 @@
+"""A network of a run, trained in full: what `nas train` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.catalog import home
+from nas.deploy.teachers import find_teacher, trained_folder
+from nas.errors import UserError, require
+from nas.run import Run, Trial, load_run
+from nas.space.hyperparameters import Augmentation
+from nas.space.network import Network
+
+if TYPE_CHECKING:
+    from nas.data.dataset import Dataset
+    from nas.models.trained import TrainedModel
+    from nas.train.full import OnFullProgress
+    from nas.train.full_folder import Begun
+    from nas.train.full_recipe import FullRecipe
+
+BATCH_SIZE = 64  # where the run says nothing
+OnNote = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """What may be asked of a full training. None: the candidate's own, or what follows from the number of images."""
+
+    epochs: int | None = None
+    minutes: float = 0.0  # that it may take; 0: no limit
+    teacher: str = "none"  # as of `find_teacher`
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    augmentation: Augmentation | None = None
+    mixup: float | None = None
+    balanced: bool = False
+    temperature: float = 4.0
+    alpha: float = 0.9
+    seed: int = 0
+
+
+def train(
+    run: Run | Path | str, *, pick: int | Trial, options: TrainingOptions | None = None, out: Path | str | None = None,
+    resume: bool = False, force: bool = False,
+    on_progress: OnFullProgress = lambda _: None, on_note: OnNote = lambda _: None,
+) -> tuple[Path, TrainedModel]:  # fmt: skip
+    """Trains a network of a run from scratch, in full, at its own resolution; returns the folder and the model in it.
+
+    `pick` is a trial's number, or what `nas.pick` returned; its hyperparameters are those of the training, whatever the
+    options do not change. The images are those of the run, which must not have changed. `out` is the model's folder
+    (default: RUN/trained/TRIAL). The same call goes on with a training that was stopped; `resume` does so with the
+    options that it was begun with, and `force` replaces another one. Raises UserError and KeyboardInterrupt as
+    `train_full` does.
+
+    >>> from nas.deploy.train import TrainingOptions, train
+    >>> train("runs/tiny-raspberry-pi-4-1", pick=17, options=TrainingOptions(epochs=60))  # doctest: +SKIP
+    """
+    require("pick", pick, (Integral, Trial), "a trial, or its number")
+    require("out", out or "", (str, Path), "a folder")
+    asked = options or TrainingOptions()
+    found = run if isinstance(run, Run) else load_run(run)
+    number = pick.trial if isinstance(pick, Trial) else int(pick)
+    trial = _trial(found, number)
+    folder = Path(out) if out else trained_folder(found, number)
+    if asked.teacher == str(number):
+        raise UserError(f"trial {number} cannot be its own teacher")
+    begun = _resumed(folder, asked) if resume else None
+
+    from nas.models.trained import Lineage
+    from nas.train.full import train_full
+    from nas.train.loop import best_device
+
+    dataset, network = _dataset(found), _network(found, trial)
+    recipe = begun.recipe if begun else _recipe(found, trial, asked, dataset, network)
+    device = best_device()
+    teacher = find_teacher(begun.teacher if begun else asked.teacher, found, dataset, device)
+    on_note(dataset.description)
+    hashes = {"space": found.settings.space_sha256, "device": found.settings.device_sha256}
+    model = train_full(
+        network, dataset, recipe, folder,
+        seed=begun.seed if begun else asked.seed, teacher=teacher,
+        minutes=begun.minutes if begun else asked.minutes, precision=trial.candidate.precision,
+        lineage=Lineage(found.path.absolute().name, number, (), hashes), device=device, force=force,
+        on_progress=on_progress,
+    )  # fmt: skip
+    return folder, model
+
+
+def _trial(run: Run, number: int) -> Trial:
+    for trial in run.trials:
+        if trial.trial == number:
+            return trial
+    numbers = [trial.trial for trial in run.trials]
+    has = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none yet"
+    raise UserError(f"{run.path} has no trial {number}; {has}")
+
+
+def _resumed(folder: Path, asked: TrainingOptions) -> Begun:
+    """What the training in `folder` was begun with. Raises UserError where there is none, or options are given."""
+    from nas.train.full_folder import read_begun
+
+    usual = TrainingOptions()
+    if given := [f.name for f in fields(asked) if getattr(asked, f.name) != getattr(usual, f.name)]:
+        raise UserError(f"--resume keeps the options that the training was begun with; leave out {given[0]}")
+    begun = read_begun(folder)
+    if begun is None:
+        raise UserError(f"{folder}: no training that could be resumed was begun there")
+    return begun
+
+
+def _dataset(run: Run) -> Dataset:
+    """The run's images. Raises UserError when they are not those that it searched with."""
+    from nas.data.catalog import load_dataset
+
+    settings = run.settings
+    dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
+    if len(dataset.classes) != settings.classes:
+        raise UserError(
+            f"{settings.dataset}: must have the {settings.classes} classes of {run.path}; got {len(dataset.classes)}"
+        )
+    if settings.dataset_sha256 and dataset.fingerprint != settings.dataset_sha256:
+        raise UserError(f"{settings.dataset}: its images or their splits have changed since {run.path} was searched")
+    return dataset
+
+
+def _network(run: Run, trial: Trial) -> Network:
+    """The trial's network: of its model where the run keeps one, else made from the space again."""
+    from nas.models.trained import load_trial
+    from nas.space.search_space import load_space
+
+    if run.model(trial.trial).exists():
+        return load_trial(run.path, trial.trial).network
+    space = load_space(run.settings.space)
+    if space.fingerprint != run.settings.space_sha256:
+        raise UserError(
+            f"space {run.settings.space} has changed since {run.path} was searched, and no model of trial "
+            f"{trial.trial} is kept, so its network is not known"
+        )
+    return space.network(trial.candidate, run.settings.classes)
+
+
+def _recipe(run: Run, trial: Trial, asked: TrainingOptions, dataset: Dataset, network: Network) -> FullRecipe:
+    from nas.train.full_recipe import full_recipe
+
+    tuned = int(run.settings.proxy.get("batch_size", BATCH_SIZE))
+    batch = tuned if asked.batch_size is None else asked.batch_size
+    chosen = trial.candidate.as_dict()
+    if asked.augmentation is not None:
+        chosen["augmentation"] = asked.augmentation
+    if asked.learning_rate is not None:
+        if "learning_rate" not in chosen:  # a candidate that has one is trained by SGD
+            chosen.setdefault("optimizer", "adamw")
+        chosen["learning_rate"], tuned = asked.learning_rate, batch
+    return full_recipe(
+        chosen, images=len(dataset.train), resolution=network.input_shape[1], batch_size=batch, tuned_batch_size=tuned,
+        epochs=asked.epochs, mixup=asked.mixup, class_weights="balanced" if asked.balanced else "none",
+        temperature=asked.temperature, alpha=asked.alpha,
+    )  # fmt: skip
