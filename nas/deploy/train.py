@@ -8,7 +8,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.catalog import home
 from nas.deploy.teachers import find_teacher, trained_folder
 from nas.errors import UserError, require
 from nas.run import Run, Trial, load_run
@@ -70,22 +69,25 @@ def train(
         raise UserError(f"trial {number} cannot be its own teacher")
     begun = _resumed(folder, asked) if resume else None
 
+    from nas.deploy.images import dataset_of
     from nas.models.trained import Lineage
     from nas.train.full import train_full
     from nas.train.loop import best_device
 
-    dataset, network = _dataset(found), _network(found, trial)
+    settings = found.settings
+    dataset = dataset_of(settings.dataset, settings.dataset_sha256, settings.seed)
+    network = _network(found, trial)
     recipe = begun.recipe if begun else _recipe(found, trial, asked, dataset, network)
     device = best_device()
     teacher = find_teacher(begun.teacher if begun else asked.teacher, found, dataset, device)
     on_note(dataset.description)
-    hashes = {"space": found.settings.space_sha256, "device": found.settings.device_sha256}
+    hashes = {"space": settings.space_sha256, "device": settings.device_sha256}
     model = train_full(
         network, dataset, recipe, folder,
         seed=begun.seed if begun else asked.seed, teacher=teacher,
         minutes=begun.minutes if begun else asked.minutes, precision=trial.candidate.precision,
         lineage=Lineage(found.path.absolute().name, number, (), hashes), device=device, force=force,
-        on_progress=on_progress,
+        recorded={"dataset": settings.dataset, "dataset_seed": settings.seed}, on_progress=on_progress,
     )  # fmt: skip
     return folder, model
 
@@ -110,21 +112,6 @@ def _resumed(folder: Path, asked: TrainingOptions) -> Begun:
     if begun is None:
         raise UserError(f"{folder}: no training that could be resumed was begun there")
     return begun
-
-
-def _dataset(run: Run) -> Dataset:
-    """The run's images. Raises UserError when they are not those that it searched with."""
-    from nas.data.catalog import load_dataset
-
-    settings = run.settings
-    dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
-    if len(dataset.classes) != settings.classes:
-        raise UserError(
-            f"{settings.dataset}: must have the {settings.classes} classes of {run.path}; got {len(dataset.classes)}"
-        )
-    if settings.dataset_sha256 and dataset.fingerprint != settings.dataset_sha256:
-        raise UserError(f"{settings.dataset}: its images or their splits have changed since {run.path} was searched")
-    return dataset
 
 
 def _network(run: Run, trial: Trial) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -76,7 +76,8 @@ def train_full(
     start: Network | TrainedModel, dataset: Dataset, recipe: FullRecipe, folder: Path, *,
     seed: int = 0, teacher: Teacher | None = None, minutes: float = 0.0, precision: Precision = "fp32",
     lineage: Lineage | None = None, device: torch.device | None = None, force: bool = False,
-    save_seconds: float = SAVE_SECONDS, on_progress: OnFullProgress = lambda _: None,
+    recorded: Mapping[str, str | int | float] | None = None, save_seconds: float = SAVE_SECONDS,
+    on_progress: OnFullProgress = lambda _: None,
 ) -> TrainedModel:  # fmt: skip
     """Trains a network from scratch, or a model on from its weights, and writes `folder` with it, curve and result.
 
@@ -88,6 +89,7 @@ def train_full(
     A process that dies loses the steps since the last checkpoint, at most; the same call goes on there and ends with
     the same weights, and it returns the model where the training had ended. On a GPU, and with `minutes`, the weights
     are equal only as far as its kernels and the time are. `force` discards what another training left in `folder`.
+    `recorded` is kept with the model's recipe.
 
     Nothing is written before all that was given was found good. Raises UserError for a network or a teacher with other
     classes than the dataset, a folder of something else, a full disk, too little memory, and a training that is not
@@ -131,6 +133,7 @@ def train_full(
                 state = _trained(start, lesson, recipe, folder, save_seconds, on_progress)
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
             model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)
+            model = replace(model, recipe={**model.recipe, **(recorded or {})})
             save_trained(folder, model, result_files(curve, result))
             discard(folder)
             return model
@@ -215,8 +218,9 @@ def _model(
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.average.state_dict().items()}
     hashes = {**lineage.hashes, "dataset": dataset.fingerprint, "training": begun.digest}
     step = STEP if begun.teacher == NONE else f"{STEP} with the teacher {begun.teacher}"
+    prepared = Preprocessing(network.input_shape[1], side=dataset.train.images.side)
     return TrainedModel(
-        network, weights, Classification.name, classes, Preprocessing(network.input_shape[1]), precision,
+        network, weights, Classification.name, classes, prepared, precision,
         recipe=asdict(state.recipe) | {"seed": begun.seed, "teacher": begun.teacher},
         lineage=replace(lineage, steps=(*lineage.steps, step), hashes=hashes),
     )  # fmt: skip

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from nas.data import catalog
 from nas.data.dataset import Dataset
+from nas.deploy import images
+from nas.deploy.source import load_source
 from nas.deploy.train import TrainingOptions, train
 from nas.errors import UserError
 from nas.models.trained import TrainedModel, load_trained
@@ -31,7 +32,7 @@ QUICK = TrainingOptions(epochs=1, batch_size=32)
 def few(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """In the place of every dataset."""
     dataset = digits()
-    monkeypatch.setattr(catalog, "load_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(images, "load_dataset", lambda *_, **__: dataset)
     return dataset
 
 
@@ -53,7 +54,8 @@ def test_a_trial_is_trained_with_its_hyperparameters_at_its_resolution(run: Run,
     assert (lineage.run, lineage.trial, lineage.steps) == ("run", 1, ("full training",))
     assert lineage.hashes["space"] == run.settings.space_sha256 and lineage.hashes["dataset"] == few.fingerprint
     assert set(read_result(folder).accuracy) == {"fp32", "int8"}
-    written = OnnxRuntime().export(load_trained(folder), tmp_path / "out.onnx")
+    assert load_source(folder).dataset_name == "digits" and load_source(folder).seed == run.settings.seed
+    written = OnnxRuntime().export(replace(load_trained(folder), precision="fp32"), tmp_path / "out.onnx")
     assert written.input_shape == (3, 24, 24) and written.difference < 1e-3
 
 
@@ -127,19 +129,15 @@ def test_what_cannot_be_trained_is_one_line_and_writes_nothing(
     assert not (run.path / "trained").exists()
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"fingerprint": "1" * 64}, "digits: its images or their splits have changed since .*run was searched"),
-        ({"classes": tuple("abc")}, "digits: must have the 10 classes of .*run; got 3"),
-    ],
-)
-def test_images_that_are_not_the_runs_are_refused(
-    changed: dict[str, Any], message: str, run: Run, few: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(catalog, "load_dataset", lambda *_, **__: replace(few, **changed))
-    with pytest.raises(UserError, match=message):
+def test_images_that_are_not_the_runs_are_refused(run: Run, few: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(few, fingerprint="1" * 64)
+    monkeypatch.setattr(images, "load_dataset", lambda *_, **__: other)
+    with pytest.raises(UserError, match="digits has changed since the search"):
         train(run, pick=0, options=QUICK)
+    unknown = make_tiny_run(run.path, dataset_sha256="")
+    monkeypatch.setattr(images, "load_dataset", lambda *_, **__: replace(few, classes=tuple("abc")))
+    with pytest.raises(UserError, match="a network of 10 classes cannot learn the 3 of digits"):
+        train(unknown, pick=0, options=QUICK)
     assert not (run.path / "trained").exists()
 
 
