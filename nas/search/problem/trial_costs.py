@@ -23,14 +23,14 @@ Descriptor = Callable[[Array], Array]
 class TrialCosts:
     """What is known of candidates before they are trained. Optuna's internal values are the space's own codes.
 
-    `more` are descriptors besides the built-in ones: each takes codes (n, d) and gives (n,) finite numbers, of which
-    more promises a better accuracy.
+    `better` are descriptors that take the place of the built-in ones: each takes codes (n, d) and gives (n,) finite
+    numbers, of which more promises a better accuracy.
     """
 
     space: SearchSpace
     pricer: Pricer
     settings: Settings
-    more: tuple[Descriptor, ...] = ()
+    better: tuple[Descriptor, ...] = ()
 
     def known(self, codes: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Objectives (n, m), NaN for what is learned, and which candidates meet the budgets and have a cost (n,)."""
@@ -43,8 +43,10 @@ class TrialCosts:
         return self.space.canonical_codes(codes)
 
     def described(self, codes: Array) -> Array:
-        """Descriptors (n, p): MACs, params and the stage sum, without what is an objective, then `more`."""
+        """Descriptors (n, p): `better`, or else MACs, params and the stage sum, without what is an objective."""
+        if self.better:
+            return np.stack([np.asarray(describe(codes), dtype=float) for describe in self.better], axis=1)
         found = descriptors.of_codes(self.space, codes, self.settings.classes)
         goals = {goal.column for goal in self.settings.goals}
         columns = [values for name, values in found.items() if name not in goals]
-        return np.stack([*columns, *(np.asarray(describe(codes), dtype=float) for describe in self.more)], axis=1)
+        return np.stack(columns, axis=1)

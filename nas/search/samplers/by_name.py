@@ -19,6 +19,7 @@ from nas.search.samplers.pareto.sampler import ParetoSampler
 from nas.space.search_space import SearchSpace
 
 PARETO_OBJECTIVES = range(2, 5)  # that `pareto` can have
+DESCRIBED_START = 16  # trials of `pareto` along the front of a descriptor that tells more than size does
 SamplerFor = Callable[[int], BaseSampler]  # by the proposal's number
 
 
@@ -26,7 +27,7 @@ SamplerFor = Callable[[int], BaseSampler]  # by the proposal's number
 class Problem:
     """What a sampler is made for.
 
-    `descriptors` tell something of accuracies, besides MACs, params and the stage sum, which are always told: each
+    `descriptors` tell more of accuracies than MACs, params and the stage sum, which are told where there are none: each
     takes codes (n, d) and gives (n,) finite numbers, of which more promises better.
     """
 
@@ -52,7 +53,8 @@ class _Nsga2(NSGAIISampler):
 def _pareto(problem: Problem) -> SamplerFor:
     """Ours, which knows costs, budgets and descriptors before a training: `ParetoSampler`."""
     costs = TrialCosts(problem.space, problem.pricer, problem.settings, problem.descriptors)
-    sampler = ParetoSampler(coded=costs, space=distributions(problem.space), seed=problem.settings.seed)
+    start = DESCRIBED_START if problem.descriptors else None
+    sampler = ParetoSampler(coded=costs, space=distributions(problem.space), seed=problem.settings.seed, start=start)
     return lambda proposal: sampler
 
 
