@@ -6,11 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from nas.data.catalog import load_dataset
-from nas.deploy import measure
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.run import Run, load_run, write_settings
@@ -53,9 +51,3 @@ def make_trained_run(folder: Path) -> Run:
     write_settings(run.path, settings)
     save_model(run.path, settings, TRIAL, model)
     return load_run(run.path)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measurements of five rounds, and their words not among the test's."""
-    monkeypatch.setattr(measure, "SETTINGS", FEW)

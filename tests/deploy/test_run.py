@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +17,9 @@ import vermin
 from PIL import Image
 
 from nas.data.catalog import load_dataset
-from nas.deploy import measure
 from nas.deploy.card import read_card
 from nas.deploy.folder import programs
-from nas.deploy.job import Job, deploy
 from nas.train.loop import normalize
-from tests.deploy.deployments import FEW, TRIAL, make_trained_run
 
 # runs a program where only these can be imported; nothing is found in the folder that it is started from
 ALONE = """
@@ -38,23 +34,6 @@ sys.argv = sys.argv[1:]
 sys.path[0] = ""
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data/, run/ and the deployment out/."""
-    folder = tmp_path_factory.mktemp("deployed")
-    run = make_trained_run(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "SETTINGS", FEW)
-        deploy(Job(run, run.trials[TRIAL], ("fp32",), train=False), folder / "out")
-    return folder
-
-
-@pytest.fixture
-def out(made: Path, tmp_path: Path) -> Path:
-    """A copy of the deployment, to change; moved elsewhere, as onto a board."""
-    return shutil.copytree(made / "out", tmp_path / "moved")
 
 
 def start(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
