@@ -13,6 +13,7 @@ A version is written whole or not at all, and never changed: the next one has th
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -112,6 +113,16 @@ def use_version(folder: Path, version: int) -> None:
     version_folder(folder, version)
     write_atomic(folder / RUN, Path(start.__file__).read_bytes())
     write_atomic(folder / CURRENT, f"{version}\n".encode())
+
+
+def clear_parts(folder: Path) -> None:
+    """Removes what a killed process had half written; for the process that holds the folder's lock."""
+    for pattern in (f".{CURRENT}.*.part", f".{RUN}.*.part", f"{VERSIONS}/.*.part", f"{VERSIONS}/.*.old"):
+        for left in folder.glob(pattern):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def programs() -> dict[str, str]:

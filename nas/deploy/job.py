@@ -12,7 +12,7 @@ from pathlib import Path
 from nas.compress.quantize import calibration_images
 from nas.data.dataset import Split
 from nas.deploy.card import CARD, card_text, read_card
-from nas.deploy.folder import WORK, check_folder, find_version, use_version, version_folder, write_version
+from nas.deploy.folder import WORK, check_folder, clear_parts, find_version, use_version, version_folder, write_version
 from nas.deploy.images import dataset_of
 from nas.deploy.make import Files, as_dataset_sees, card_of, measured_on_images, next_version
 from nas.deploy.predicted import device_or_none
@@ -78,6 +78,7 @@ def deploy(job: Job, out: Path, *, tell: Tell = lambda line: None) -> Path:
     source = _source(job)
     with locked(out, BUSY):
         check_folder(out)
+        clear_parts(out)
         done = find_version(out, job.digest)
         if done is not None:
             use_version(out, done)

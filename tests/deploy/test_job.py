@@ -1,0 +1,179 @@
+"""nas deploy: versions, resuming after kills, and what it refuses before it writes anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.deploy import job as module
+from nas.deploy import measure
+from nas.deploy.card import read_card
+from nas.deploy.facts import read_facts
+from nas.deploy.folder import REQUIREMENTS, use_version, version_folder, versions_in, write_version
+from nas.deploy.job import Job, deploy
+from nas.deploy.make import measured_on_images
+from nas.deploy.verify import verify
+from nas.errors import UserError
+from nas.files.lock import locked
+from nas.run import load_run
+from tests.cli.command import ROOT, call
+from tests.deploy.deployments import FEW, TRIAL
+from tests.runs import make_run
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "SETTINGS", FEW)
+
+
+def job_of(made: Path) -> Job:
+    run = load_run(made / "run")
+    return Job(run, run.trials[TRIAL], ("fp32",), train=False)
+
+
+def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
+    place = version_folder(made / "out")
+    assert {path.name for path in place.iterdir()} == {
+        "model-fp32.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS", "preprocess.json", "run.py",
+        "pixels.py",
+    }  # fmt: skip
+    assert {path.name for path in (made / "out").iterdir()} == {"run.py", "current", "versions"}
+    card, facts = read_card(place), read_facts(place)
+    model = card.models["fp32"]
+    assert (card.version, card.trial, card.weights, card.precision) == (1, TRIAL, "proxy", "fp32")
+    assert card.budgets == {"max_latency_ms": 50.0, "max_size_mb": 20.0} and "dataset" in card.hashes
+    assert model.test is not None and model.validation is not None and model.measured is not None
+    assert model.validation.images == 12 and model.test.low < model.test.value < model.test.high
+    assert model.predicted is not None and model.predicted.device == "raspberry-pi-4" and model.predicted.latency_ms
+    assert facts.classes == ("blue", "green", "red") and (facts.resolution, facts.side) == (24, 13)
+    page = (place / "README.md").read_text()
+    assert "good to measure with, not to deploy" in page and f"{100 * model.test.value:.1f}%" in page
+    assert (place / "requirements.txt").read_text().splitlines() == [f"{k}>={v}" for k, v in REQUIREMENTS.items()]
+    sums = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=place, capture_output=True, check=False)
+    assert sums.returncode == 0
+
+
+def test_the_same_command_makes_no_second_version_and_another_makes_the_next(
+    made: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    assert deploy(job_of(made), out, tell=said.append) == out / "versions/1"
+    assert said == ["version 1 was made by this command already; it is in use"]
+    before = {path.name: path.read_bytes() for path in (out / "versions/1").iterdir()}
+    card = out / "versions/1/card.toml"
+    card.write_text(card.read_text().replace(read_card(card.parent).job, "another"))
+    before["card.toml"] = card.read_bytes()
+    said.clear()
+    assert deploy(job_of(made), out, tell=said.append) == out / "versions/2"
+    assert said[0].startswith("1. trial 0 of ") and "4. write" in said[3]
+    assert versions_in(out) == [1, 2] and version_folder(out) == out / "versions/2"
+    assert {path.name: path.read_bytes() for path in (out / "versions/1").iterdir()} == before
+    use_version(out, 1)
+    assert version_folder(out) == out / "versions/1"
+    assert verify(out, version=2).card.version == 2
+    with pytest.raises(UserError, match="has no version 3; its versions are 1, 2"):
+        use_version(out, 3)
+    place = out / "versions/1"
+    with pytest.raises(UserError, match="exists, and a version is never changed"):
+        write_version(out, module.load_trial(made / "run", TRIAL), read_card(place), {})
+
+
+def test_a_job_that_dies_goes_on_where_it_was(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the export: nothing is exported again, and what was measured is not measured again."""
+    said: list[str] = []
+
+    def die(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "measured_on_images", die)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(job_of(made), tmp_path / "new", tell=said.append)
+    assert not (tmp_path / "new/current").exists() and said[-1] == "running the files on their images"
+    monkeypatch.setattr(module, "measured_on_images", measured_on_images)
+    monkeypatch.setattr(module, "write_version", die)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(job_of(made), tmp_path / "new", tell=said.append)
+    monkeypatch.setattr(module, "write_version", write_version)
+    said.clear()
+    deploy(job_of(made), tmp_path / "new", tell=said.append)
+    assert len(said) == 4 and said[-1].startswith("4. ")
+    assert not (tmp_path / "new/.work").exists() and versions_in(tmp_path / "new") == [1]
+
+
+def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.deploy.kills", str(tmp_path), "3"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["wrong"] == {} and found["moments"] >= 20
+
+
+def test_what_cannot_be_deployed_is_one_line_and_nothing_is_written(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, new = str(made / "run"), tmp_path / "new"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    bare = make_run(tmp_path / "bare")
+    for arguments, message in (
+        ([run, "--pick", "0", "--out", str(tmp_path / "mine")], "is not a deployment folder: it holds thesis.txt"),
+        ([run, "--pick", "0", "--out", str(tmp_path / "file")], "exists and is not a folder"),
+        ([run, "--pick", "0", "--out", run], "is not a deployment folder: it holds"),
+        ([run, "--pick", "99", "--out", str(new)], "has no trial 99; its trials are 0 to 6"),
+        ([run, "--pick", "4", "--out", str(new)], "trial 4 of"),
+        ([run, "--pick", "best", "--out", str(new)], "--pick must be a trial's number or knee; got 'best'"),
+        (
+            [run, "--pick", "1", "--precision", "fp32", "--out", str(new)],
+            "keeps the models of its front and of rivals, and trial 1 is none",
+        ),
+        ([str(bare.path), "--pick", "0", "--out", str(new)], "keeps the models of its front and of rivals"),
+        ([str(tmp_path / "mine"), "--pick", "0", "--out", str(new)], "is not a run folder"),
+        ([run, "--pick", "0", "--precision", "int4", "--out", str(new)], "int4"),
+    ):
+        said = call(capsys, monkeypatch, "deploy", *arguments, "--no-train")
+        assert said.status == 2 and message in said.err and len(said.err.splitlines()) == 1, said.err
+        assert not new.exists() and (tmp_path / "mine/thesis.txt").read_text() == "mine"
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["thesis.txt"]
+
+
+def test_two_deployments_into_one_folder_wait(made: Path, out: Path) -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked(out):
+            inside.set()
+            done.wait(30)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    inside.wait(30)
+    try:
+        with pytest.raises(UserError, match="another process is deploying into"):
+            deploy(job_of(made), out)
+    finally:
+        done.set()
+        other.join()
+
+
+def test_a_dataset_that_changed_is_refused(made: Path, tmp_path: Path) -> None:
+    job = job_of(made)
+    settings = replace(job.run.settings, dataset_sha256="0" * 64)
+    with pytest.raises(UserError, match="has changed since the search"):
+        deploy(replace(job, run=replace(job.run, settings=settings)), tmp_path / "new")
+    assert not (tmp_path / "new/current").exists()
+
+
+def test_a_folder_moves_whole(made: Path, tmp_path: Path) -> None:
+    """A copy elsewhere is the same deployment, and gets the next version there."""
+    shutil.copytree(made / "out", tmp_path / "copy")
+    assert read_card(version_folder(tmp_path / "copy")) == read_card(version_folder(made / "out"))
