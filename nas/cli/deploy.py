@@ -3,59 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.amounts import precisions
+from nas.cli.amounts import drop, precisions
 from nas.cli.output import Quiet, hushed, note, print_json
+from nas.cli.source import DatasetName, Model, Pick
 from nas.errors import UserError
 from nas.files.plain import printable
 
+if TYPE_CHECKING:
+    from nas.deploy.job import Job
+    from nas.deploy.train import TrainingOptions
+    from nas.space.layer import Precision
+
 
 def deploy(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    model: Model,
     out: Annotated[Path, typer.Option(help="The deployment folder: a new one, or one to add a version to.")],
-    which: Annotated[str, typer.Option("--pick", metavar="TRIAL|knee", help="A trial's number, or knee.")] = "knee",
+    pick: Pick = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            help="fp32, int8: the first is the one that is used (default: the trial's); fp32 is always added."
-        ),
+        typer.Option(help="fp32, fp16, int8: the first is used (default: the trial's); fp32 is always beside it."),
+    ] = None,
+    max_drop: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="Largest loss of accuracy in points, e.g. 1%.")
     ] = None,
     no_train: Annotated[
         bool, typer.Option("--no-train", help="Deploy the weights of the search's short training.")
     ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the training (default: as nas train).")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Time that the training may take, e.g. 90s, 10m or 2h (default: all).")
+    ] = None,
+    teacher: Annotated[str, typer.Option(metavar="TEACHER", help="Teacher of the training, as nas train.")] = "none",
+    device: Annotated[str | None, typer.Option(help="Of a model's folder: the device profile to predict by.")] = None,
+    dataset: DatasetName = None,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a folder that classifies pictures on a board, with NumPy, Pillow and ONNX Runtime alone.
 
-    The network is exported, run on its validation and test images, and timed here; the folder has the model files, a
-    program, and a card that says all of it. Stop it at any time: the same command goes on. A folder that is there gets
-    another version, and its older ones stay.
+    The network is trained in full, exported, run on its validation and test images, and timed here; the folder has the
+    model files, a program, and a card that says all of it. With --max-drop a loss that is larger is not accepted: see
+    nas compress. Stop it at any time: the same command goes on. A folder that is there gets another version, and its
+    older ones stay.
 
-    Example: nas deploy runs/tiny-raspberry-pi-4-1 --pick 17 --precision int8 --no-train --out flowers
+    Example: nas deploy runs/tiny-raspberry-pi-4-1 --pick 17 --precision int8 --max-drop 1% --out flowers
 
     Then, on the board: python flowers/run.py image.jpg
     """
+    from nas.cli.train import training_bar
     from nas.deploy.folder import check_folder
-    from nas.deploy.job import Job
     from nas.deploy.job import deploy as make
+    from nas.deploy.train import TrainingOptions
     from nas.profiling.boards.local import Stopped
-    from nas.report.pick import choose
-    from nas.run import load_run
+    from nas.search.plan import minutes_of
 
-    if which != "knee" and not which.isdecimal():
-        raise UserError(f"--pick must be a trial's number or knee; got {which[:80]!r}")
-    chosen = precisions(precision)
+    chosen, most = tuple(precisions(precision) or ()), drop(max_drop, "--max-drop")
     check_folder(out)
-    found = load_run(run)
-    trial = choose(found, {}, knee=which == "knee", trial=None if which == "knee" else int(which)).trial
-    job = Job(found, trial, tuple(chosen or [trial.candidate.precision]), train=not no_train)
+    training = TrainingOptions(epochs=epochs, minutes=0.0 if time is None else minutes_of(time), teacher=teacher)
+    if no_train and training != TrainingOptions():
+        raise UserError("--epochs, --time and --teacher are of the training: leave out --no-train")
+    job = _job(model, pick, chosen, None if no_train else training, most, device, dataset)
     try:
-        with hushed():
-            place = make(job, out, tell=note)
+        with hushed(), training_bar() as show:
+            place = make(job, out, tell=note, on_training=show)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     if as_json:
@@ -64,3 +78,31 @@ def deploy(
         print_json({"folder": str(place)} | read_card(place).model_dump())
     else:
         print(printable(f"Written: {place}; try: python {out / 'run.py'} image.jpg"))
+
+
+def _job(
+    model: Path, pick: str | None, chosen: tuple[Precision, ...], training: TrainingOptions | None, most: float | None,
+    device: str | None, dataset: str | None,
+) -> Job:  # fmt: skip
+    """The job of a run's trial, or of a model's folder, which is deployed as it is. Raises UserError."""
+    from nas.deploy.job import Job, job_of_run
+    from nas.deploy.train import TrainingOptions
+    from nas.device.profile import load_device
+    from nas.report.pick import choose
+    from nas.run import load_run
+
+    if pick not in (None, "knee") and not (pick or "").isdecimal():
+        raise UserError(f"--pick must be a trial's number or knee; got {(pick or '')[:80]!r}")
+    if not (model / "model.json").is_file():
+        if device is not None or dataset is not None:
+            raise UserError(f"{model} is not a model's folder: --device and --dataset are those of the run")
+        run = load_run(model)
+        if pick is None:
+            raise UserError(f"{model} is a run of many networks: say which with --pick")
+        picked = choose(run, {}, knee=pick == "knee", trial=None if pick == "knee" else int(pick)).trial
+        return job_of_run(model, picked.trial, chosen, training=training, most=most)
+    if pick is not None or training not in (None, TrainingOptions()):
+        raise UserError(f"{model} is a trained model: leave out --pick, --epochs, --time and --teacher")
+    if device is not None:
+        load_device(device)
+    return Job(model, None, chosen, None, most, device or "", {}, dataset)

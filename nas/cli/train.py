@@ -109,7 +109,7 @@ def train(
     choice = choose(found, limits, knee=which == "knee", trial=number, greedy=greedy)
     if said := ties_text(found, choice.ties):
         note(said)
-    with _bar() as show:
+    with training_bar() as show:
         folder, model = train_trial(
             found, pick=choice.trial, options=options, out=out, resume=resume, force=force, on_progress=show,
             on_note=note,
@@ -128,7 +128,7 @@ def train(
 
 
 @contextmanager
-def _bar() -> Iterator[OnFullProgress]:
+def training_bar() -> Iterator[OnFullProgress]:
     """A bar on stderr with the epoch, its loss, the validation accuracy and the time left; lines without a terminal.
 
     An interrupted training says past Typer how it goes on.

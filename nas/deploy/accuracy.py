@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nas.compress.drop import Drop
 from nas.files.toml import Table
 
 Z = 1.959964  # of a normal distribution, 97.5%
@@ -33,15 +34,14 @@ def accuracy_of(right: Sequence[bool]) -> Accuracy:
 def difference_of(right: Sequence[bool], before: Sequence[bool]) -> Accuracy:
     """By how much a share is larger than another one of the same images in the same order; below 0: smaller.
 
-    The interval is of pairs, Wald's with half an image added to each of the four cells (Agresti and Min, Statistics in
-    Medicine 2005): far narrower than that of two accuracies, since most images are right in both or in neither.
+    The interval is of pairs, as `nas.compress.drop` has it: far narrower than that of two accuracies, since most images
+    are right in both or in neither.
     Raises ValueError where the two are not of as many images.
     """
-    n = len(right)
-    if n != len(before) or not n:
-        raise ValueError(f"a difference needs the same images twice; got {n} and {len(before)}")
+    if len(right) != len(before) or not right:
+        raise ValueError(f"a difference needs the same images twice; got {len(right)} and {len(before)}")
     gained = sum(now and not then for now, then in zip(right, before, strict=True))
     lost = sum(then and not now for now, then in zip(right, before, strict=True))
-    middle = (gained - lost) / (n + 2)
-    half = Z * math.sqrt(max(0.0, (gained + lost + 1) - (gained - lost) ** 2 / (n + 2))) / (n + 2)
-    return Accuracy(value=(gained - lost) / n, low=max(-1.0, middle - half), high=min(1.0, middle + half), images=n)
+    drop = Drop(len(right), lost, gained)
+    low, high = drop.interval
+    return Accuracy(value=-drop.value, low=max(-1.0, -high), high=min(1.0, -low), images=drop.images)

@@ -52,6 +52,7 @@ class ModelFile(Table):
     sha256: str
     megabytes: Positive  # 10^6 bytes
     agreement: str = ""  # with the trained network, as its export found it
+    notes: list[str] = []  # what its export said of it: what does not run in integers
     validation: Accuracy | None = None
     test: Accuracy | None = None
     predicted: Predicted | None = None

@@ -60,6 +60,11 @@ def versions_in(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
 
+def next_version(folder: Path) -> int:
+    """The number of the next version."""
+    return max(versions_in(folder), default=0) + 1
+
+
 def version_folder(folder: Path, version: int | None = None) -> Path:
     """The folder of a version, of the one in use where none is named.
 

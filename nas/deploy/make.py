@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -14,13 +13,11 @@ from nas.data.dataset import Dataset
 from nas.deploy.accuracy import accuracy_of
 from nas.deploy.card import Card, Measured, ModelFile
 from nas.deploy.facts import digest_of, facts_of
-from nas.deploy.folder import versions_in
 from nas.deploy.images import Seen, seen
 from nas.deploy.measure import Results, Timed, measure_models
 from nas.deploy.predicted import predicted_for
 from nas.device.profile import DeviceProfile
 from nas.models.trained import TrainedModel
-from nas.run import Settings
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
 
@@ -30,20 +27,32 @@ PROXY = "proxy training"  # of a model's lineage, whose weights are those of the
 Files = Mapping[Precision, Exported]  # the one that is used first
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The dataset of a model, by name, SHA-256 and the seed of its validation split; the device and the budgets."""
+
+    dataset: str
+    dataset_sha256: str
+    dataset_seed: int
+    device: str
+    budgets: Mapping[str, float]
+
+
 def as_dataset_sees(model: TrainedModel, data: Dataset) -> TrainedModel:
     """The model with the side at which its dataset keeps images: an older run's model does not know it."""
     return replace(model, preprocessing=replace(model.preprocessing, side=data.train.images.side))
 
 
 def card_of(
-    model: TrainedModel, files: Files, settings: Settings, profile: DeviceProfile | None, version: int, job: str
+    model: TrainedModel, files: Files, origin: Origin, profile: DeviceProfile | None, version: int, job: str
 ) -> Card:
     """The card of a version before anything was measured."""
     network, first = model.network, next(iter(files))
     models = {
         p: ModelFile(
             file=f"model-{p}{one.path.suffix}", runtime="onnxruntime", sha256=digest_of(one.path),
-            megabytes=one.megabytes, agreement=one.agreed, predicted=predicted_for(profile, network, p),
+            megabytes=one.megabytes, agreement=one.agreed, notes=list(one.notes),
+            predicted=predicted_for(profile, network, p),
         )
         for p, one in files.items()
     }  # fmt: skip
@@ -53,9 +62,9 @@ def card_of(
         macs=network.macs, weights="proxy" if PROXY in model.lineage.steps else "full", precision=first,
         run=model.lineage.run, trial=model.lineage.trial, steps=list(model.lineage.steps),
         hashes=dict(model.lineage.hashes), recipe=dict(model.recipe), job=job, models=models,
-        threads=(profile.about.threads if profile else None) or 1, dataset=settings.dataset,
-        dataset_sha256=settings.dataset_sha256, dataset_seed=settings.seed, device=settings.device,
-        budgets=dict(settings.budgets),
+        threads=(profile.about.threads if profile else None) or 1, dataset=origin.dataset,
+        dataset_sha256=origin.dataset_sha256, dataset_seed=origin.dataset_seed, device=origin.device,
+        budgets=dict(origin.budgets),
     )  # fmt: skip
 
 
@@ -93,8 +102,3 @@ def where_of(found: Results) -> str:
     m = found.machine
     threads = f"{m.threads} thread" + "s" * (m.threads > 1)
     return ", ".join(dict.fromkeys([m.identity.name, m.processor, m.runtime, threads]))
-
-
-def next_version(folder: Path) -> int:
-    """The number of the next version."""
-    return max(versions_in(folder), default=0) + 1

@@ -29,6 +29,7 @@ def model_card(card: Card, classes: Sequence[str]) -> str:
         for p, m in card.models.items()
     ]
     rows = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells))
+    found = "\n".join(f"- {p}: {_plain('; '.join([m.agreement, *m.notes]))}" for p, m in card.models.items())
     recipe = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in card.recipe.items())
     hashes = "\n".join(f"- {name}: `{digest}`" for name, digest in card.hashes.items())
     if card.weights != "proxy":
@@ -44,6 +45,8 @@ It names one of {len(classes)} classes: {named}.
 
 ## Accuracy and costs
 {rows}
+
+{found}
 
 Accuracies are those of the file itself, with 95% intervals: top-1, run by its runtime. Validation images chose the
 network, so its validation accuracy is biased by selection; test images did not.

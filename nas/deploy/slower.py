@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from nas.deploy.measure import Results
+from nas.runtimes.onnx.fusion import fusion_of
+from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.space.layer import Precision
 
 DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's name
@@ -14,14 +15,15 @@ DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's n
 SHORT_MS = 0.3  # below it, starting an operation takes longer than computing it
 
 
-def why_slower(path: Path, precision: Precision, results: Results, paths: Mapping[Precision, Path]) -> list[str]:
+def why_slower(path: Path, precision: Precision, results: Results) -> list[str]:
     """The reasons that can be seen in the file and on the machine, the most likely first."""
     machine, said = results.machine, []
     if precision == "fp16":
         return ["CPUs convert fp16 to fp32 before they compute and back afterwards: it is for GPUs and NPUs"]
-    whole, integer = _convolutions(path)
-    if integer < whole:
-        said.append(f"{whole - integer} of {whole} convolutions do not give integers, so they are computed in fp32")
+    runtime = OnnxRuntime()
+    fusion = fusion_of(runtime.optimized(path.read_bytes()))
+    if fusion.convolutions[0] < fusion.convolutions[1] or fusion.clips:
+        said.append(f"not all of it runs in integers: {fusion.text}")
     known = DOT_PRODUCTS.get(machine.machine)
     if known and not set(known) & set(machine.instructions):
         said.append(
@@ -34,17 +36,3 @@ def why_slower(path: Path, precision: Precision, results: Results, paths: Mappin
             "operations, and int8 has more of them"
         )
     return said or ["neither the file nor the processor's instructions tell; profile both with ONNX Runtime"]
-
-
-def _convolutions(path: Path) -> tuple[int, int]:
-    """How many convolutions a QDQ file has, and how many of them a QuantizeLinear follows at once."""
-    import onnx
-
-    graph = onnx.load(str(path), load_external_data=False).graph
-    readers: dict[str, list[str]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node.op_type)
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    fused = [node for node in convolutions if readers.get(node.output[0]) == ["QuantizeLinear"]]
-    return len(convolutions), len(fused)

@@ -152,7 +152,7 @@ def _verified(
             of_card=card.models[p].test if own and p in card.models else None,
             less_fp32=difference_of(right[p], right["fp32"]) if compared else None, measured=measured,
             relative=relative, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
-            slower=why_slower(paths[p], p, results, paths) if slow else [],
+            slower=why_slower(paths[p], p, results) if slow else [],
         )  # fmt: skip
     return Verified(
         at=datetime.now(UTC).isoformat(timespec="seconds"), where=where_of(results), board=board, images=images.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.deploy import measure
-from nas.deploy.job import Job, deploy
+from nas.deploy.job import deploy, job_of_run
 from tests.deploy.deployments import FEW, TRIAL, make_trained_run
 
 
@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_trained_run(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "SETTINGS", FEW)
-        deploy(Job(run, run.trials[TRIAL], ("fp32",), train=False), folder / "out")
+        deploy(job_of_run(run.path, TRIAL, ("fp32", "int8"), training=None), folder / "out")
     return folder
 
 

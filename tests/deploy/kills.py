@@ -17,7 +17,7 @@ from typing import Any
 
 from nas.deploy import make, measure
 from nas.deploy.facts import read_facts
-from nas.deploy.job import Job, deploy
+from nas.deploy.job import deploy, job_of_run
 from nas.files.atomic import write_atomic
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Exported
@@ -65,7 +65,7 @@ def wrong(folder: Path, status: int) -> str:
 
 if __name__ == "__main__":
     RUN = make_trained_run(ROOT)
-    JOB = Job(RUN, RUN.trials[TRIAL], ("fp32",), train=False)
+    JOB = job_of_run(RUN.path, TRIAL, training=None)
     measure.SETTINGS.update(FEW)
     kept: dict[str, Any] = {}
     real_export, real_measure = OnnxRuntime.export, measure.measure_models

@@ -25,8 +25,8 @@ def test_a_difference_is_of_pairs() -> None:
     now = [True] * 2 + [False] * 10 + [True] * 80 + [False] * 6
     found = difference_of(now, before)
     assert found.value == -8 / 98 and found.images == 98
-    assert found.low == pytest.approx(-0.08 - 1.959964 * 12.36**0.5 / 100)
-    assert found.high == pytest.approx(-0.08 + 1.959964 * 12.36**0.5 / 100)
+    assert found.low == pytest.approx(-0.08 - 1.96 * 12.36**0.5 / 100)
+    assert found.high == pytest.approx(-0.08 + 1.96 * 12.36**0.5 / 100)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))

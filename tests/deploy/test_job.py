@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,13 @@ from nas.deploy import measure
 from nas.deploy.card import read_card
 from nas.deploy.facts import read_facts
 from nas.deploy.folder import REQUIREMENTS, use_version, version_folder, versions_in, write_version
-from nas.deploy.job import Job, deploy
+from nas.deploy.job import Job, deploy, job_of_run
 from nas.deploy.make import measured_on_images
+from nas.deploy.train import TrainingOptions
 from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.files.lock import locked
+from nas.models.trained import load_trial
 from nas.run import load_run
 from tests.cli.command import ROOT, call
 from tests.deploy.deployments import FEW, TRIAL
@@ -34,15 +35,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def job_of(made: Path) -> Job:
-    run = load_run(made / "run")
-    return Job(run, run.trials[TRIAL], ("fp32",), train=False)
+    return job_of_run(made / "run", TRIAL, ("fp32", "int8"), training=None)
+
+
+def page_of(place: Path) -> str:
+    return (place / "README.md").read_text()
 
 
 def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     place = version_folder(made / "out")
     assert {path.name for path in place.iterdir()} == {
-        "model-fp32.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS", "preprocess.json", "run.py",
-        "pixels.py",
+        "model-fp32.onnx", "model-int8.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
+        "preprocess.json", "run.py", "pixels.py",
     }  # fmt: skip
     assert {path.name for path in (made / "out").iterdir()} == {"run.py", "current", "versions"}
     card, facts = read_card(place), read_facts(place)
@@ -52,8 +56,10 @@ def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     assert model.test is not None and model.validation is not None and model.measured is not None
     assert model.validation.images == 12 and model.test.low < model.test.value < model.test.high
     assert model.predicted is not None and model.predicted.device == "raspberry-pi-4" and model.predicted.latency_ms
+    assert list(facts.models) == ["fp32", "int8"] and card.models["int8"].megabytes < model.megabytes
+    assert "convolutions" in " ".join(card.models["int8"].notes) and "first class is PyTorch's" in page_of(place)
     assert facts.classes == ("blue", "green", "red") and (facts.resolution, facts.side) == (24, 13)
-    page = (place / "README.md").read_text()
+    page = page_of(place)
     assert "good to measure with, not to deploy" in page and f"{100 * model.test.value:.1f}%" in page
     assert (place / "requirements.txt").read_text().splitlines() == [f"{k}>={v}" for k, v in REQUIREMENTS.items()]
     sums = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=place, capture_output=True, check=False)
@@ -82,7 +88,7 @@ def test_the_same_command_makes_no_second_version_and_another_makes_the_next(
         use_version(out, 3)
     place = out / "versions/1"
     with pytest.raises(UserError, match="exists, and a version is never changed"):
-        write_version(out, module.load_trial(made / "run", TRIAL), read_card(place), {})
+        write_version(out, load_trial(made / "run", TRIAL), read_card(place), {})
 
 
 def test_a_job_that_dies_goes_on_where_it_was(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,14 +172,44 @@ def test_two_deployments_into_one_folder_wait(made: Path, out: Path) -> None:
 
 
 def test_a_dataset_that_changed_is_refused(made: Path, tmp_path: Path) -> None:
-    job = job_of(made)
-    settings = replace(job.run.settings, dataset_sha256="0" * 64)
+    shutil.copytree(made / "run", tmp_path / "run")
+    text = (tmp_path / "run/run.toml").read_text()
+    digest = load_run(made / "run").settings.dataset_sha256
+    (tmp_path / "run/run.toml").write_text(text.replace(digest, "0" * 64))
     with pytest.raises(UserError, match="has changed since the search"):
-        deploy(replace(job, run=replace(job.run, settings=settings)), tmp_path / "new")
-    assert not (tmp_path / "new/current").exists()
+        deploy(job_of_run(tmp_path / "run", TRIAL, training=TrainingOptions(epochs=1)), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_moves_whole(made: Path, tmp_path: Path) -> None:
     """A copy elsewhere is the same deployment, and gets the next version there."""
     shutil.copytree(made / "out", tmp_path / "copy")
     assert read_card(version_folder(tmp_path / "copy")) == read_card(version_folder(made / "out"))
+
+
+def test_the_precision_that_is_asked_for_is_used_and_a_trained_folder_is_deployed(made: Path, tmp_path: Path) -> None:
+    """int8 first, within a drop that anything keeps; the model from its folder, by a profile of the user's choice."""
+    model, out = made / "run/models" / str(TRIAL), tmp_path / "new"
+    data = load_run(made / "run").settings.dataset
+    place = deploy(Job(model, None, ("int8",), None, 0.99, "raspberry-pi-4", {}, data), out)
+    card, facts = read_card(place), read_facts(place)
+    assert list(facts.models) == ["int8", "fp32"] and card.precision == "int8"
+    assert any(step.startswith("quantize: int8 loses") for step in card.steps)
+    predicted = card.models["int8"].predicted
+    assert predicted is not None and predicted.device == "raspberry-pi-4" and predicted.latency_ms
+    with pytest.raises(UserError, match="is a trained model: it is deployed as it is"):
+        Job(model, None)
+    with pytest.raises(UserError, match="a largest drop is that of int8 or fp16"):
+        Job(model, None, ("fp32",), None, 0.01)
+
+
+def test_a_network_is_trained_in_full_first(made: Path, tmp_path: Path) -> None:
+    """One epoch; its model is that of nas train, in the run's folder, and the next deployment trains no more."""
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    training, said = TrainingOptions(epochs=1), list[str]()
+    place = deploy(job_of_run(run, TRIAL, training=training), tmp_path / "new", tell=said.append)
+    card = read_card(place)
+    assert card.weights == "full" and card.run == "run" and card.trial == TRIAL and card.recipe["epochs"] == 1
+    assert (run / "trained" / str(TRIAL) / "model.json").exists() and "train it in full" in said[0]
+    assert read_facts(place).side == 13  # as its dataset keeps the pictures
+    assert "not to deploy" not in page_of(place)

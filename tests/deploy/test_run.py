@@ -44,15 +44,16 @@ def start(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[
     )  # fmt: skip
 
 
-def test_the_accuracy_that_the_program_reaches_is_that_of_the_card(made: Path, out: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_accuracy_that_the_program_reaches_is_that_of_the_card(made: Path, out: Path, precision: str) -> None:
     files = [path for folder in sorted((made / "data/test").iterdir()) for path in sorted(folder.iterdir())]
-    done = start(out / "run.py", "--json", *files)
+    done = start(out / "run.py", "--json", "--precision", precision, *files)
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["image"] for one in said] == [str(path) for path in files]
     right = [one["classes"][0]["class"] == path.parent.name for one, path in zip(said, files, strict=True)]
     card = read_card(out / "versions/1")
-    test = card.models["fp32"].test
+    test = next(m.test for p, m in card.models.items() if p == precision)
     assert test is not None and test.images == len(files) == 40
     assert sum(right) / len(files) == pytest.approx(test.value, abs=1e-9)
     assert 0.4 < test.value < 1, "it must be neither chance nor perfect, or the comparison says little"
@@ -117,7 +118,7 @@ def test_a_file_that_is_not_the_one_that_was_made_is_refused(made: Path, out: Pa
 def test_wrong_options_are_one_line(made: Path, out: Path) -> None:
     picture = made / "data/test/red/000.png"
     for arguments, message in (
-        (["--precision", "int8", picture], "--precision must be fp32; got int8"),
+        (["--precision", "fp16", picture], "--precision must be fp32 or int8; got fp16"),
         (["--top", "0", picture], "--top must be 1 or more; got 0"),
         (["--threads", "0", picture], "--threads must be 1 to 1024; got 0"),
     ):

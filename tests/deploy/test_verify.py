@@ -16,6 +16,7 @@ from nas.deploy.card import read_card
 from nas.deploy.facts import read_facts
 from nas.deploy.images import other_images, seen
 from nas.deploy.measure import measure_models
+from nas.deploy.slower import why_slower
 from nas.deploy.verify import PAGE, VERIFIED, read_verified, verify
 from nas.errors import UserError
 from nas.profiling.agent.deployed import main as agent
@@ -45,13 +46,21 @@ def test_a_version_is_verified_here(
     assert m.memory_mb is None or 0 < m.memory_mb < 500
     assert not found.same_device and model.verdict == "not known"  # this machine is no Raspberry Pi 4
     assert "this machine is not raspberry-pi-4" in model.verdict_words and "size" in model.verdict_words
+    int8 = found.models["int8"]
+    assert (int8.less_fp32 is not None and int8.less_fp32.low <= 0 <= int8.less_fp32.high) or int8.less_fp32.value
+    assert int8.less_fp32.value == pytest.approx(int8.accuracy.value - model.accuracy.value)
+    assert int8.relative is not None and int8.relative[1] <= int8.relative[0] <= int8.relative[2]
+    assert model.less_fp32 is None and model.relative is None and model.slower == []
     page = (place / PAGE).read_text()
     assert f"| fp32 | {100 * model.accuracy.value:.1f}%" in page and "to the bit" in page
     assert "accuracy" in said.out and "p50 ms" in said.out and "raspberry-pi-4, which is not this machine" in said.err
     assert max(len(line) for line in said.out.splitlines() if "Written" not in line) <= 80
     again = verify(out).found  # the last one of a machine and a source of images is kept
     assert [v.at for v in read_verified(place)] == [again.at]
-    assert read_facts(place).models == {"fp32": "model-fp32.onnx"}  # the version itself is as it was
+    assert read_facts(place).models == {
+        "fp32": "model-fp32.onnx",
+        "int8": "model-int8.onnx",
+    }  # the version itself is as it was
 
 
 def mine(folder: Path) -> Path:
@@ -125,7 +134,7 @@ def test_pixels_that_differ_on_the_board_are_refused(out: Path) -> None:
     images = seen("mine", split, facts)
     wrong = replace(images, pictures={name: (content, n ^ 1) for name, (content, n) in images.pictures.items()})
     with pytest.raises(UserError, match="8 of 8 pictures become other pixels there than in training"):
-        measure_models(facts, {"fp32": place / "model-fp32.onnx"}, wrong, threads=1)
+        measure_models(facts, {p: place / name for p, name in facts.models.items()}, wrong, threads=1)
 
 
 def test_a_folder_that_cannot_be_verified_is_one_line(
@@ -186,3 +195,25 @@ def test_the_agent_says_what_is_wrong_in_one_line(tmp_path: Path, capsys: pytest
     assert "has no run.py" in capsys.readouterr().err
     assert agent(["--bundle", str(tmp_path), "--threads", "0"]) == 2
     assert "--threads must be 1 to 1024; got 0" in capsys.readouterr().err
+
+
+def test_why_int8_is_slower_is_said_from_the_file_and_the_processor(out: Path) -> None:
+    """fp32's file in the place of int8's: nothing runs in integers; then int8's own, on a processor without dot
+    products, and a network of a tenth of a millisecond."""
+    place = out / "versions/1"
+    facts = read_facts(place)
+    images = seen("mine", other_images(read_card(place).dataset, facts.classes), facts)
+    results = measure_models(facts, {p: place / name for p, name in facts.models.items()}, images, threads=1)
+
+    def reasons(file: str, fp32_ms: float, *instructions: str) -> list[str]:
+        machine = results.machine.model_copy(update={"machine": "x86_64", "instructions": list(instructions)})
+        models = {p: m.model_copy(update={"p50_ms": fp32_ms}) for p, m in results.models.items()}
+        return why_slower(place / file, "int8", results.model_copy(update={"machine": machine, "models": models}))
+
+    (all_float,) = reasons("model-fp32.onnx", 5.0, "avx512_vnni")
+    assert "not all of it runs in integers: 0 of" in all_float
+    old = " ".join(reasons("model-int8.onnx", 5.0, "avx2"))
+    assert "no dot product of 8-bit integers (avx512_vnni or" in old and "the network is small" not in old
+    small = " ".join(reasons("model-int8.onnx", 0.1, "avx512_vnni"))
+    assert "the network is small: fp32 takes 0.1 ms" in small and "dot product" not in small
+    assert "fp32 before they compute" in why_slower(place / "model-fp32.onnx", "fp16", results)[0]
