@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.amounts import drop
+from nas.cli.amounts import drop, share
 from nas.cli.output import Quiet, note, print_json
 from nas.cli.source import DatasetName, Model, Pick, Seed, read_source
 from nas.errors import UserError
 from nas.space.layer import Precision
+
+if TYPE_CHECKING:
+    from nas.compress.step import Step
 
 QUANTIZED: tuple[Precision, ...] = ("int8", "fp16")
 
@@ -24,6 +27,14 @@ def compress(
     max_drop: Annotated[
         str | None, typer.Option(metavar="PERCENT", help="Largest loss of accuracy in points, e.g. 1%.")
     ] = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Prune channels until so much of the latency is gone, e.g. 40%."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="With --prune: device profile that chooses the channels (default: the run's).")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="With --prune: epochs of fine-tuning.")] = 5,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="int8 in linear layers alone, ranges measured at each inference.")
     ] = False,
@@ -39,26 +50,49 @@ def compress(
     images. With --max-drop a larger loss is not accepted: the blocks that suffer most stay in float, then the whole
     network in fp16, then fp32, each measured.
 
+    --prune takes whole channels away, those that cost most for what they give by the device's profile, prints what the
+    device gains, and then fine-tunes what is left. It comes before --quantize.
+
     Example: nas compress runs/tiny-raspberry-pi-4-1 --pick 17 --quantize int8 --max-drop 1% --out tiny-int8
+
+    Example: nas compress runs/tiny-raspberry-pi-4-1 --pick 17 --prune 40% --quantize int8 --out tiny-pruned
     """
     from nas.deploy.compress import check_model_folder
     from nas.deploy.compress import compress as compress_model
 
     most = drop(max_drop, "--max-drop")
-    if quantize is None:
+    part = share(prune, "--prune")
+    if quantize is None and part is None:
         raise UserError("nas compress needs a step, e.g. --quantize int8")
     precision = next((p for p in QUANTIZED if p == quantize), None)
-    if precision is None:
+    if quantize is not None and precision is None:
         raise UserError(f"--quantize must be {' or '.join(QUANTIZED)}; got {quantize[:80]!r}")
     if dynamic and quantize != "int8":
         raise UserError("--dynamic is for --quantize int8")
+    if most is not None and quantize is None:
+        raise UserError("--max-drop is for --quantize")
+    if device is not None and part is None:
+        raise UserError("--device is for --prune: its profile chooses the channels")
+    if part == 1:
+        raise UserError(f"--prune must be below 100%; got {(prune or '')[:80]!r}")
     check_model_folder(out, force=force)
     source = read_source(model, pick, dataset, seed)
 
-    from nas.compress.quantize import Quantize
+    profile = None
+    steps: list[Step] = []
+    if part is not None:
+        from nas.compress.prune import Prune
+        from nas.device.profile import load_device
 
-    step = Quantize(precision, most, "dynamic" if dynamic else "static")
-    made = compress_model(source, [step], out, force=force, on_progress=note)
+        if device is None and source.device is None:
+            raise UserError("what to prune is chosen by a device's profile; name it with --device")
+        profile = load_device(device or source.device or "")
+        steps.append(Prune(part, epochs, precision))
+    if precision is not None:
+        from nas.compress.quantize import Quantize
+
+        steps.append(Quantize(precision, most, "dynamic" if dynamic else "static"))
+    made = compress_model(source, steps, out, profile=profile, force=force, on_progress=note)
     done = made.lineage.steps[len(source.model.lineage.steps) :]
     if as_json:
         print_json({"folder": str(out), "precision": made.precision, "recipe": dict(made.recipe), "steps": list(done)})

@@ -37,6 +37,8 @@ def compress(
         for step in steps:
             model = step.apply(model, given)
     data: dict[str, str | int | float] = {"dataset": lasting_dataset(dataset.name), "dataset_seed": source.seed}
+    if source.device is not None:
+        data["device"] = source.device
     model = replace(model, recipe={**model.recipe, **data})  # for what is done with the folder next
     save_trained(out, model)
     return model

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """A model, and how its dataset is found: by its name and the seed of its validation split; None where unknown."""
+    """A model, and how its dataset is found: by its name and the seed of its validation split; None where unknown.
+
+    `device` is the name of the profile that its run was searched for.
+    """
 
     model: TrainedModel
     dataset_name: str | None
     seed: int
+    device: str | None = None
 
     def dataset(self) -> Dataset:
         """Its images. Raises UserError where it is unknown, cannot be read, or is not the one of the training."""
@@ -49,8 +53,9 @@ def load_source(
 ) -> Source:
     """The model in a folder, or with `pick` that of a trial of a run.
 
-    `dataset` and `seed` go before those that the run or the model's recipe names. Raises UserError for a folder that is
-    neither, a run without `pick`, a model's folder with one, and a trial without a model.
+    `dataset` and `seed` go before those that the model's recipe names, or its run, where the folder lies within it.
+    Raises UserError for a folder that is neither, a run without `pick`, a model's folder with one, and a trial without
+    a model.
     """
     from nas.models.trained import load_trained, load_trial
 
@@ -60,10 +65,15 @@ def load_source(
             raise UserError(f"{path} is not a run folder, so it has no trial {pick}: give a run, or leave --pick out")
         model = load_trained(path)
         named, split = model.recipe.get("dataset"), model.recipe.get("dataset_seed", 0)
+        device = str(model.recipe["device"]) if "device" in model.recipe else None
         own, own_seed = (str(named) if named else None), int(split) if isinstance(split, int) else 0
+        run = path.absolute().parent.parent  # of RUN/trained/17
+        if own is None and (run / "run.toml").exists() and model.lineage.run == run.name:
+            settings = read_settings(run)
+            own, own_seed, device = settings.dataset, settings.seed, settings.device
     elif pick is None:
         raise UserError(f"{path} is a run of many networks: say which with --pick")
     else:
         model, settings = load_trial(path, pick), read_settings(path)
-        own, own_seed = settings.dataset, settings.seed
-    return Source(model, dataset or own, own_seed if seed is None else seed)
+        own, own_seed, device = settings.dataset, settings.seed, settings.device
+    return Source(model, dataset or own, own_seed if seed is None else seed, device)

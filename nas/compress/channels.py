@@ -1,0 +1,180 @@
+"""Which channels of a network belong together, how large each such group is, and the weights that are theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nas.models.blocks import module_of
+from nas.models.trained import TrainedModel
+from nas.space.block import Block
+from nas.space.network import Network
+from nas.train.rounding import fold_batch_norms
+
+Side = Literal["in", "mid", "out"]
+Axes = tuple[Side | None, Side | None]  # what a weight's first and second axis count; None: something else
+
+_SQUEEZE: dict[str, Axes] = {"conv_reduce": (None, "mid"), "conv_expand": ("mid", None)}
+_AXES: dict[str, dict[str, Axes]] = {  # by kind of block and part of its module
+    "conv": {"conv": ("out", "in"), "bn1": ("out", None)},
+    "ds": {
+        "conv_dw": ("in", None), "bn1": ("in", None), "conv_pw": ("out", "in"), "bn2": ("out", None),
+        "conv_reduce": (None, "in"), "conv_expand": ("in", None),
+    },
+    "mbconv": {
+        "conv_pw": ("mid", "in"), "bn1": ("mid", None), "conv_dw": ("mid", None), "bn2": ("mid", None),
+        "conv_pwl": ("out", "mid"), "bn3": ("out", None), **_SQUEEZE,
+    },
+    "fused_mbconv": {
+        "conv_exp": ("mid", "in"), "bn1": ("mid", None), "conv_pwl": ("out", "mid"), "bn2": ("out", None), **_SQUEEZE,
+    },
+    "linear": {"classifier": (None, "in")},
+    "pool_linear": {"classifier": (None, "in")},
+    "pool": {},
+}  # fmt: skip
+_UNPROJECTED: dict[str, Axes] = {  # fused_mbconv without an expansion
+    "conv": ("out", "in"), "bn1": ("out", None), "conv_reduce": (None, "out"), "conv_expand": ("out", None),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Channels that only leave together: of blocks, by their numbers, and the side of each that they are on."""
+
+    channels: int
+    members: tuple[tuple[int, Side], ...]
+
+
+Sizes = Mapping[Group, int]  # channels that remain
+
+
+def groups_of(network: Network) -> tuple[Group, ...]:
+    """Every group that may be made smaller: expansions, and the widths that additions tie together.
+
+    Not among them: image and classes, and what a grouped convolution or a block read from a file touches.
+    """
+    found: list[list[tuple[int, Side]]] = []
+    fixed: set[int] = {0}  # the image
+    current = 0
+    found.append([])
+    for number, block in enumerate(network.blocks):
+        found[current].append((number, "in"))
+        entrance = current
+        free = block.kind in _AXES and block.groups == 1
+        if free and block.kind in ("mbconv", "fused_mbconv") and not _unprojected(block):
+            found.append([(number, "mid")])
+        if not (block.residual or block.kind == "pool"):
+            found.append([])
+            current = len(found) - 1
+        found[current].append((number, "out"))
+        if not free:
+            fixed |= {entrance, current}
+        if "linear" in block.kind:
+            fixed.add(current)
+    return tuple(
+        Group(_channels(network, members[0]), tuple(members))
+        for place, members in enumerate(found)
+        if place not in fixed and members
+    )
+
+
+def resized(network: Network, sizes: Sizes) -> Network | None:
+    """The network with some groups of another size; None where a block would then be another one.
+
+    An addition would appear where a block's output becomes as wide as its input, and an expansion would vanish.
+    """
+    blocks = list(network.blocks)
+    for group, size in sizes.items():
+        for number, side in group.members:
+            block = blocks[number]
+            if side == "mid":
+                blocks[number] = replace(block, mid=size)
+            elif side == "in":
+                # an expansion that does not exist is counted as wide as the input
+                mid = size if _unprojected(network.blocks[number]) else block.mid
+                blocks[number] = replace(block, in_shape=(size, *block.in_shape[1:]), mid=mid)
+            else:
+                blocks[number] = replace(block, out_shape=(size, *block.out_shape[1:]))
+    for old, new in zip(network.blocks, blocks, strict=True):
+        if old.residual != new.residual or _unprojected(old) != _unprojected(new):
+            return None
+    return Network(tuple(blocks), network.stages, network.taps, network.heads)
+
+
+def importance(model: TrainedModel, groups: Sequence[Group]) -> dict[Group, Tensor]:
+    """What each channel (channels,) of a group is worth, as a share of the whole group.
+
+    The mean over its weights, batch norms folded into them, of the squares of a channel's as a share of all channels'
+    (group magnitude: Fang et al., CVPR 2023, "DepGraph").
+    """
+    module = model.module()
+    fold_batch_norms(module)
+    worth = {group: torch.zeros(group.channels) for group in groups}
+    by_side = {(number, side): group for group in groups for number, side in group.members}
+    for number, name, tensor, axes in _tensors(model.network, module):
+        if tensor.dim() < 2 or not name.endswith("weight"):
+            continue
+        for axis, side in enumerate(axes):
+            group = by_side.get((number, side)) if side else None
+            if group is not None:
+                squares = tensor.transpose(0, axis).flatten(1).square().sum(1)
+                worth[group] += squares / squares.sum().clamp_min(1e-12)
+    return {group: found / found.sum().clamp_min(1e-12) for group, found in worth.items()}
+
+
+def pruned(model: TrainedModel, sizes: Sizes, worth: Mapping[Group, Tensor]) -> TrainedModel:
+    """The model with only the most important channels of each group. Raises ValueError where `resized` gives None."""
+    network = resized(model.network, sizes)
+    if network is None:
+        raise ValueError("these sizes make other blocks")
+    kept = {group: worth[group].topk(size).indices.sort().values for group, size in sizes.items()}
+    by_side = {(number, side): kept[group] for group in kept for number, side in group.members}
+    weights = {}
+    for full_name, (number, _, tensor, axes) in zip(
+        model.weights, _tensors(model.network, model.module()), strict=True
+    ):
+        for axis, side in enumerate(axes):
+            chosen = by_side.get((number, side)) if side else None
+            if chosen is not None and tensor.dim() > axis:
+                tensor = tensor.index_select(axis, chosen)
+        weights[full_name] = tensor.clone()
+    return replace(model, network=network, weights=weights)
+
+
+def _tensors(network: Network, module: nn.Module) -> Iterator[tuple[int, str, Tensor, Axes]]:
+    """Each tensor of a built module's state: its block's number, its name in the block, and what its axes count.
+
+    The module has the tensors of its blocks one after the other, whatever it calls them.
+    """
+    found = iter(module.state_dict().items())
+    for number, block in enumerate(network.blocks):
+        with torch.device("meta"):
+            names = list(module_of(block).state_dict())
+        for name in names:
+            full, tensor = next(found)
+            while full.endswith("bias") and not name.endswith("bias"):  # what folding added to a convolution
+                full, tensor = next(found)
+            yield number, name, tensor, _axes(block, name)
+    if rest := [name for name, _ in found if not name.endswith("bias")]:
+        raise ValueError(f"the module has more than its blocks: {rest[0]}")
+
+
+def _axes(block: Block, name: str) -> Axes:
+    known = _UNPROJECTED if _unprojected(block) else _AXES.get(block.kind, {})
+    if block.groups > 1:
+        return (None, None)
+    return next((axes for part, axes in known.items() if part in name.split(".")), (None, None))
+
+
+def _unprojected(block: Block) -> bool:
+    return block.kind == "fused_mbconv" and block.mid == block.in_shape[0]
+
+
+def _channels(network: Network, member: tuple[int, Side]) -> int:
+    number, side = member
+    block = network.blocks[number]
+    return block.mid if side == "mid" else (block.in_shape if side == "in" else block.out_shape)[0]
