@@ -93,7 +93,7 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
     keep_freed_memory()
     recipe, device, train = state.recipe, lesson.device, lesson.train
     half = mixed_precision(device) if mixed_precision(device) is torch.bfloat16 else None
-    pairs = _pairs(state)
+    pairs, weights = _pairs(state), list(state.model.parameters())
     teacher = lesson.teacher
     known = None  # the teacher's logits, where nothing changes the images
     if teacher and recipe.augmentation == "none" and not recipe.mixup and not recipe.small_share:
@@ -127,7 +127,7 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
             loss = recipe.alpha * soft + (1 - recipe.alpha) * loss
         state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_norm)
+        nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
         state.optimizer.step()
         state.loss += loss.detach()
         share = max(1 / max(1.0, recipe.average_share * steps), 9 / (10 + step))  # at first of fewer steps
