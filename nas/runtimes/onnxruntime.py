@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.device.formats.onnxruntime_profile import read_onnxruntime
 from nas.device.formats.trace import Trace
+from nas.errors import UserError
 from nas.runtimes.runtime import Exported, RuntimeName, Session
 from nas.space.block import Block
 from nas.space.layer import Precision
@@ -16,7 +17,7 @@ from nas.space.layer import Precision
 if TYPE_CHECKING:
     import numpy as np
     import onnx
-    from onnxruntime import SessionOptions
+    from onnxruntime import InferenceSession, SessionOptions
 
     from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
@@ -65,10 +66,8 @@ class OnnxRuntime:
         return run
 
     def outputs(self, model: bytes, threads: int = 1) -> Outputs:
-        """The model, ready to give every output of its graph by name."""
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(model, _options(threads), providers=["CPUExecutionProvider"])
+        """The model, ready to give every output of its graph by name. Raises UserError as `session`."""
+        session = _started(model, _options(threads))
         image, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
 
         def run(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -79,17 +78,29 @@ class OnnxRuntime:
     def optimized(self, model: bytes) -> onnx.ModelProto:
         """The graph that ONNX Runtime makes of a model on this machine, and runs."""
         import onnx
-        import onnxruntime
 
         with TemporaryDirectory() as folder:
             options = _options(1)
             options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
             options.log_severity_level = 3  # it warns that such a file is for this machine only
-            onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            _started(model, options)
             return onnx.load(options.optimized_model_filepath)
 
     def read_profile(self, path: Path) -> Trace:
         return read_onnxruntime(path)
+
+
+def _started(model: bytes, options: SessionOptions) -> InferenceSession:
+    """A session on the CPU. Raises UserError for a model that ONNX Runtime refuses: it may lack an operator."""
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+    refused = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NotImplemented)
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except refused as error:
+        said = " ".join(str(error).split()).rpartition(" : ")[2][:300]
+        raise UserError(f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {said}") from None
 
 
 def _options(threads: int) -> SessionOptions:

@@ -70,7 +70,9 @@ class Runtime(Protocol):
         ...
 
     def session(self, model: bytes, threads: int = 1) -> Session:
-        """The model, ready to run on this machine's CPU. Raises UserError where the runtime's package is missing."""
+        """The model, ready to run on this machine's CPU. Raises UserError where the runtime's package is missing,
+        and for a model that the runtime refuses.
+        """
         ...
 
     def read_profile(self, path: Path) -> Trace:

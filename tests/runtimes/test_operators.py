@@ -87,6 +87,20 @@ def test_a_runtime_is_found_by_its_name_and_says_what_it_cannot() -> None:
         runtime_of("litert").export(model, Path("net.tflite"))
 
 
+def test_a_model_that_onnx_runtime_refuses_is_one_line() -> None:
+    runtime, kind = OnnxRuntime(), onnx.TensorProto.FLOAT
+    ends = [onnx.helper.make_tensor_value_info(name, kind, [1]) for name in "xy"]
+    node = onnx.helper.make_node("Foo", ["x"], ["y"], domain="com.example", name="blocks.1.0.Foo")
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.example", 1)]
+    strange = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "g", ends[:1], ends[1:]), opset_imports=opsets, ir_version=8
+    )
+    for data, message in ((strange.SerializeToString(), r"com\.example:Foo"), (b"no model", "protobuf parsing failed")):
+        for call in (runtime.session, runtime.optimized):
+            with pytest.raises(UserError, match=f"ONNX Runtime [0-9.]+ cannot run the model: .*{message}"):
+                call(data)
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "litert"])
 def test_a_session_gives_scores_for_an_image(name: str) -> None:
     runtime, space = runtime_of(name), load_space("tiny")
