@@ -44,4 +44,4 @@ def difference_of(right: Sequence[bool], before: Sequence[bool]) -> Accuracy:
     lost = sum(then and not now for now, then in zip(right, before, strict=True))
     drop = Drop(len(right), lost, gained)
     low, high = drop.interval
-    return Accuracy(value=-drop.value, low=max(-1.0, -high), high=min(1.0, -low), images=drop.images)
+    return Accuracy(value=0.0 - drop.value, low=max(-1.0, -high), high=min(1.0, -low), images=drop.images)

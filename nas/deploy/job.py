@@ -98,7 +98,13 @@ def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...]) -> list[str
     training = f"no training: {weights}"
     if job.training is not None:
         epochs, minutes = job.training.epochs, job.training.minutes
-        how = f"{epochs} epochs" if epochs else f"at most {minutes:g} minutes" if minutes else "as long as it pays"
+        how = (
+            f"{epochs} epochs"
+            if epochs
+            else f"at most {minutes:g} minutes"
+            if minutes
+            else "as many epochs as nas train takes"
+        )
         training = f"train it in full, from scratch: {how}; teacher: {job.training.teacher}"
     first = precisions[0]
     drop = "" if first == "fp32" or job.most is None else f", losing at most {100 * job.most:g} points"

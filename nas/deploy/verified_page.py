@@ -67,7 +67,8 @@ def sentences(one: Verified) -> list[str]:
         said.append(f"predictions are for {device}, which is not this machine, so they say nothing about these times")
     said.append("predicted memory is of weights and activations, without the runtime's own")
     for precision, model in one.models.items():
-        said.append(f"{precision}: {model.verdict} ({model.verdict_words})")
+        if model.verdict != "no budgets":
+            said.append(f"{precision}: {model.verdict} ({model.verdict_words})")
         said += [f"{precision} is slower than fp32 here: {reason}" for reason in model.slower]
         card = model.of_card
         if card is not None and abs(card.value - model.accuracy.value) > 0.5 / one.count:

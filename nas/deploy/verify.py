@@ -35,7 +35,7 @@ from nas.space.layer import Precision
 
 VERIFIED, PAGE = "verified.json", "verified.md"
 MOST_JSON = 4 * MB
-Verdict = Literal["feasible", "violates", "not known"]
+Verdict = Literal["feasible", "violates", "not known", "no budgets"]
 
 
 class VerifiedModel(Table):
@@ -176,7 +176,7 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     """On each budget that can be measured: the median latency, on the run's device; the file's size anywhere."""
     if not card.limits:
-        return "not known", "the run has no budgets"
+        return "no budgets", "the card has none"
     size = card.models[precision].megabytes
     found = {"size_mb": size} | ({"latency_ms": measured.p50_ms} if same else {})
     if predicted := card.models[precision].predicted:
