@@ -71,9 +71,13 @@ def _print(models: Mapping[Precision, VerifiedModel]) -> None:
     ]  # fmt: skip
     print_table(["", "accuracy", "95% interval", "less fp32, points", "file MB", "budgets"], rows, right=["file MB"])
     costs = [
-        (p, figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), f"{m.relative[0]:.2f}" if m.relative else "-",
+        (p, figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
          figure(m.predicted.latency_ms if m.predicted else None), figure(t.first_ms), figure(t.memory_mb))
         for p, m in models.items() if (t := m.measured)
     ]  # fmt: skip
     heads = ["", "p50 ms", "p90", "p99", "CPU", "of fp32", "predicted", "first", "MB"]
     print_table(heads, costs, right=[head for head in heads if head])
+
+
+def _relative(model: VerifiedModel) -> str:
+    return "-" if model.relative is None else f"{model.relative[0]:.2f}"
