@@ -66,6 +66,10 @@ def train(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Give each class the same part in the loss, however rare it is.")
     ] = False,
+    pretrained: Annotated[
+        bool,
+        typer.Option("--pretrained", help="Begin with timm's pretrained weights, where the network is one of timm's."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal weights on one machine.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The model's folder (default: RUN/trained/TRIAL).")] = None,
     resume: Annotated[
@@ -100,7 +104,7 @@ def train(
         raise unknown("augmentation", augmentation, AUGMENTATIONS)
     options = TrainingOptions(
         epochs=epochs, minutes=0.0 if time is None else minutes_of(time), teacher=teacher, batch_size=batch_size,
-        learning_rate=learning_rate, augmentation=augmented, mixup=mixup, balanced=balanced,
+        learning_rate=learning_rate, augmentation=augmented, mixup=mixup, balanced=balanced, pretrained=pretrained,
         temperature=temperature, alpha=alpha, seed=seed,
     )  # fmt: skip
     found = load_run(run)

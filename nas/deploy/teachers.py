@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
-import socket
 from collections.abc import Iterator
 from hashlib import sha256
 from json import JSONDecodeError, loads
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
+from nas.deploy.timm_weights import downloaded
 from nas.errors import UserError
 from nas.files.plain import MB, read_bytes
 from nas.run import Run
@@ -29,8 +25,6 @@ if TYPE_CHECKING:
 
 FORMS = "a trial's number, a model's folder, timm:NAME, PATH.onnx or none"
 MOST_ONNX = 1000 * MB
-WEIGHTS = "model.safetensors"  # of a timm model; never a pickle
-REACHED_S = 3.0  # seconds that a connection may take
 NORMALIZED = ((127.5,) * 3, (127.5,) * 3)  # mean and std of files that do not say how to feed them
 
 
@@ -82,7 +76,8 @@ def _timm(name: str, dataset: Dataset, device: torch.device) -> Teacher:
     if about is None or not about.hf_hub_id:
         raise UserError(f"teacher {name}: timm has no pretrained weights of it")
     check_classes(name, int(about.num_classes), dataset)
-    file = _downloaded(name, str(about.hf_hub_id))
+    instead = "name a trial, a model's folder or an ONNX file instead"
+    file = downloaded(str(about.hf_hub_id), f"teacher {name}", instead)
     module = timm.create_model(short, pretrained=True, pretrained_cfg_overlay={"file": file})
     module = module.to(device, memory_format=torch.channels_last).eval()
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (about.mean, about.std))  # of 0 to 1
@@ -93,26 +88,6 @@ def _timm(name: str, dataset: Dataset, device: torch.device) -> Teacher:
 
     digest = sha256(read_bytes(Path(file), MOST_ONNX, "safetensors")).hexdigest()
     return Teacher(name, len(dataset.classes), int(about.input_size[-1]), digest, logits)
-
-
-def _downloaded(name: str, repository: str) -> str:
-    """The file of pretrained weights. Raises UserError, within seconds, where there is no network."""
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-
-    kept = try_to_load_from_cache(repository, WEIGHTS)
-    if isinstance(kept, str):
-        return kept
-    where = urlsplit(constants.ENDPOINT)
-    try:
-        if not getproxies():  # else a connection of our own says nothing
-            socket.create_connection((where.hostname or "", where.port or 443), timeout=REACHED_S).close()
-        with _quiet():
-            return hf_hub_download(repository, WEIGHTS)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"teacher {name}: its pretrained weights must be downloaded from {where.hostname}, which failed "
-            f"({str(error)[:200]}); name a trial, a model's folder or an ONNX file instead"
-        ) from None
 
 
 def _onnx(name: str, device: torch.device) -> Teacher:
@@ -181,15 +156,3 @@ def _refused(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         raise UserError(f"{path}: ONNX Runtime cannot run it: {' '.join(str(error).split())[:300]}") from None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """A download that fails is said once, and not by the library too."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(level)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.deploy.teachers import find_teacher, trained_folder
+from nas.deploy.timm_weights import FROM, pretrained
 from nas.errors import UserError, require
 from nas.run import Run, Trial, load_run
 from nas.space.hyperparameters import Augmentation
@@ -16,7 +17,7 @@ from nas.space.network import Network
 
 if TYPE_CHECKING:
     from nas.data.dataset import Dataset
-    from nas.models.trained import TrainedModel
+    from nas.models.trained import Lineage, TrainedModel
     from nas.train.full import OnFullProgress
     from nas.train.full_folder import Begun
     from nas.train.full_recipe import FullRecipe
@@ -37,6 +38,7 @@ class TrainingOptions:
     augmentation: Augmentation | None = None
     mixup: float | None = None
     balanced: bool = False
+    pretrained: bool = False  # begin with timm's weights, where the network is one of timm's
     temperature: float = 4.0
     alpha: float = 0.9
     seed: int = 0
@@ -82,11 +84,15 @@ def train(
     teacher = find_teacher(begun.teacher if begun else asked.teacher, found, dataset, device)
     on_note(dataset.description)
     hashes = {"space": settings.space_sha256, "device": settings.device_sha256}
+    lineage = Lineage(found.path.absolute().name, number, (), hashes)
+    start: Network | TrainedModel = network
+    if begun.start.startswith(FROM) if begun else asked.pretrained:
+        start = pretrained(_untrained(network, dataset, trial, lineage, begun.seed if begun else asked.seed))
     model = train_full(
-        network, dataset, recipe, folder,
+        start, dataset, recipe, folder,
         seed=begun.seed if begun else asked.seed, teacher=teacher,
         minutes=begun.minutes if begun else asked.minutes, precision=trial.candidate.precision,
-        lineage=Lineage(found.path.absolute().name, number, (), hashes), device=device, force=force,
+        lineage=None if start is not network else lineage, device=device, force=force,
         recorded={"dataset": settings.dataset, "dataset_seed": settings.seed}, on_progress=on_progress,
     )  # fmt: skip
     return folder, model
@@ -128,6 +134,17 @@ def _network(run: Run, trial: Trial) -> Network:
             f"{trial.trial} is kept, so its network is not known"
         )
     return space.network(trial.candidate, run.settings.classes)
+
+
+def _untrained(network: Network, dataset: Dataset, trial: Trial, lineage: Lineage, seed: int) -> TrainedModel:
+    """The network with the weights that a training of this seed begins with."""
+    from nas.models.builder import build
+    from nas.models.trained import Preprocessing, TrainedModel
+
+    prepared, weights = Preprocessing(network.input_shape[1]), build(network, seed=seed).state_dict()
+    return TrainedModel(
+        network, weights, "classification", dataset.classes, prepared, trial.candidate.precision, lineage=lineage
+    )
 
 
 def _recipe(run: Run, trial: Trial, asked: TrainingOptions, dataset: Dataset, network: Network) -> FullRecipe:

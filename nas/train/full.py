@@ -27,6 +27,7 @@ from nas.tasks.classification import Classification, balanced_weights
 from nas.train.distill import Teacher, check_teacher
 from nas.train.full_folder import (
     NONE,
+    RANDOM,
     STATE,
     Accuracy,
     Begun,
@@ -109,7 +110,7 @@ def train_full(
         raise UserError(f"a network of {network.input_shape[1]} pixels must be trained there; got {recipe.resolution}")
     begun = Begun(
         format=1, digest=_digest(start, dataset, recipe, seed, teacher, minutes), recipe=recipe, seed=seed,
-        teacher=teacher.name if teacher else NONE, minutes=minutes,
+        teacher=teacher.name if teacher else NONE, start=_origin(start), minutes=minutes,
     )  # fmt: skip
     check_place(folder, begun, force=force)
     if teacher:
@@ -263,6 +264,13 @@ def _digest(
         for name, tensor in sorted(start.weights.items()):
             made.update(name.encode() + tensor.contiguous().numpy().tobytes())
     return made.hexdigest()
+
+
+def _origin(start: Network | TrainedModel) -> str:
+    """Where the first weights are from, in words."""
+    if isinstance(start, Network):
+        return RANDOM
+    return start.lineage.steps[-1] if start.lineage.steps else "a model's weights"
 
 
 def _few(classes: tuple[str, ...]) -> str:

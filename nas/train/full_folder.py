@@ -30,6 +30,7 @@ STATE, BEGUN = "training.safetensors", "training.json"
 CURVE, RESULT = "curve.csv", "result.json"
 COLUMNS = ("epoch", "train_loss", "validation_accuracy", "validation_loss", "seconds")
 NONE = "none"  # the teacher of a training without one
+RANDOM = "random weights"
 
 
 class Begun(Table):
@@ -40,6 +41,7 @@ class Begun(Table):
     recipe: FullRecipe
     seed: int
     teacher: str  # as it was named, or none
+    start: str = RANDOM  # where its first weights are from
     minutes: float = Field(ge=0)  # that it may take; 0: no limit
 
     @property
@@ -49,7 +51,8 @@ class Begun(Table):
     def difference(self, other: Begun) -> str:
         """The first setting in which another training differs, in words; the images or the network where none does."""
         here, there = (
-            {**asdict(b.recipe), "seed": b.seed, "teacher": b.teacher, "minutes": b.minutes} for b in (self, other)
+            {**asdict(b.recipe), "seed": b.seed, "teacher": b.teacher, "start": b.start, "minutes": b.minutes}
+            for b in (self, other)
         )
         differing = (name for name in here if here[name] != there[name])
         said = (f"its {name} is {str(here[name])[:80]}, not {str(there[name])[:80]}" for name in differing)

@@ -160,7 +160,7 @@ def test_a_timm_model_without_a_network_is_one_line_at_once(
 
     monkeypatch.setattr(socket, "create_connection", fail)
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr("nas.deploy.teachers.getproxies", dict)
+    monkeypatch.setattr("nas.deploy.timm_weights.getproxies", dict)
     with pytest.raises(
         UserError, match=r"timm:test_efficientnet: its pretrained weights must be downloaded from .*Name"
     ):

@@ -159,3 +159,23 @@ def test_a_trial_teaches_with_the_weights_of_its_full_training_if_there_are_any(
         train(run, pick=0, options=options)
     train(run, pick=0, options=options, force=True)
     assert len(set(taught)) == 2
+
+
+def test_a_training_from_pretrained_weights_is_resumed_from_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.deploy import train as module
+
+    def doubled(model: TrainedModel) -> TrainedModel:
+        lineage = replace(model.lineage, steps=("pretrained weights of timm:x",))
+        return replace(model, weights={k: 2 * v for k, v in model.weights.items()}, lineage=lineage)
+
+    monkeypatch.setattr(module, "pretrained", doubled)
+    options = replace(QUICK, pretrained=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, pick=1, options=options, on_progress=lambda p: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(UserError, match=r"its start is pretrained weights of timm:x, not random weights"):
+        train(run, pick=1, options=QUICK)
+    _, model = train(run, pick=1, resume=True)
+    assert model.lineage.steps == ("pretrained weights of timm:x", "full training") and model.lineage.trial == 1
+    assert model.precision == "int8" and model.lineage.hashes["space"] == run.settings.space_sha256
+    _, whole = train(run, pick=1, options=options, out=run.path / "whole")
+    assert all(torch.equal(tensor, whole.weights[name]) for name, tensor in model.weights.items())
