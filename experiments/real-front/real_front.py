@@ -142,4 +142,5 @@ def main() -> None:
             show(f"{path.name}, nas pick{' --greedy' * greedy}", regrets(table, pick), trained)
 
 
-main()
+if __name__ == "__main__":
+    main()
