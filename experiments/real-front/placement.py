@@ -1,4 +1,4 @@
-"""Where should a guided search train its first networks, and who decides between those that cannot be told apart?
+"""Where should a guided search train its first networks, and who decides between those that hardly differ?
 
     python placement.py nas_bench_macro.csv ../estimators [--seeds 8]
 
@@ -26,8 +26,8 @@ from nas.estimate.structure import Structure
 from nas.estimate.table import of_digits
 from nas.estimate.uncertainty import believe
 from nas.pareto import Array
+from nas.report.ties import CLEAR
 from nas.run import Settings
-from nas.run.ties import TIE_DEVIATIONS
 from nas.search.problem.costs import DevicePricer
 from nas.search.problem.encoding import candidate_of, distributions
 from nas.search.problem.trial_costs import TrialCosts
@@ -109,7 +109,7 @@ def judged(table: Table, features: Array, guide: Array, rows: Array, accuracies:
         if not len(fit):
             return None
         best = fit[beliefs.mean[fit].argmax()]
-        gap = TIE_DEVIATIONS * np.hypot(beliefs.deviation[best], beliefs.deviation[fit])
+        gap = CLEAR * np.hypot(beliefs.deviation[best], beliefs.deviation[fit])
         ties = fit[beliefs.mean[best] - beliefs.mean[fit] <= gap]
         return int(rows[ties[guide[rows[ties]].argmax()]])
 

@@ -11,6 +11,7 @@ from nas.report.groups import Group
 from nas.report.importance import Importance
 from nas.report.network_costs import NetworkCosts
 from nas.report.table import HYPERPARAMETERS, believed, summary
+from nas.report.ties import CLEAR
 from nas.report.words import build_command
 from nas.run import (
     COLUMNS,
@@ -46,7 +47,7 @@ def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapp
     s, curves = run.settings, read_curves(run.path)
     return {
         "kind": "run", "axes": axes(run.trials), "budgets": finite(s.limits), "objectives": list(s.columns),
-        "guide": s.guide, "tie_deviations": TIE_DEVIATIONS,
+        "guide": s.guide, "tie_deviations": TIE_DEVIATIONS, "clear": CLEAR,
         "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
         "front": [t.trial for t in run.front_trials], "left_off": [t.trial for t in run.left_off],
         "validation_images": s.validation_images, "columns": columns(run.trials),

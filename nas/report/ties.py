@@ -27,22 +27,31 @@ def expected_text(trial: Trial, images: int) -> str:
     return percent(expected(trial), deviation=interval(trial, images))
 
 
-def ties_of_best(among: Sequence[Trial], settings: Settings, deviations: float = TIE_DEVIATIONS) -> tuple[Trial, ...]:
+CLEAR = 2.0
+"""Standard deviations of a difference in accuracy beyond which it outweighs what a guide says.
+
+More than of ties: what short trainings tell of full ones is biased besides, towards networks that learn fast. From 1.5
+on, picks of simulated and of real searches lost least (experiments/real-front).
+"""
+
+
+def ties_of_best(among: Sequence[Trial], settings: Settings, deviations: float | None = None) -> tuple[Trial, ...]:
     """The networks that cannot be told from the most accurate, which is the last of them, cheapest first.
 
     Of the networks that no other of `among` beats in both accuracy and the run's first cost: one that is only tied
-    because little is known of it does not stand for a better one. Where the search had a guide, of all: it tells
-    something of each.
+    because little is known of it does not stand for a better one. Where the search had a guide, which tells something
+    of each: of all, and those that are not clearly less accurate.
     """
     stairs: list[Trial] = []
     ordered = sorted(among, key=lambda t: cost_order(t, settings))
     for t in ordered:
         if not stairs or expected(t) > expected(stairs[-1]):
             stairs.append(t)
-    if guided(among):
-        best = stairs[-1]
-        return (*(t for t in ordered if t is not best and tied(t, best, deviations)), best)
-    return tuple(t for t in stairs if t is stairs[-1] or tied(t, stairs[-1], deviations))
+    if guided(among) and stairs:
+        best, apart = stairs[-1], CLEAR if deviations is None else deviations
+        return (*(t for t in ordered if t is not best and tied(t, best, apart)), best)
+    apart = TIE_DEVIATIONS if deviations is None else deviations
+    return tuple(t for t in stairs if t is stairs[-1] or tied(t, stairs[-1], apart))
 
 
 def guided(among: Sequence[Trial]) -> bool:

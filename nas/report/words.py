@@ -58,9 +58,8 @@ def ties_text(run: Run, ties: Sequence[Trial]) -> str:
     most = f"the most accurate, trial {best.trial} ({expected_text(best, run.settings.validation_images)})"
     if guided(ties):
         return (
-            f"{count(len(ties) - 1)} other network{'s' * (len(ties) > 2)} cannot be told from {most}; of "
-            f"these, scores without training ({run.settings.guide}) promise "
-            "most of this one"
+            f"{count(len(ties) - 1)} other network{'s are' if len(ties) > 2 else ' is'} not clearly less accurate than "
+            f"{most}; of all these, scores without training ({run.settings.guide}) promise most of this one"
         )
     more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
     cost = next(o for o in OBJECTIVES.values() if o.column == run.settings.first_cost)

@@ -91,7 +91,7 @@ def search(
     are its own: first (epochs) of curve, trainings and design of both, labels (a CSV) and score of combined, path (a
     CSV) and accuracy (its columns) of table. `guide` names scores of untrained networks, with + between
     (zero-cost+supernet), from which the search learns where to look first: 100 networks are scored before it; of
-    networks that cannot be told apart, `nas.pick` then takes the one that the guide prefers. Default: zero-cost in
+    networks that are not clearly less accurate, `nas.pick` then takes the guide's favorite. Default: zero-cost in
     searches of 15 minutes and more, as long as the scores take less than 8% of the time; none: no guide. `confirm` is
     the share of the trials, or of the time where that is limited, that is spent at the end on training the front's
     networks and their rivals again with other seeds; the front is formed of the expected accuracies. `out` is the run's

@@ -93,7 +93,10 @@ def test_with_a_guide_every_tie_counts_and_the_guide_decides() -> None:
              known(3, 0.900, 0.010, 10.0), known(5, 0.955, 0.010, 40.0)]  # fmt: skip
     scored = [replace(t, guide_score=score) for t, score in zip(among, (0.5, 0.6, 0.7, 0.99, 0.9), strict=True)]
     ties = ties_of_best(scored, settings())
-    assert [t.trial for t in ties] == [2, 1, 5, 0]  # 3 promises most, but is less accurate
+    assert [t.trial for t in ties] == [2, 1, 5, 0]  # 3 promises most, but is clearly less accurate
+    worse = [*scored, replace(known(6, 0.935, 0.010, 15.0), guide_score=0.8)]  # by 1.8 deviations of the difference
+    assert [t.trial for t in ties_of_best(worse, settings())] == [6, 2, 1, 5, 0]
+    assert [t.trial for t in ties_of_best(worse, settings(), deviations=0.7)] == [2, 1, 5, 0]
     assert preferred(ties).trial == 5
     assert preferred(ties_of_best(among, settings())).trial == 2
     assert not guided([*scored, among[0]]) and preferred([scored[0], among[1]]).trial == 0

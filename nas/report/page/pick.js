@@ -8,15 +8,15 @@ function cheaper(a, b) {  // below 0 where a is: by the run's first cost, then t
 }
 const least = (list, order) => list.reduce((a, b) => !a || order(b, a) < 0 ? b : a, null);
 const mostAccurate = list => least(list, (a, b) => expected(b) - expected(a) || cheaper(a, b));
-function tied(a, b) {  // nas.report.ties
+function tied(a, b, deviations = D.tie_deviations) {  // nas.report.ties
   const [s, t] = [a.accuracy_deviation, b.accuracy_deviation];
-  return s != null && t != null && Math.abs(expected(a) - expected(b)) <= D.tie_deviations * Math.sqrt(s * s + t * t) + 1e-9;
+  return s != null && t != null && Math.abs(expected(a) - expected(b)) <= deviations * Math.sqrt(s * s + t * t) + 1e-9;
 }
 function tiesOfBest(list) {  // cheapest first; the last is the most accurate
   const stairs = [];
   for (const t of [...list].sort(cheaper)) if (!stairs.length || expected(t) > expected(stairs[stairs.length - 1])) stairs.push(t);
   const best = stairs[stairs.length - 1];
-  if (guided(list)) return [...[...list].sort(cheaper).filter(t => t !== best && tied(t, best)), best].filter(t => t);
+  if (guided(list)) return [...[...list].sort(cheaper).filter(t => t !== best && tied(t, best, D.clear)), best].filter(t => t);
   return stairs.filter(t => t === best || tied(t, best));
 }
 const guided = list => list.every(t => t.guide_score != null);
@@ -45,7 +45,7 @@ function whyTied() {  // as nas pick says it
   if (ties.length < 2) return "";
   if (guided(ties)) {
     const n = ties.length - 1, best = ties[n];
-    return `${n} other network${n > 1 ? "s" : ""} cannot be told from the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); of these, scores without training (${D.guide}) promise most of this one.`;
+    return `${n} other network${n > 1 ? "s are" : " is"} not clearly less accurate than the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); of all these, scores without training (${D.guide}) promise most of this one.`;
   }
   const [cheapest, best, others] = [ties[0], ties[ties.length - 1], ties.length - 2], first = D.cost_order[0];
   return `Trial ${cheapest.trial}${others ? ` and ${others} other${others > 1 ? "s" : ""}` : ""} cannot be told from the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); ` +
