@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from nas.run import Front, Settings, Trial
 
 MARGIN = 3.0  # standard deviations of the difference of two measured accuracies
+GUIDED_MARGIN = 6.0  # where a guide may prefer any network that is not clearly less accurate
 MOST = 64  # rivals beside the front, those that are least behind
 
 
@@ -16,6 +17,7 @@ class Contenders:
 
     def __init__(self, settings: Settings) -> None:
         self.images = settings.validation_images
+        self.margin = GUIDED_MARGIN if settings.guide else MARGIN
         self._rivals: dict[int, Trial] = {}
 
     def may_reach(self, trial: Trial, front: Front) -> bool:
@@ -41,4 +43,4 @@ class Contenders:
         if not self.images or trial.accuracy is None:
             return 0.0
         wrong = min(max(1 - trial.accuracy, 1 / self.images), 0.5)
-        return MARGIN * math.sqrt(2 * wrong * (1 - wrong) / self.images)
+        return self.margin * math.sqrt(2 * wrong * (1 - wrong) / self.images)

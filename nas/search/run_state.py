@@ -198,6 +198,8 @@ class RunState:
         """Writes every table in order, and that the search has ended; drops the models of no use. Raises UserError."""
         every, front = self.tables.trials, self.tables.front.trials
         kept = {t.trial for t in every if t.test_accuracy is not None or (t.front_probability or 0.0) > LIKELY}
+        if self.guide is not None:  # which may prefer any that is not clearly less accurate
+            kept |= self.contenders.numbers
         drop_models(self.path, keep=kept | {t.trial for t in front})
         self.tables.rank_quality = self.confirmation.rank_quality()
         self.tables.write(self._proposed(), ended=True)

@@ -50,6 +50,7 @@ def test_the_guide_decides_between_networks_that_cannot_be_told_apart(tmp_path: 
     ties = choose(run, {}).ties
     picked = nas.pick(run)
     assert picked.guide_score == max(t.guide_score or 0 for t in ties)
+    assert len(ties) > 1 and all(run.model(t.trial).exists() for t in ties)
 
 
 def test_a_search_of_fifteen_minutes_has_a_guide_if_the_scores_are_quick(
