@@ -63,7 +63,7 @@ class Ladder:
         self.images = validation.subset(order[:MOST_IMAGES])
         self.labels = self.images.labels.numpy()
         start = perf_counter()
-        self.fp32, self.fp32_mb = self._answers("fp32", None)
+        self.fp32, self.fp32_mb = self.answers("fp32", None)
         right = percent(float((self.fp32 == self.labels).mean()))
         self.tell(
             f"fp32: {right} of {len(self.labels):,} validation images; {figure(self.fp32_mb)} MB; "
@@ -72,7 +72,7 @@ class Ladder:
 
     def measure(self, precision: Precision, int8: Int8 | None = None) -> Rung:
         """One form, and says what it loses."""
-        given, megabytes = (self.fp32, self.fp32_mb) if precision == "fp32" else self._answers(precision, int8)
+        given, megabytes = (self.fp32, self.fp32_mb) if precision == "fp32" else self.answers(precision, int8)
         rung = Rung(precision, int8, drop_of(self.labels, self.fp32, given), megabytes)
         self.tell(rung.text)
         return rung
@@ -113,7 +113,8 @@ class Ladder:
             )
         return rung
 
-    def _answers(self, precision: Precision, int8: Int8 | None) -> tuple[np.ndarray, float]:
+    def answers(self, precision: Precision, int8: Int8 | None = None) -> tuple[np.ndarray, float]:
+        """The class that the file gives each image, int (n,), and the file's megabytes."""
         data = self.variants.graph(precision, int8).SerializeToString()
         run = self.variants.runtime.session(data)
         return answers(run, network_inputs(self.variants.model.preprocessing, self.images)), len(data) / 1e6
