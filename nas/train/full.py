@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,11 +26,11 @@ from nas.tasks.classification import Classification, balanced_weights
 from nas.train.distill import Teacher, check_teacher
 from nas.train.full_folder import (
     NONE,
-    RANDOM,
     STATE,
     Accuracy,
     Begun,
     Result,
+    begun_with,
     check_place,
     discard,
     finished,
@@ -48,7 +47,6 @@ from nas.train.rounding import quantized
 from nas.train.training import Lesson, Training, begin, train_on
 from nas.train.training_file import read_training, write_training
 
-FORMAT = 1  # of what a digest stands for: another training method gives other weights
 SAVE_SECONDS = 30.0  # between two checkpoints
 TIMED_STEPS = 4  # of which the first warms up
 USED = 0.95  # of a limit of time: the rest is for the beginning and the end
@@ -108,10 +106,7 @@ def train_full(
         precision, lineage = start.precision, lineage or start.lineage
     if recipe.resolution != network.input_shape[1]:
         raise UserError(f"a network of {network.input_shape[1]} pixels must be trained there; got {recipe.resolution}")
-    begun = Begun(
-        format=1, digest=_digest(start, dataset, recipe, seed, teacher, minutes), recipe=recipe, seed=seed,
-        teacher=teacher.name if teacher else NONE, start=_origin(start), minutes=minutes,
-    )  # fmt: skip
+    begun = begun_with(start, dataset, recipe, seed, teacher, minutes)
     check_place(folder, begun, force=force)
     if teacher:
         with _told(folder, recipe):
@@ -240,37 +235,6 @@ def _progress(state: Training) -> FullProgress:
         state.seconds / state.step * (state.steps - state.step),
         last.train_loss if last else None, last.validation_accuracy if last else None,
     )  # fmt: skip
-
-
-def _digest(
-    start: Network | TrainedModel, dataset: Dataset, recipe: FullRecipe, seed: int, teacher: Teacher | None,
-    minutes: float,
-) -> str:  # fmt: skip
-    """The SHA-256 of all that the trained weights follow from, but the machine."""
-    network = start if isinstance(start, Network) else start.network
-    taught = (teacher.name, teacher.fingerprint, teacher.resolution) if teacher else ()
-    parts = (
-        FORMAT,
-        network.blocks,
-        network.stages,
-        dataset.fingerprint,
-        sorted(asdict(recipe).items()),
-        seed,
-        taught,
-        minutes,
-    )
-    made = sha256(repr(parts).encode())
-    if isinstance(start, TrainedModel):
-        for name, tensor in sorted(start.weights.items()):
-            made.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return made.hexdigest()
-
-
-def _origin(start: Network | TrainedModel) -> str:
-    """Where the first weights are from, in words."""
-    if isinstance(start, Network):
-        return RANDOM
-    return start.lineage.steps[-1] if start.lineage.steps else "a model's weights"
 
 
 def _few(classes: tuple[str, ...]) -> str:

@@ -11,11 +11,13 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from nas.data.dataset import Dataset
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
 from nas.files.csv import csv_text
@@ -23,6 +25,8 @@ from nas.files.json import read_json_table
 from nas.files.plain import MB, file_in
 from nas.files.toml import Table
 from nas.models.trained import TrainedModel, load_trained
+from nas.space.network import Network
+from nas.train.distill import Teacher
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import Epoch
 
@@ -31,6 +35,7 @@ CURVE, RESULT = "curve.csv", "result.json"
 COLUMNS = ("epoch", "train_loss", "validation_accuracy", "validation_loss", "seconds")
 NONE = "none"  # the teacher of a training without one
 RANDOM = "random weights"
+FORMAT = 1  # of what a digest stands for: another training method gives other weights
 
 
 class Begun(Table):
@@ -77,6 +82,49 @@ class Result(Table):
     seconds: float
     teacher: str  # or none
     accuracy: dict[str, Accuracy]  # by precision: fp32, and the one that it is deployed in, as `quantized` simulates it
+
+
+def begun_with(
+    start: Network | TrainedModel, dataset: Dataset, recipe: FullRecipe, seed: int, teacher: Teacher | None,
+    minutes: float,
+) -> Begun:  # fmt: skip
+    """What a training with these arguments of `train_full` is begun with."""
+    digest = _digest(start, dataset, recipe, seed, teacher, minutes)
+    return Begun(
+        format=1, digest=digest, recipe=recipe, seed=seed, teacher=teacher.name if teacher else NONE,
+        start=_origin(start), minutes=minutes,
+    )  # fmt: skip
+
+
+def _digest(
+    start: Network | TrainedModel, dataset: Dataset, recipe: FullRecipe, seed: int, teacher: Teacher | None,
+    minutes: float,
+) -> str:  # fmt: skip
+    """The SHA-256 of all that the trained weights follow from, but the machine."""
+    network = start if isinstance(start, Network) else start.network
+    taught = (teacher.name, teacher.fingerprint, teacher.resolution) if teacher else ()
+    parts = (
+        FORMAT,
+        network.blocks,
+        network.stages,
+        dataset.fingerprint,
+        sorted(asdict(recipe).items()),
+        seed,
+        taught,
+        minutes,
+    )
+    made = sha256(repr(parts).encode())
+    if isinstance(start, TrainedModel):
+        for name, tensor in sorted(start.weights.items()):
+            made.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return made.hexdigest()
+
+
+def _origin(start: Network | TrainedModel) -> str:
+    """Where the first weights are from, in words."""
+    if isinstance(start, Network):
+        return RANDOM
+    return start.lineage.steps[-1] if start.lineage.steps else "a model's weights"
 
 
 def work_folder(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from nas.errors import UserError
 from nas.files.lock import locked
 from nas.models.trained import Lineage, TrainedModel, load_trained
 from nas.tasks.classification import Classification
-from nas.train import full, training
+from nas.train import training
 from nas.train.full import FullProgress, train_full
 from nas.train.full_folder import read_begun, read_result, work_folder
 from nas.train.full_recipe import FullRecipe
@@ -298,4 +298,4 @@ def test_a_full_training_does_not_touch_test_images_before_its_end(
     split = Dataset.test_split
     monkeypatch.setattr(Dataset, "test_split", lambda self: looked.append(len(steps)) or split(self))
     train(tmp_path / "17", digits, on_progress=lambda p: steps.append(p.step))
-    assert looked == [6] and full.FORMAT == 1
+    assert looked == [6]
