@@ -134,19 +134,17 @@ def pruned(model: TrainedModel, sizes: Sizes, worth: Mapping[Group, Tensor]) -> 
     kept = {group: worth[group].topk(size).indices.sort().values for group, size in sizes.items()}
     by_side = {(number, side): kept[group] for group in kept for number, side in group.members}
     weights = {}
-    for full_name, (number, _, tensor, axes) in zip(
-        model.weights, _tensors(model.network, model.module()), strict=True
-    ):
+    for number, name, tensor, axes in _tensors(model.network, model.module()):
         for axis, side in enumerate(axes):
             chosen = by_side.get((number, side)) if side else None
             if chosen is not None and tensor.dim() > axis:
                 tensor = tensor.index_select(axis, chosen)
-        weights[full_name] = tensor.clone()
+        weights[name] = tensor.clone()
     return replace(model, network=network, weights=weights)
 
 
 def _tensors(network: Network, module: nn.Module) -> Iterator[tuple[int, str, Tensor, Axes]]:
-    """Each tensor of a built module's state: its block's number, its name in the block, and what its axes count.
+    """Each tensor of a built module's state: its block's number, its name, and what its axes count.
 
     The module has the tensors of its blocks one after the other, whatever it calls them.
     """
@@ -158,7 +156,7 @@ def _tensors(network: Network, module: nn.Module) -> Iterator[tuple[int, str, Te
             full, tensor = next(found)
             while full.endswith("bias") and not name.endswith("bias"):  # what folding added to a convolution
                 full, tensor = next(found)
-            yield number, name, tensor, _axes(block, name)
+            yield number, full, tensor, _axes(block, name)
     if rest := [name for name, _ in found if not name.endswith("bias")]:
         raise ValueError(f"the module has more than its blocks: {rest[0]}")
 

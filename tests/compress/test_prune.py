@@ -16,7 +16,7 @@ from nas.compress.step import Given
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError
 from nas.models.builder import build
-from nas.models.trained import Preprocessing, TrainedModel
+from nas.models.trained import Preprocessing, TrainedModel, load_trained, save_trained
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.tasks.classification import Classification
@@ -49,7 +49,10 @@ def pi() -> DeviceProfile:
 
 def test_a_network_is_pruned_until_the_device_is_that_much_faster(pi: DeviceProfile, tmp_path: Path) -> None:
     lines: list[str] = []
-    made = Prune(0.1, 3).apply(trained(), Given(digits(), 0, tmp_path, pi, lines.append))
+    save_trained(tmp_path / "before", trained())
+    made = Prune(0.1, 3).apply(load_trained(tmp_path / "before"), Given(digits(), 0, tmp_path, pi, lines.append))
+    save_trained(tmp_path / "after", made)
+    assert load_trained(tmp_path / "after").network == made.network
     assert latency(pi, made.network, "fp32") <= 0.9 * latency(pi, NETWORK, "fp32")
     assert "ms predicted in fp32, 0." in lines[0] and lines[0].endswith("; nothing is trained yet")
     assert "% pruned" in lines[1] and made.lineage.steps == (lines[-1],)
