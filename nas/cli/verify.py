@@ -27,6 +27,7 @@ def verify(
         str | None, typer.Option(metavar="SOURCE", help="Other test images: folder:PATH or npz:PATH.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads (default: the profile's).")] = None,
+    meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, none.")] = "none",
     version: Annotated[int | None, typer.Option(min=1, help="The version (default: the one in use).")] = None,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -46,7 +47,14 @@ def verify(
     try:
         with hushed():
             done = measure(
-                folder, version=version, ssh=ssh, python=python, device=device, images=images, threads=threads
+                folder,
+                version=version,
+                ssh=ssh,
+                python=python,
+                device=device,
+                images=images,
+                threads=threads,
+                meter=meter,
             )
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
@@ -70,12 +78,16 @@ def _print(models: Mapping[Precision, VerifiedModel]) -> None:
         for p, m in models.items()
     ]  # fmt: skip
     print_table(["", "accuracy", "95% interval", "less fp32, points", "file MB", "budgets"], rows, right=["file MB"])
+    energy = any(m.measured.energy_mj is not None for m in models.values())
     costs = [
-        (p, figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
-         figure(m.predicted.latency_ms if m.predicted else None), figure(t.first_ms), figure(t.memory_mb))
+        (
+            p, figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
+            figure(m.predicted.latency_ms if m.predicted else None), figure(t.first_ms), figure(t.memory_mb),
+            *[figure(t.energy_mj)] * energy,
+        )
         for p, m in models.items() if (t := m.measured)
     ]  # fmt: skip
-    heads = ["", "p50 ms", "p90", "p99", "CPU", "of fp32", "predicted", "first", "MB"]
+    heads = ["", "p50 ms", "p90", "p99", "CPU", "of fp32", "predicted", "first", "MB", *["mJ"] * energy]
     print_table(heads, costs, right=[head for head in heads if head])
 
 

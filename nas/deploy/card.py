@@ -42,6 +42,7 @@ class Measured(Table):
     first_ms: Positive  # the first inference after that
     memory_mb: float | None = None  # what the process grew by; None: the system does not tell
     runs: int
+    energy_mj: float | None = None  # with the idle power or without, as the device profile's; None: no meter
 
 
 class ModelFile(Table):

@@ -92,9 +92,10 @@ def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Data
     return card.model_copy(update={"models": models, "measured_on": where_of(found)})
 
 
-def measured_of(timed: Timed) -> Measured:
-    """What of a measurement stands on a card."""
-    return Measured(**{name: getattr(timed, name) for name in Measured.model_fields})
+def measured_of(timed: Timed, *, without_idle: bool = False) -> Measured:
+    """What of a measurement stands on a card; the energy with the idle power, or without."""
+    found = {name: getattr(timed, name) for name in Measured.model_fields}
+    return Measured(**found | {"energy_mj": timed.energy_net_mj if without_idle else timed.energy_mj})
 
 
 def where_of(found: Results) -> str:

@@ -24,11 +24,11 @@ from nas.profiling.agent.plan import FORMAT
 from nas.profiling.boards.local import Stopped, run_board
 from nas.profiling.plan.bundle import AGENT, packed_agent
 from nas.profiling.results.machine import Identity
-from nas.profiling.results.results import LARGEST, Condition, Positive, Text
+from nas.profiling.results.results import LARGEST, Condition, Finite, Positive, Text
 from nas.runtimes.board.run import FACTS, SUMS
 from nas.space.layer import Precision
 
-SETTINGS = {"seconds": 10.0, "least_rounds": 100, "most_rounds": 1000, "starts": 5}
+SETTINGS = {"window_s": 3.0, "windows": 3, "seconds": 10.0, "least_rounds": 100, "most_rounds": 1000, "starts": 5}
 
 
 class _Part(BaseModel):
@@ -47,6 +47,7 @@ class Machine(_Part):
     after: Condition
     throttled: list[Text] = []
     instructions: list[Text] = []
+    energy: Text | None = None  # what the meter's readings include
 
     @property
     def identity(self) -> Identity:
@@ -68,6 +69,8 @@ class Timed(_Part):
     load_ms: Positive
     first_ms: Positive
     memory_mb: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    energy_mj: Finite | None = None  # with the idle power; None: no meter
+    energy_net_mj: Finite | None = None  # without
 
 
 class Results(_Part):
@@ -87,7 +90,7 @@ class Results(_Part):
 
 def measure_models(
     facts: Facts, models: Mapping[Precision, Path], images: Seen, *, threads: int, ssh: str | None = None,
-    python: str = "python3", settings: Mapping[str, float] | None = None,
+    python: str = "python3", meter: str = "none", settings: Mapping[str, float] | None = None,
 ) -> Results:  # fmt: skip
     """Runs `models` on `images` with so many threads, here or on the board `ssh`, where nothing is left.
 
@@ -97,7 +100,7 @@ def measure_models(
     with TemporaryDirectory(prefix="nas-verify-") as scratch:
         bundle, results = Path(scratch) / "bundle", Path(scratch) / "results.json"
         write_bundle(bundle, facts, models, images, settings or SETTINGS)
-        arguments = ["verify", "--threads", str(threads)]
+        arguments = ["verify", "--threads", str(threads), "--meter", meter]
         if ssh:
             run_board(ssh, bundle, results, arguments, python=python)
         else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEADS = (
     "precision", "accuracy", "less fp32", "p50 ms", "p90 ms", "p99 ms", "CPU ms", "of fp32", "predicted ms",
-    "load ms", "first ms", "memory MB", "predicted MB", "file MB", "verdict",
+    "load ms", "first ms", "mJ", "predicted mJ", "memory MB", "predicted MB", "file MB", "verdict",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def cells(precision: str, m: VerifiedModel) -> list[str]:
     return [
         precision, shown(m.accuracy), points(m.less_fp32), figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms),
         figure(t.cpu_ms), ratio(m.relative), figure(p.latency_ms if p else None), figure(t.load_ms), figure(t.first_ms),
+        figure(t.energy_mj), figure(p.energy_mj if p else None),
         figure(t.memory_mb), figure(p.weights_mb + p.activations_mb if p else None), figure(m.megabytes), m.verdict,
     ]  # fmt: skip
 

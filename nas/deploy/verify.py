@@ -87,14 +87,16 @@ class Verification:
 def verify(
     folder: Path, *, version: int | None = None, ssh: str | None = None, python: str = "python3",
     device: str | None = None, images: str | None = None, threads: int | None = None,
+    meter: str = "none",
     settings: Mapping[str, float] | None = None,
 ) -> Verification:  # fmt: skip
     """Measures a version, the one in use unless `version` names another, and keeps what it finds in its folder.
 
     It runs here, or on the board `ssh`, with the threads of the run's device unless told otherwise. `images` are those
     of another source than the run's dataset: its test images, all of them where it has no test split. `device` is a
-    profile to predict by in the place of the run's. Raises UserError and Stopped as `measure_models`, for a folder
-    without such a version, a file of it that was changed, and a dataset that is not there or has changed.
+    profile to predict by in the place of the run's; `meter` is none, rapl, ina3221 or nvml. Raises UserError and
+    Stopped as `measure_models`, for a folder without such a version, a file of it that was changed, and a dataset that
+    is not there or has changed.
     """
     place = version_folder(folder, version)
     card, facts = read_card(place), read_facts(place)
@@ -104,7 +106,7 @@ def verify(
     with locked(place, "another process is verifying {path}; wait for it"):
         before = read_verified(place)
         results = measure_models(
-            facts, paths, shown, threads=threads or card.threads, ssh=ssh, python=python, settings=settings
+            facts, paths, shown, threads=threads or card.threads, ssh=ssh, python=python, meter=meter, settings=settings
         )
         found = _verified(card, shown, results, profile, paths, ssh or "", own=images is None)
         _write(place, card, [v for v in before if (v.where, v.images) != (found.where, found.images)] + [found])
@@ -143,7 +145,9 @@ def _verified(
     predicted = _predicted(card, profile, next(iter(paths.values())).parent)
     models: dict[Precision, VerifiedModel] = {}
     for p, timed in results.models.items():
-        measured, compared = measured_of(timed), p != "fp32" and "fp32" in results.models
+        without_idle = profile is not None and profile.about.energy_without_idle
+        measured = measured_of(timed, without_idle=without_idle)
+        compared = p != "fp32" and "fp32" in results.models
         relative = (timed.relative, timed.relative_low, timed.relative_high) if compared else None
         verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
         slow = compared and timed.relative_low > 1
@@ -181,7 +185,9 @@ def _verdict(
     found = {"size_mb": size} | ({"latency_ms": measured.p50_ms} if same else {})
     if predicted := card.models[precision].predicted:
         found |= {"peak_memory_mb": predicted.activations_mb}
-    found |= {"params": card.params, "macs": card.macs}
+    found |= {"params": float(card.params), "macs": float(card.macs)}
+    if same and measured.energy_mj is not None:
+        found["energy_mj"] = measured.energy_mj
     words, broken = [], False
     for column, limit in card.limits.items():
         name = next(o.words for o in OBJECTIVES.values() if o.column == column)
@@ -198,4 +204,5 @@ def _verdict(
 
 
 def _notes(machine: Machine) -> list[str]:
-    return [f"noticed: {what}" for what in machine.throttled]
+    energy = [f"energy is of {machine.energy}"] if machine.energy else []
+    return energy + [f"noticed: {what}" for what in machine.throttled]

@@ -22,7 +22,14 @@ from tests.data.pictures import draw_strange, write_folder
 from tests.runs import make_run
 
 TRIAL = 0  # deployed in fp32, by its candidate
-FEW = {"seconds": 0.0, "least_rounds": 5, "most_rounds": 5, "starts": 1}  # a measurement of a second
+FEW = {
+    "window_s": 0.05,
+    "windows": 1,
+    "seconds": 0.0,
+    "least_rounds": 5,
+    "most_rounds": 5,
+    "starts": 1,
+}  # a measurement of a second
 
 
 def make_trained_run(folder: Path) -> Run:

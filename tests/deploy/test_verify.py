@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from nas.deploy.measure import measure_models
 from nas.deploy.slower import why_slower
 from nas.deploy.verify import PAGE, VERIFIED, read_verified, verify
 from nas.errors import UserError
+from nas.profiling.agent.deployed import energies_of
 from nas.profiling.agent.deployed import main as agent
-from nas.profiling.boards.local import this_machine
+from nas.profiling.boards.local import Stopped, this_machine
 from tests.cli.command import ROOT, call
 from tests.cli.test_remeasure import board_of
 from tests.deploy.deployments import FEW
@@ -217,3 +219,45 @@ def test_why_int8_is_slower_is_said_from_the_file_and_the_processor(out: Path) -
     small = " ".join(reasons("model-int8.onnx", 0.1, "avx512_vnni"))
     assert "the network is small: fp32 takes 0.1 ms" in small and "dot product" not in small
     assert "fp32 before they compute" in why_slower(place / "model-fp32.onnx", "fp16", results)[0]
+
+
+class _Steady:
+    """A meter of a machine that takes 5 W whatever it does, and 3 W more while it computes."""
+
+    name, includes, period_s = "steady", "all of it", None
+
+    def __init__(self) -> None:
+        self.used, self.since = 0.0, 0.0
+
+    def start(self) -> None:
+        self.used, self.since = time.process_time(), time.time()
+
+    def stop(self) -> None: ...
+
+    def joules(self) -> float:
+        return 5 * (time.time() - self.since) + 3 * (time.process_time() - self.used)
+
+    def reading(self) -> tuple[float, float]:
+        now = time.time()
+        return now, self.joules()
+
+
+def test_energy_is_with_and_without_the_idle_power() -> None:
+    """A model that computes for 4 ms takes 12 mJ more than idling, and 5 W of the time that passes with it."""
+
+    class Network:
+        def scores(self, image: object) -> None:
+            until = time.process_time() + 0.004
+            while time.process_time() < until:
+                pass
+
+    found = energies_of({"fp32": Network()}, None, _Steady(), {"window_s": 0.1, "windows": 2})["fp32"]
+    assert found["energy_net_mj"] == pytest.approx(12, rel=0.35)  # and what the loop around it computes
+    assert found["energy_mj"] >= found["energy_net_mj"] + 5 * 4 * 0.9
+
+
+def test_a_meter_that_is_not_there_is_one_line(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for meter, message in (("psychic", "unknown meter 'psychic'"), ("external", "the board's own meter")):
+        with pytest.raises(Stopped) as stopped:
+            verify(out, meter=meter)
+        assert stopped.value.status == 2 and message in capfd.readouterr().err

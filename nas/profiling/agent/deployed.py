@@ -9,6 +9,7 @@ change of the machine's speed falls on all of them. Loading, the first inference
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import importlib.util
 import json
@@ -21,11 +22,21 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from .command import AGENT, MOST_THREADS, write_results
+from .energy import measure_idle, measure_window
 from .machine import condition, disturbances, machine, read_text, throttling
+from .meters import Meter
 from .plan import FORMAT, LARGEST_PLAN, check_number
+from .sensors import open_meter
 from .terminal import Progress, Refused, say
 
-SETTINGS = {"seconds": (0.0, 3600.0), "least_rounds": (3, 100_000), "most_rounds": (3, 100_000), "starts": (1, 100)}
+SETTINGS = {
+    "window_s": (0.0, 3600.0),
+    "windows": (1, 1000),
+    "seconds": (0.0, 3600.0),
+    "least_rounds": (3, 100_000),
+    "most_rounds": (3, 100_000),
+    "starts": (1, 100),
+}
 WARM_UP, INPUTS = 5, 16  # runs before any is timed; images that are kept ready to time with
 INSTRUCTIONS = ("avx2", "avx512_vnni", "avx_vnni", "avxvnni", "amx_int8", "asimddp", "i8mm")  # that int8 gains from
 DEPLOYMENT, IMAGES, PICTURES = "models/deployment", "models/images.npy", "models/pictures"
@@ -36,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     sys.dont_write_bytecode = True  # the bundle stays as it was sent
     made = argparse.ArgumentParser(prog="agent.pyz verify")
     made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--meter", default="none", help="rapl, ina3221, nvml or none")
     made.add_argument("--bundle", default=str(Path(sys.argv[0]).resolve().parent))
     made.add_argument("--first", help=argparse.SUPPRESS)  # of one model, in a process of its own
     options = made.parse_args(arguments)
@@ -48,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.first:
             print(json.dumps(first_inference(program, folder, options.first, options.threads)))
         else:
-            verify(program, folder, options.threads)
+            verify(program, folder, options.threads, options.meter)
     except Refused as refused:
         say(f"agent: {refused}")
         return refused.status
@@ -78,11 +90,13 @@ def open_program(folder: Path) -> Any:
     return module
 
 
-def verify(program: Any, folder: Path, threads: int) -> None:
+def verify(program: Any, folder: Path, threads: int, meter_name: str = "none") -> None:
     """All of it, into results.json. Raises Refused, and the program's own."""
     import numpy as np
 
-    plan = read_plan(folder)
+    plan, meter = read_plan(folder), open_meter(meter_name)
+    if meter is not None and meter.name == "external":
+        raise Refused("verify reads the board's own meter: rapl, ina3221 or nvml; got external")
     before = condition()
     for what in disturbances():
         say(f"warning: {what}")
@@ -94,12 +108,14 @@ def verify(program: Any, folder: Path, threads: int) -> None:
     answers = {p: answers_of(network, deployment, images, p) for p, network in networks.items()}
     inputs = [deployment.input(np.asarray(image)) for image in images[:INPUTS]]
     timed = time_networks(networks, inputs, plan["settings"])
+    energies = energies_of(networks, inputs[0], meter, plan["settings"]) if meter else {}
     after = condition()
     setting = {"agent": AGENT, "runtime": next(iter(networks.values())).runtime, "threads": threads}
     about = dict(machine(setting), before=before, after=after, throttled=throttling(before, after))
     flags = set(read_text("/proc/cpuinfo").split())
     about["instructions"] = [name for name in INSTRUCTIONS if name in flags]
-    models = {p: dict(timed[p], answers=answers[p], **starts[p]) for p in networks}
+    about["energy"] = meter.includes if meter else None
+    models = {p: dict(timed[p], answers=answers[p], **starts[p], **energies.get(p, {})) for p in networks}
     write_results(folder / "results.json", {"format": FORMAT, "machine": about, "models": models, "pictures": pictures})
 
 
@@ -178,6 +194,42 @@ def time_networks(networks: dict[str, Any], inputs: Sequence[Any], settings: dic
         }  # fmt: skip
         found[name] = dict({key: float(f"{value:.6g}") for key, value in figures.items()}, runs=rounds)
     return found
+
+
+def energies_of(
+    networks: dict[str, Any], image: Any, meter: Meter, settings: dict[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Millijoules of an inference, with the idle power and without: windows of each model in turn, idle ones between.
+
+    Raises Refused where the meter reads nothing.
+    """
+    names, progress = sorted(networks), Progress("energy")
+    windows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    meter.start()
+    try:
+        idle = [measure_idle(meter, settings["window_s"])]
+        for turn in range(settings["windows"]):
+            for name in names:
+                once = functools.partial(networks[name].scores, image)
+                windows[name].append(measure_window(meter, once, settings["window_s"]))
+            idle.append(measure_idle(meter, settings["window_s"]))
+            progress.show(turn + 1, settings["windows"], last=turn + 1 == settings["windows"])
+    finally:
+        meter.stop()
+    watts = total(idle, "joules") / max(total(idle, "seconds"), 1e-9)
+    found = {}
+    for name in names:
+        joules, seconds, runs = (total(windows[name], key) for key in ("joules", "seconds", "runs"))
+        found[name] = {"energy_mj": 1000 * joules / runs, "energy_net_mj": 1000 * (joules - watts * seconds) / runs}
+    return found
+
+
+def total(windows: Sequence[dict[str, Any]], key: str) -> float:
+    """The sum over windows of joules, runs, or seconds. Raises Refused where joules are not known."""
+    values = [w["end"] - w["start"] if key == "seconds" else w[key] for w in windows]
+    if None in values:
+        raise Refused("the meter gave no readings")
+    return float(sum(values))
 
 
 def second_of_two(run: Callable[[Any], Any], image: Any) -> tuple[float, float]:
