@@ -31,8 +31,11 @@ def read_source(path: Path, pick: str | None, dataset: str | None, seed: int | N
 
     if pick not in (None, "knee") and not (pick or "").isdecimal():
         raise UserError(f"--pick must be a trial's number or knee; got {(pick or '')[:80]!r}")
-    if pick is None or not (path / "run.toml").exists():
-        return load_source(path, pick=None if pick in (None, "knee") else int(pick), dataset=dataset, seed=seed)
+    is_run = (path / "run.toml").exists()
+    if pick == "knee" and not is_run:
+        raise UserError(f"{path} is not a run folder, so it has no knee: give a run, or leave --pick out")
+    if pick is None or not is_run:
+        return load_source(path, pick=None if pick is None else int(pick), dataset=dataset, seed=seed)
     run = load_run(path)
     choice = choose(run, {}, knee=pick == "knee", trial=None if pick == "knee" else int(pick))
     if said := ties_text(run, choice.ties):

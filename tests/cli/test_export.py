@@ -61,6 +61,7 @@ def test_a_model_is_exported_in_another_precision_too(nas: Nas, tmp_path: Path) 
     ("export model --for tensorrt --out a.onnx", "a target and dynamic ranges are int8's; got fp32"),
     ("export empty --out a.onnx", "empty is not a model's folder"),
     ("export model --pick 3 --out a.onnx", "model is not a run folder, so it has no trial 3"),
+    ("export model --pick knee --out a.onnx", "model is not a run folder, so it has no knee"),
     ("export run --out a.onnx", "run is a run of many networks: say which with --pick"),
     ("export run --pick 99 --out a.onnx", "run has no trial 99"),
     ("export run --pick -1 --out a.onnx", "--pick must be a trial's number or knee; got '-1'"),
