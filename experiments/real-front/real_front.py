@@ -10,6 +10,7 @@ from the best that the table has under that budget, in points? Beside the runs s
 from __future__ import annotations
 
 import argparse
+import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("runs", type=Path, nargs="*")
     parser.add_argument("--device", default="raspberry-pi-4")
+    parser.add_argument("--out", type=Path, help="a CSV for the points lost at each budget")
     given = parser.parse_args()
     table = read_table(given.table, given.device)
     depth = np.array([len(arch) - arch.count(IDENTITY) for arch in table.archs], float)
@@ -124,7 +126,10 @@ def main() -> None:
     print(f"{len(table.archs):,} networks; budgets {table.budgets_ms[0]:.3g} to {table.budgets_ms[-1]:.3g} ms")
     print(f"{'':44} mean  worst  trained")
 
+    lost: list[list[object]] = []
+
     def show(name: str, values: Array, trained: int) -> None:
+        lost.append([name, trained, *(f"{value:.3f}" for value in values)])
         print(f"{name[:44]:44} {values.mean():4.2f}  {values.max():5.2f}  {trained:7,}")
 
     show("all, trained once in full", regrets(table, best_of(table, once)), len(once))
@@ -140,6 +145,11 @@ def main() -> None:
         for greedy in (False, True):
             pick, trained = of_run(table, path, greedy)
             show(f"{path.name}, nas pick{' --greedy' * greedy}", regrets(table, pick), trained)
+    if given.out:
+        with given.out.open("w") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["picked_by", "trained", *(f"{budget:.3f} ms" for budget in table.budgets_ms)])
+            writer.writerows(lost)
 
 
 if __name__ == "__main__":
