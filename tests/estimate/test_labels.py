@@ -24,7 +24,7 @@ def test_labels_are_trained_once_and_kept(tmp_path: Path) -> None:
     assert len(labels) == len({label.network.blocks for label in labels}) == len(training.calls) == 6
     assert [label.accuracy for label in labels] == [pytest.approx(reached(x.network), abs=1e-5) for x in labels]
     assert all(len(label.curve) == training.epochs for label in labels)
-    assert said == [(i, 6) for i in range(7)]
+    assert said == [(i, 6, "labels") for i in range(7)]
     again = Trained()
     assert TrainedLabels(STRUCTURE, again, file, 6)() == labels and not again.calls
     more = TrainedLabels(STRUCTURE, again, file, 8)()
