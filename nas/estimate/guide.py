@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -54,13 +55,12 @@ class Guide:
     """
 
     structure: Structure
-    columns: np.ndarray  # of the structure's features, those that are of the network
     ensemble: Ensemble
     networks: int
 
     def of_codes(self, codes: Array) -> Array:
         """The rank (n,) that is predicted of codes (n, d), from 0, the worst, to about 1, the best of those scored."""
-        return np.exp(self.ensemble.predict(self.structure.of_codes(codes)[:, self.columns])[0])
+        return np.exp(self.ensemble.predict(self.structure.of_codes(codes)[:, self.structure.of_network])[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class ScoredNetworks:
     seed: int
     folder: Path | None = None  # default: the user's own, scores/
 
-    @property
+    @cached_property
     def file(self) -> Path:
         """Where the scores are kept; other networks, images, scores or another seed have another place."""
         made_of = self.structure.space.fingerprint, self.dataset.fingerprint, self.names, self.seed, self.pool
@@ -151,4 +151,4 @@ def make_guide(
     columns = structure.of_network
     features = structure.of_networks([scored.pool[int(i)] for i in rows])[:, columns]
     every = structure.of_networks(scored.pool)[:, columns]
-    return Guide(structure, columns, fit_ensemble(features, sums / len(scored.names), every), len(scores))
+    return Guide(structure, fit_ensemble(features, sums / len(scored.names), every), len(scores))
