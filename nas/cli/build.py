@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.output import note, print_json
-from nas.cli.pick import Greedy, MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
-from nas.errors import UserError
+from nas.cli.pick import Greedy, MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets, check_pick, picked
 from nas.numbers import figure
 
 
@@ -35,17 +34,14 @@ def build(
     """
     from nas.deploy.build import build as build_onnx
     from nas.deploy.build import check_output
-    from nas.report.pick import choose
     from nas.report.words import ties_text
     from nas.run import load_run
 
-    if which not in (None, "knee") and not (which or "").isdecimal():
-        raise UserError(f"--pick must be a trial's number or knee; got {which!r}")
+    check_pick(which)
     check_output(onnx, force=force)
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)
-    number = int(which) if which and which != "knee" else None
-    choice = choose(found, limits, knee=which == "knee", trial=number, greedy=greedy)
+    choice = picked(found, which, limits, greedy=greedy)
     chosen = choice.trial
     if said := ties_text(found, choice.ties):
         note(said)

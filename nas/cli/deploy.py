@@ -9,6 +9,7 @@ import typer
 
 from nas.cli.amounts import drop, precisions
 from nas.cli.output import Quiet, hushed, note, print_json
+from nas.cli.pick import check_pick, picked
 from nas.cli.source import DatasetName, Model, Pick
 from nas.errors import UserError
 from nas.files.plain import printable
@@ -88,19 +89,16 @@ def _job(
     from nas.deploy.job import Job, job_of_run
     from nas.deploy.train import TrainingOptions
     from nas.device.profile import load_device
-    from nas.report.pick import choose
     from nas.run import load_run
 
-    if pick not in (None, "knee") and not (pick or "").isdecimal():
-        raise UserError(f"--pick must be a trial's number or knee; got {(pick or '')[:80]!r}")
+    check_pick(pick)
     if not (model / "model.json").is_file():
         if device is not None or dataset is not None:
             raise UserError(f"{model} is not a model's folder: --device and --dataset are those of the run")
         run = load_run(model)
         if pick is None:
             raise UserError(f"{model} is a run of many networks: say which with --pick")
-        picked = choose(run, {}, knee=pick == "knee", trial=None if pick == "knee" else int(pick)).trial
-        return job_of_run(model, picked.trial, chosen, training=training, most=most)
+        return job_of_run(model, picked(run, pick, {}).trial.trial, chosen, training=training, most=most)
     if pick is not None or training not in (None, TrainingOptions()):
         raise UserError(f"{model} is a trained model: leave out --pick, --epochs, --time and --teacher")
     if device is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from nas.cli.amounts import amount, share
 from nas.cli.output import Quiet, print_json
 from nas.errors import UserError
 from nas.files.plain import printable
+
+if TYPE_CHECKING:
+    from nas.report.pick import Choice
+    from nas.run import Run
 
 MaxLatency = Annotated[str | None, typer.Option(metavar="TIME", help="Latency budget, e.g. 20ms.")]
 MaxEnergy = Annotated[str | None, typer.Option(metavar="ENERGY", help="Energy budget, e.g. 60mJ.")]
@@ -35,6 +40,20 @@ def budgets(latency: str | None, energy: str | None, size: str | None, memory: s
         "max_memory_mb": amount(memory, "MB", "--max-memory"),
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def check_pick(which: str | None) -> None:
+    """Raises UserError unless a --pick is a trial's number or knee."""
+    if which not in (None, "knee") and not (which or "").isdecimal():
+        raise UserError(f"--pick must be a trial's number or knee; got {(which or '')[:80]!r}")
+
+
+def picked(run: Run, which: str | None, limits: Mapping[str, float], *, greedy: bool = False) -> Choice:
+    """The network that a --pick names, or else the best within the limits. Raises UserError."""
+    from nas.report.pick import choose
+
+    number = None if which in (None, "knee") else int(which or "")
+    return choose(run, limits, knee=which == "knee", trial=number, greedy=greedy)
 
 
 def pick(

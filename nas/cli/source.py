@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.output import note
+from nas.cli.pick import check_pick, picked
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,19 +26,17 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Random seed of the datase
 def read_source(path: Path, pick: str | None, dataset: str | None, seed: int | None) -> Source:
     """The model and how its dataset is found. Raises UserError."""
     from nas.deploy.source import load_source
-    from nas.report.pick import choose
     from nas.report.words import ties_text
     from nas.run import load_run
 
-    if pick not in (None, "knee") and not (pick or "").isdecimal():
-        raise UserError(f"--pick must be a trial's number or knee; got {(pick or '')[:80]!r}")
+    check_pick(pick)
     is_run = (path / "run.toml").exists()
     if pick == "knee" and not is_run:
         raise UserError(f"{path} is not a run folder, so it has no knee: give a run, or leave --pick out")
     if pick is None or not is_run:
         return load_source(path, pick=None if pick is None else int(pick), dataset=dataset, seed=seed)
     run = load_run(path)
-    choice = choose(run, {}, knee=pick == "knee", trial=None if pick == "knee" else int(pick))
+    choice = picked(run, pick, {})
     if said := ties_text(run, choice.ties):
         note(said)
     return load_source(path, pick=choice.trial.trial, dataset=dataset, seed=seed)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.output import Interrupted, Quiet, note, print_json, stderr_console
-from nas.cli.pick import Greedy, MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets
-from nas.errors import UserError, unknown
+from nas.cli.pick import Greedy, MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets, check_pick, picked
+from nas.errors import unknown
 from nas.files.plain import printable
 from nas.numbers import clock, duration, percent
 from nas.space.hyperparameters import AUGMENTATIONS
@@ -91,14 +91,12 @@ def train(
     """
     from nas.deploy.train import TrainingOptions
     from nas.deploy.train import train as train_trial
-    from nas.report.pick import choose
     from nas.report.words import ties_text
     from nas.run import load_run
     from nas.search.plan import minutes_of
     from nas.train.full_folder import read_result
 
-    if which not in (None, "knee") and not (which or "").isdecimal():
-        raise UserError(f"--pick must be a trial's number or knee; got {which!r}")
+    check_pick(which)
     augmented = next((known for known in AUGMENTATIONS if known == augmentation), None)
     if augmentation is not None and augmented is None:
         raise unknown("augmentation", augmentation, AUGMENTATIONS)
@@ -109,8 +107,7 @@ def train(
     )  # fmt: skip
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)
-    number = int(which) if which and which != "knee" else None
-    choice = choose(found, limits, knee=which == "knee", trial=number, greedy=greedy)
+    choice = picked(found, which, limits, greedy=greedy)
     if said := ties_text(found, choice.ties):
         note(said)
     with training_bar() as show:
