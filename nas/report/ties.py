@@ -30,8 +30,8 @@ def expected_text(trial: Trial, images: int) -> str:
 CLEAR = 2.0
 """Standard deviations of a difference in accuracy beyond which it outweighs what a guide says.
 
-More than of ties: what short trainings tell of full ones is biased besides, towards networks that learn fast. From 1.5
-on, picks of simulated and of real searches lost least (experiments/real-front).
+More than of ties: what short trainings tell of full ones is biased besides, towards networks that learn fast
+(experiments/real-front).
 """
 
 
