@@ -14,7 +14,7 @@ from nas.numbers import figure, percent
 from nas.space.candidate import Value
 from nas.space.hyperparameters import HYPERPARAMETERS
 from nas.space.layer import Precision
-from nas.tasks.classification import Classification
+from nas.tasks.by_name import task_of
 from nas.train.loop import best_device, calibrate, evaluate, fit
 from nas.train.recipe import recipe
 
@@ -63,7 +63,7 @@ class Prune:
             f"the latency, {new.macs / old.macs:.2f} of the MACs, {new.params / old.params:.2f} of the parameters"
         )
         given.on_progress(f"{gain}; nothing is trained yet")
-        task, module, resolution = Classification(data.classes), made.module(), new.input_shape[1]
+        task, module, resolution = task_of(data.task, data.classes, new), made.module(), new.input_shape[1]
         device = best_device()
         was = evaluate(model.module().to(device), task, data.validation, resolution)
         module.to(device)

@@ -67,6 +67,7 @@ class Dataset:
     fingerprint: str  # SHA-256 of images, labels and splits
     description: str  # how many images each split has, where they are from, and what was left out: one line
     _test: Split = field(repr=False)
+    task: str = "classification"  # by its name in nas.tasks
 
     def test_split(self) -> Split:
         """The images for the one last measurement of finished networks; never for choosing among them."""

@@ -12,7 +12,6 @@ from torch import nn
 
 from nas.data.corrupted import CorruptedSplit
 from nas.data.dataset import Dataset, Split
-from nas.errors import UserError
 from nas.estimate.chance import check_above_chance
 from nas.estimate.estimator import Estimate, OnPrepare
 from nas.estimate.fidelity import Fidelity, watched_images
@@ -22,7 +21,8 @@ from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.space.candidate import Candidate, Value
 from nas.space.layer import Precision
 from nas.space.network import Network
-from nas.tasks.classification import Classification
+from nas.tasks.by_name import task_of
+from nas.tasks.task import Task
 from nas.train.loop import OnEpoch, best_device, evaluate, fit, measure, spread
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
@@ -80,10 +80,8 @@ class ProxyTraining:
         has learned nothing.
         """
         start = perf_counter()
-        task = self._task()
-        if (network.classes, 1, 1) not in task.heads:
-            found = f"{len(self.dataset.classes)} of {self.dataset.name}"
-            raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
+        task = self._task(network)
+        task.check(network, self.dataset.name)
         fidelity, resolution = self.fidelity, network.input_shape[1]
         small = fidelity.small_resolution(network)
         chosen = recipe(
@@ -124,14 +122,15 @@ class ProxyTraining:
         module = model.module().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         resolution = model.preprocessing.resolution
         deployed = quantized(module, model.precision, self.train, resolution)
-        return evaluate(deployed, self._task(), self.dataset.test_split(), resolution)
+        return evaluate(deployed, self._task(model.network), self.dataset.test_split(), resolution)
 
     def _robust_accuracy(self, model: nn.Module, network: Network, precision: Precision) -> float:
         """The mean over every corruption and severity, at the candidate's own resolution and in its precision."""
         resolution = network.input_shape[1]
         deployed = quantized(model, precision, self.train, resolution)
-        return fmean(evaluate(deployed, self._task(), split, resolution) for split in self.corrupted.at(resolution))
+        task = self._task(network)
+        return fmean(evaluate(deployed, task, split, resolution) for split in self.corrupted.at(resolution))
 
-    def _task(self) -> Classification:
+    def _task(self, network: Network) -> Task:
         """A task of this training's own: it counts batches."""
-        return Classification(self.dataset.classes)
+        return task_of(self.dataset.task, self.dataset.classes, network)

@@ -103,7 +103,7 @@ def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, e
     After the time `end` of `perf_counter` there are no steps but those that are needed.
     """
     from nas.models.builder import build
-    from nas.tasks.classification import Classification
+    from nas.tasks.by_name import task_of
     from nas.train.loop import fit, spread
     from nas.train.recipe import recipe
 
@@ -111,7 +111,7 @@ def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, e
     images = proxy.dataset.train.subset(spread(len(proxy.dataset.train), STEPS * batch))
     batch = max(2, min(batch, len(images)))
     chosen = recipe({"learning_rate": 1e-6}, epochs=EPOCHS, batch_size=batch, resolution=resolution)
-    task = Classification(proxy.dataset.classes)
+    task = task_of(proxy.dataset.task, proxy.dataset.classes, network)
     curve = fit(
         build(network), task, images, images, chosen, seed=0, device=proxy.device,
         on_epoch=lambda number, epoch: number > 1 and perf_counter() > end,

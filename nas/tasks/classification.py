@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, bincount
+from torch import Generator, Tensor, bincount
 from torch.nn.functional import cross_entropy
 
-from nas.space.layer import Shape
+from nas.data.augmentation import augment
+from nas.errors import UserError
+from nas.space.hyperparameters import Augmentation
+from nas.space.network import Network
 
 
 class Classification:
@@ -23,9 +26,15 @@ class Classification:
         self.classes, self.weights = tuple(classes), weights
         self.reset()
 
-    @property
-    def heads(self) -> tuple[Shape, ...]:
-        return ((len(self.classes), 1, 1),)
+    def check(self, network: Network, dataset: str) -> None:
+        if (len(self.classes), 1, 1) != network.blocks[-1].out_shape:
+            found = f"{len(self.classes)} of {dataset}"
+            raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
+
+    def augment(
+        self, pixels: Tensor, target: Tensor, augmentation: Augmentation, *, flip: bool, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        return augment(pixels, augmentation, flip=flip, generator=generator), target
 
     def loss(self, output: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
         """Cross-entropy with label smoothing (Szegedy et al., CVPR 2016)."""
@@ -44,6 +53,9 @@ class Classification:
     def evaluate(self) -> float:
         """The share of images whose largest logit is that of their class. Raises ZeroDivisionError before any batch."""
         return self._right / self._total
+
+    def unweighted(self) -> Classification:
+        return Classification(self.classes)
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:

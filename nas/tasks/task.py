@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+from torch import Generator, Tensor
 
-from nas.space.layer import Shape
+from nas.space.hyperparameters import Augmentation
+from nas.space.network import Network
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Task(Protocol):
@@ -20,8 +24,16 @@ class Task(Protocol):
         """The task's name in files."""
 
     @property
-    def heads(self) -> tuple[Shape, ...]:
-        """The output shape (channels, height, width) of each head that a network for this task ends in."""
+    def classes(self) -> tuple[str, ...]:
+        """What it tells apart."""
+
+    def check(self, network: Network, dataset: str) -> None:
+        """Raises UserError, with the dataset's name, unless the network ends in what the task needs."""
+
+    def augment(
+        self, pixels: Tensor, target: Tensor, augmentation: Augmentation, *, flip: bool, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """A batch, uint8 (n, r, r, 3), and its targets as they are trained on; `flip`: images may be mirrored."""
 
     def loss(self, output: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
         """The mean loss of a batch, a scalar. `output` is float32, as the network returned it."""
@@ -34,3 +46,6 @@ class Task(Protocol):
 
     def evaluate(self) -> float:
         """The metric over every batch since `reset`, from 0 to 1, higher is better."""
+
+    def unweighted(self) -> Self:
+        """The same task, new and without weights of classes: what networks are measured by."""

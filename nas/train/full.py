@@ -22,7 +22,9 @@ from nas.models.parts import silence_residuals
 from nas.models.trained import Lineage, Preprocessing, TrainedModel, save_trained
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
+from nas.tasks.by_name import task_of
 from nas.tasks.classification import Classification, balanced_weights
+from nas.tasks.task import Task
 from nas.train.distill import Teacher, check_teacher
 from nas.train.full_folder import (
     NONE,
@@ -94,11 +96,9 @@ def train_full(
     classes than the dataset, a folder of something else, a full disk, too little memory, and a training that is not
     finite; KeyboardInterrupt, with a message, after the step has ended and was kept.
     """
-    device, task = device or best_device(), Classification(dataset.classes)
     network = start if isinstance(start, Network) else start.network
-    if (network.classes, 1, 1) not in task.heads:
-        found = f"{len(dataset.classes)} of {dataset.name}"
-        raise UserError(f"a network of {network.classes} classes cannot learn the {found}")
+    device, task = device or best_device(), task_of(dataset.task, dataset.classes, network)
+    task.check(network, dataset.name)
     if isinstance(start, TrainedModel):
         if start.classes != dataset.classes:
             raise UserError(f"a model of the classes {_few(start.classes)} cannot learn the classes "
@@ -193,7 +193,7 @@ def _fitting(state: Training, lesson: Lesson) -> int:
 def _measured(state: Training, lesson: Lesson, dataset: Dataset, precision: Precision, teacher: str) -> Result:
     """The accuracies at the end, the only time that the test images are looked at."""
     model, train, resolution = state.average, lesson.train, state.recipe.resolution
-    task, validation, test = Classification(dataset.classes), dataset.validation, dataset.test_split()
+    task, validation, test = lesson.task.unweighted(), dataset.validation, dataset.test_split()
     found: dict[str, Accuracy] = {}
     for kind in PRECISIONS:
         if kind in ("fp32", precision):
@@ -216,13 +216,13 @@ def _model(
     step = STEP if begun.teacher == NONE else f"{STEP} with the teacher {begun.teacher}"
     prepared = Preprocessing(network.input_shape[1], side=dataset.train.images.side)
     return TrainedModel(
-        network, weights, Classification.name, classes, prepared, precision,
+        network, weights, dataset.task, classes, prepared, precision,
         recipe=asdict(state.recipe) | {"seed": begun.seed, "teacher": begun.teacher},
         lineage=replace(lineage, steps=(*lineage.steps, step), hashes=hashes),
     )  # fmt: skip
 
 
-def _weighted(task: Classification, dataset: Dataset, recipe: FullRecipe) -> Classification:
+def _weighted(task: Task, dataset: Dataset, recipe: FullRecipe) -> Task:
     if recipe.class_weights == "none":
         return task
     return Classification(task.classes, balanced_weights(dataset.train.labels, len(task.classes)))

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.data.augmentation import augment
 from nas.data.dataset import Split
 from nas.tasks.task import Task
 from nas.train.memory import keep_freed_memory
@@ -70,11 +69,12 @@ def fit(
             chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
             resolution = recipe.resolution_at(step, steps)
             pixels = train.images.take(chosen, resolution)
-            pixels = augment(pixels, recipe.augmentation, flip=flip, generator=generator)
+            pixels, labels = task.augment(
+                pixels, train.labels[chosen], recipe.augmentation, flip=flip, generator=generator
+            )
             with torch.autocast(device.type, precision, enabled=precision is not None):
                 logits = model(normalize(pixels.to(device)))
-            labels = train.labels[chosen].to(device)
-            loss = task.loss(logits.float(), labels, recipe.label_smoothing)
+            loss = task.loss(logits.float(), labels.to(device), recipe.label_smoothing)
             losses.append(loss.detach())
             optimizer.zero_grad()
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -11,9 +11,9 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from nas.data.augmentation import augment, mix
+from nas.data.augmentation import mix
 from nas.data.dataset import Split
-from nas.tasks.classification import Classification
+from nas.tasks.task import Task
 from nas.train.distill import Teacher, all_logits, soft_loss
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import (
@@ -60,7 +60,7 @@ class Training:
 class Lesson:
     """What a training learns, and from what."""
 
-    task: Classification  # with the class weights, if any
+    task: Task  # with the class weights, if any
     train: Split
     validation: Split
     flip: bool
@@ -109,11 +109,11 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         chosen = order[step % state.batches * recipe.batch_size :][: recipe.batch_size]
-        pixels = train.images.take(chosen, recipe.resolution_at(step, steps))
+        pixels, labels = train.images.take(chosen, recipe.resolution_at(step, steps)), train.labels[chosen]
         if recipe.augmentation != "none":
             drawn = generator_of(lesson.seed, AUGMENTATION, step)
-            pixels = augment(pixels, recipe.augmentation, flip=lesson.flip, generator=drawn)
-        images, targets = normalize(pixels.to(device)), train.labels[chosen].to(device)
+            pixels, labels = lesson.task.augment(pixels, labels, recipe.augmentation, flip=lesson.flip, generator=drawn)
+        images, targets = normalize(pixels.to(device)), labels.to(device)
         if recipe.mixup:
             drawn = generator_of(lesson.seed, MIXING, step)
             images, targets = mix(images, targets, len(lesson.task.classes), recipe.mixup, drawn)
@@ -159,7 +159,7 @@ def _end_epoch(state: Training, lesson: Lesson, seconds: float) -> None:
         raise FloatingPointError(f"loss not finite at epoch {number}")
     if not all_finite(state.model.state_dict()):
         raise FloatingPointError(f"weights not finite at epoch {number}")
-    recipe, plain = state.recipe, Classification(lesson.task.classes)
+    recipe, plain = state.recipe, lesson.task.unweighted()
     for name, tensor in state.model.named_buffers():  # counts of batches are not averaged
         if not tensor.is_floating_point():
             state.average.get_buffer(name).copy_(tensor)

@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from nas.errors import UserError
+from nas.space.search_space import load_space
 from nas.tasks.classification import Classification, balanced_weights
 
 
@@ -19,8 +22,12 @@ def test_accuracy_is_the_share_of_all_images_whatever_the_batches() -> None:
     assert task.evaluate() == 1.0
 
 
-def test_one_head_with_a_logit_a_class() -> None:
-    assert Classification(("a", "b", "c")).heads == ((3, 1, 1),)
+def test_networks_must_end_in_a_logit_a_class() -> None:
+    task, space = Classification(("a", "b", "c")), load_space("tiny")
+    candidate = space.sample(np.random.default_rng(0))
+    task.check(space.network(candidate, 3), "d")
+    with pytest.raises(UserError, match="a network of 4 classes cannot learn the 3 of d"):
+        task.check(space.network(candidate, 4), "d")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
