@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from nas.models.blocks import module_of
+from nas.models.fold import fold_batch_norms
 from nas.models.trained import TrainedModel
 from nas.space.block import Block
 from nas.space.network import Network
-from nas.train.rounding import fold_batch_norms
 
 Side = Literal["in", "mid", "out"]
 Axes = tuple[Side | None, Side | None]  # what a weight's first and second axis count; None: something else

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nas.models.int8 import Int8, block_modules, block_of
-from nas.runtimes.onnx.parity import snr
+from nas.runtimes.parity import snr
 
 if TYPE_CHECKING:
     from nas.runtimes.onnx.variants import Variants

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
-    from nas.runtimes.onnx.parity import Outputs
     from nas.runtimes.onnx.variants import Variants
+    from nas.runtimes.parity import Outputs
 
 
 class OnnxRuntime:

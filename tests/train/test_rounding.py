@@ -13,6 +13,7 @@ from torch import nn
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
 from nas.models.builder import build
+from nas.models.fold import fold_batch_norms
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.space.block import Block
@@ -20,7 +21,7 @@ from nas.space.network import Network
 from nas.tasks.classification import Classification
 from nas.train.loop import evaluate, fit, normalize, spread
 from nas.train.recipe import Recipe
-from nas.train.rounding import fold_batch_norms, quantized
+from nas.train.rounding import quantized
 
 TASK = Classification("0123456789")
 

@@ -6,24 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nas.errors import UserError
 from nas.files.atomic import write_atomic
 from nas.models.int8 import Int8
 from nas.runtimes.images import check_calibration
 from nas.runtimes.onnx.fusion import fusion_of
-from nas.runtimes.onnx.parity import agreement, first_that_differs
+from nas.runtimes.onnx.parity import first_that_differs
+from nas.runtimes.parity import LEAST_AGREEMENT, agreement, check_difference, largest_difference
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
     from nas.runtimes.onnx.variants import Variants
-
-TOLERANCE: dict[Precision, float] = {  # of the largest logit: runtimes fuse and reorder sums
-    "fp32": 1e-3, "fp16": 5e-2,
-}  # fmt: skip
-LEAST_AGREEMENT = 0.9  # of int8's first classes with the module's; below it, the block is named where it goes wrong
 
 
 def export_onnx(variants: Variants, path: Path) -> Exported:
@@ -54,19 +47,12 @@ def _compared(variants: Variants, path: Path, precision: Precision, data: bytes)
 
     run, wanted = variants.runtime.session(data), variants.logits
     got = [run(image) for image in variants.images]
-    differences = [float(np.abs(g - w).max() / max(np.abs(w).max(), 1e-6)) for g, w in zip(got, wanted, strict=True)]
-    largest, allowed = max(differences), TOLERANCE.get(precision, np.inf)
-    if not (largest <= allowed and np.isfinite(largest)):
-        first = first_that_differs(
-            variants.module, variants.exported, onnx.load_model_from_string(data), variants.images[:4],
-            variants.runtime.outputs, least=-20 * np.log10(min(allowed, 0.3)),
-        )  # fmt: skip
-        raise UserError(
-            f"{path} is not written: in {precision} the exported network differs from the module by {largest:.2%} of "
-            f"its largest logit, where at most {allowed:.2%} is allowed; the first block that differs is "
-            f"{first or 'the last'}"
-        )
-    return largest, agreement(wanted, got)
+    difference = largest_difference(wanted, got)
+    check_difference(path, precision, difference, lambda least: first_that_differs(
+        variants.module, variants.exported, onnx.load_model_from_string(data), variants.images[:4],
+        variants.runtime.outputs, least=least,
+    ))  # fmt: skip
+    return difference, agreement(wanted, got)
 
 
 def _notes(variants: Variants, precision: Precision, data: bytes, alike: float, images: int) -> Iterator[str]:

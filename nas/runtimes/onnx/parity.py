@@ -1,70 +1,34 @@
-"""Whether two forms of a network compute the same, and where they first do not."""
+"""The outputs of blocks in an ONNX file, to compare them with the module's."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nas.models.int8 import block_modules
 from nas.runtimes.onnx.layers import block_outputs
+from nas.runtimes.parity import LEAST_SNR, Outputs, block_values, first_block_that_differs
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
     from torch import nn
 
-Outputs = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # of one image, every output of a graph by its name
-LEAST_SNR = 10.0  # dB of a block's output against its error: a third of the values' size is error
 _DEQUANTIZED = ("_DequantizeLinear_Output", "_DequantizeLinear_Output_1", "")  # how ONNX Runtime names what it rounded
 
 
-def snr(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
-    """The ratio of a signal to its error in dB, over all images; infinite where they are equal."""
-    signal = sum(float((w.astype(np.float64) ** 2).sum()) for w in wanted)
-    error = sum(float(((w.astype(np.float64) - g) ** 2).sum()) for w, g in zip(wanted, got, strict=True))
-    if not math.isfinite(error):
-        return -math.inf
-    return 10 * math.log10(max(signal, 1e-30) / error) if error else math.inf
-
-
-def agreement(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
-    """The share of images with the same first class, of scores (1, classes) of each image."""
-    return float(np.mean([w.argmax() == g.argmax() for w, g in zip(wanted, got, strict=True)]))
-
-
 def first_that_differs(
-    module: nn.Module, exported: onnx.ModelProto, model: onnx.ModelProto, images: Iterable[np.ndarray],
+    module: nn.Module, exported: onnx.ModelProto, model: onnx.ModelProto, images: Sequence[np.ndarray],
     outputs: Callable[[bytes], Outputs], least: float = LEAST_SNR,
 ) -> str | None:  # fmt: skip
     """The first block whose output is not the module's: its SNR is below `least` dB. None where each is.
 
     `model` was made from `exported`, an export of the module whose nodes are named by `name_nodes`.
     """
-    import torch
-
-    images = list(images)
-    wanted: dict[str, list[np.ndarray]] = {}
-    hooks = [
-        part.register_forward_hook(lambda _, inputs, out, name=name: wanted.setdefault(name, []).append(out.numpy()))
-        for name, part in block_modules(module).items()
-    ]
-    try:
-        with torch.inference_mode():
-            for image in images:
-                module(torch.from_numpy(image))
-    finally:
-        for hook in hooks:
-            hook.remove()
     watched, tensors = _watched(model, block_outputs(exported.graph))
-    got = [run_all(image) for run_all in [outputs(watched.SerializeToString())] for image in images]
-    for block, values in wanted.items():
-        if block in tensors:
-            there = [each[tensors[block]].astype(np.float32) for each in got]
-            if snr(values, [v.reshape(values[0].shape) for v in there]) < least:
-                return block
-    return None
+    run_all = outputs(watched.SerializeToString())
+    found = [run_all(image) for image in images]
+    got = {block: [each[tensor] for each in found] for block, tensor in tensors.items()}
+    return first_block_that_differs(block_values(module, images), got, least)
 
 
 def _watched(model: onnx.ModelProto, blocks: Mapping[str, str]) -> tuple[onnx.ModelProto, dict[str, str]]:

@@ -8,24 +8,19 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 from weakref import finalize
 
-import numpy as np
-
-from nas.errors import UserError
 from nas.models.int8 import Int8
 from nas.runtimes.images import check_calibration, network_inputs
 from nas.runtimes.onnx.trace import float_graph
+from nas.runtimes.reference import Reference
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
     import onnx
-    from torch import nn
 
     from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
-    from nas.runtimes.onnx.parity import Outputs
+    from nas.runtimes.parity import Outputs
     from nas.runtimes.runtime import Session
-
-COMPARED = 32  # calibration images that the forms of a network are compared on
 
 
 class _Runtime(Protocol):
@@ -36,7 +31,7 @@ class _Runtime(Protocol):
     def optimized(self, model: bytes) -> onnx.ModelProto: ...
 
 
-class Variants:
+class Variants(Reference):
     """`exported` is the fp32 graph, its nodes named after the module's parts; `graph` gives those made from it.
 
     The ranges of activations are measured once, on all `calibration` images (training images of at least two classes),
@@ -44,38 +39,14 @@ class Variants:
     """
 
     def __init__(self, model: TrainedModel, calibration: Split | None, runtime: _Runtime) -> None:
-        from nas.models.trained import check_finite
-
-        check_finite(model.weights, "the model cannot be exported")
-        self.model, self.calibration, self.runtime = model, calibration, runtime
+        super().__init__(model, calibration)
+        self.runtime = runtime
         self._folder = TemporaryDirectory(prefix="nas-")
         finalize(self, self._folder.cleanup)
 
     @cached_property
-    def module(self) -> nn.Module:
-        return self.model.module()
-
-    @cached_property
     def exported(self) -> onnx.ModelProto:
         return float_graph(self.module, self.model)
-
-    @cached_property
-    def images(self) -> list[np.ndarray]:
-        """What the forms are compared on, each float32 (1, 3, r, r): some calibration images, else a random one."""
-        if self.calibration is not None and len(self.calibration):
-            return list(network_inputs(self.model.preprocessing, self.calibration, COMPARED))
-        return [np.random.default_rng(0).standard_normal((1, *self.model.network.input_shape), dtype=np.float32)]
-
-    @cached_property
-    def logits(self) -> list[np.ndarray]:
-        """The module's, of each of `images`. Raises UserError when they are not finite."""
-        import torch
-
-        with torch.inference_mode():
-            found = [self.module(torch.from_numpy(image)).numpy() for image in self.images]
-        if not all(np.isfinite(scores).all() for scores in found):
-            raise UserError("the model cannot be exported: the network's outputs are not finite")
-        return found
 
     def graph(self, precision: Precision, int8: Int8 | None = None) -> onnx.ModelProto:
         """The graph in a precision, with the file's facts; int8 as the model's recipe says where nothing else does.
