@@ -1,0 +1,1 @@
+"""Deployed networks at work: watched, recalibrated, switched."""
