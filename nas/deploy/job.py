@@ -40,7 +40,7 @@ from nas.run import load_run, model_folder
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
-from nas.train.full import OnFullProgress
+from nas.train.resumable import OnFullProgress
 
 FORMAT = 1  # of a job's digest: another way of making a version gives another one
 BUSY = "another process is deploying into {path}; wait for it"

@@ -18,9 +18,9 @@ from nas.space.network import Network
 if TYPE_CHECKING:
     from nas.data.dataset import Dataset
     from nas.models.trained import Lineage, TrainedModel
-    from nas.train.full import OnFullProgress
     from nas.train.full_folder import Begun
     from nas.train.full_recipe import FullRecipe
+    from nas.train.resumable import OnFullProgress
 
 BATCH_SIZE = 64  # where the run says nothing
 OnNote = Callable[[str], object]

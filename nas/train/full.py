@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from nas.data.dataset import Dataset
 from nas.errors import UserError
 from nas.files.atomic import recover_folder
 from nas.files.lock import locked
-from nas.models.builder import build
-from nas.models.parts import silence_residuals
 from nas.models.trained import Lineage, Preprocessing, TrainedModel, save_trained
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
@@ -26,9 +19,9 @@ from nas.tasks.by_name import task_of
 from nas.tasks.classification import Classification, balanced_weights
 from nas.tasks.task import Task
 from nas.train.distill import Teacher, check_teacher
+from nas.train.fake_quantization import plain
 from nas.train.full_folder import (
     NONE,
-    STATE,
     Accuracy,
     Begun,
     Result,
@@ -43,34 +36,14 @@ from nas.train.full_folder import (
     write_begun,
 )
 from nas.train.full_recipe import FullRecipe
-from nas.train.interrupt import waiting_interrupt
 from nas.train.loop import best_device, evaluate
+from nas.train.resumable import SAVE_SECONDS, OnFullProgress, told, trained, weights_of
 from nas.train.rounding import quantized
-from nas.train.training import Lesson, Training, begin, train_on
-from nas.train.training_file import read_training, write_training
+from nas.train.training import Lesson, Training
 
-SAVE_SECONDS = 30.0  # between two checkpoints
-TIMED_STEPS = 4  # of which the first warms up
-USED = 0.95  # of a limit of time: the rest is for the beginning and the end
-EVALUATION = 1 / 3  # of what training with an image takes: looking at it
+AGAIN = "the same command goes on, and so does --resume"
 BUSY = "another process is training in {path}; wait for it"
 STEP = "full training"  # in a model's lineage
-
-
-@dataclass(frozen=True, slots=True)
-class FullProgress:
-    """Where a full training stands."""
-
-    step: int
-    steps: int
-    epoch: int  # from 1
-    epochs: int
-    seconds_left: float
-    loss: float | None  # of the epoch before, mean; None in the first
-    accuracy: float | None  # after it, on the validation images, from 0 to 1
-
-
-OnFullProgress = Callable[[FullProgress], object]
 
 
 def train_full(
@@ -109,7 +82,7 @@ def train_full(
     begun = begun_with(start, dataset, recipe, seed, teacher, minutes)
     check_place(folder, begun, force=force)
     if teacher:
-        with _told(folder, recipe):
+        with told(str(folder), folder, recipe):
             check_teacher(teacher, dataset, device)
     lesson = Lesson(
         _weighted(task, dataset, recipe), dataset.train, dataset.validation, dataset.flip, seed, device, teacher,
@@ -125,8 +98,10 @@ def train_full(
                 check_place(folder, begun, force=force)
                 discard(folder)
             write_begun(folder, begun)
-            with _told(folder, recipe):
-                state = _trained(start, lesson, recipe, folder, save_seconds, on_progress)
+            with told(str(folder), folder, recipe):
+                state = trained(
+                    start, lesson, recipe, folder, save_seconds=save_seconds, again=AGAIN, on_progress=on_progress
+                )
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
             model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)
             model = replace(model, recipe={**model.recipe, **(recorded or {})})
@@ -137,62 +112,9 @@ def train_full(
         remove_work(folder)
 
 
-def _trained(
-    start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe, folder: Path, save_seconds: float,
-    on_progress: OnFullProgress,
-) -> Training:  # fmt: skip
-    """The training after its last step; its state is on the disk."""
-    file = work_folder(folder) / STATE
-    state = begin(_module(start, lesson.seed), recipe, lesson.train, lesson.device)
-    if file.exists():
-        read_training(file, state)
-    elif lesson.limit_s < math.inf:
-        timed = begin(_module(start, lesson.seed), recipe, lesson.train, lesson.device)
-        state.recipe = replace(recipe, epochs=min(recipe.epochs, _fitting(timed, lesson)))
-    saved = time.monotonic()
-    with waiting_interrupt() as interrupted:
-
-        def on_step(now: Training) -> bool:
-            nonlocal saved
-            on_progress(_progress(now))
-            if now.step < now.steps and time.monotonic() - saved >= save_seconds:
-                write_training(file, now)
-                saved = time.monotonic()
-            return interrupted()
-
-        train_on(state, lesson, on_step)
-        write_training(file, state)
-    if state.step < state.steps:
-        epoch = f"epoch {state.step // state.batches + 1} of {state.recipe.epochs}"
-        raise KeyboardInterrupt(f"stopped in {epoch}; the same command goes on, and so does --resume")
-    return state
-
-
-def _module(start: Network | TrainedModel, seed: int) -> nn.Module:
-    if isinstance(start, TrainedModel):
-        return start.module()
-    module = build(start, seed=seed)
-    silence_residuals(module)
-    return module
-
-
-def _fitting(state: Training, lesson: Lesson) -> int:
-    """How many epochs fit into the limit of time, at least one; a few steps of `state` are timed."""
-    times = [time.perf_counter()]
-
-    def on_step(now: Training) -> bool:
-        times.append(time.perf_counter())
-        return len(times) > TIMED_STEPS
-
-    train_on(state, lesson, on_step)
-    step = min(after - before for before, after in pairwise(times[min(2, len(times) - 1) - 1 :]))
-    looked = EVALUATION * step / min(state.recipe.batch_size, len(lesson.train)) * len(lesson.validation)
-    return max(1, int(USED * lesson.limit_s / (state.batches * step + looked)))
-
-
 def _measured(state: Training, lesson: Lesson, dataset: Dataset, precision: Precision, teacher: str) -> Result:
     """The accuracies at the end, the only time that the test images are looked at."""
-    model, train, resolution = state.average, lesson.train, state.recipe.resolution
+    model, train, resolution = plain(state.average), lesson.train, state.recipe.resolution
     task, validation, test = lesson.task.unweighted(), dataset.validation, dataset.test_split()
     found: dict[str, Accuracy] = {}
     for kind in PRECISIONS:
@@ -211,7 +133,7 @@ def _model(
     state: Training, network: Network, classes: tuple[str, ...], precision: Precision, begun: Begun, lineage: Lineage,
     dataset: Dataset,
 ) -> TrainedModel:  # fmt: skip
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state.average.state_dict().items()}
+    weights = weights_of(state)
     hashes = {**lineage.hashes, "dataset": dataset.fingerprint, "training": begun.digest}
     step = STEP if begun.teacher == NONE else f"{STEP} with the teacher {begun.teacher}"
     prepared = Preprocessing(network.input_shape[1], side=dataset.train.images.side)
@@ -228,34 +150,5 @@ def _weighted(task: Task, dataset: Dataset, recipe: FullRecipe) -> Task:
     return Classification(task.classes, balanced_weights(dataset.train.labels, len(task.classes)))
 
 
-def _progress(state: Training) -> FullProgress:
-    last = state.curve[-1] if state.curve else None
-    return FullProgress(
-        state.step, state.steps, min(state.recipe.epochs, state.step // state.batches + 1), state.recipe.epochs,
-        state.seconds / state.step * (state.steps - state.step),
-        last.train_loss if last else None, last.validation_accuracy if last else None,
-    )  # fmt: skip
-
-
 def _few(classes: tuple[str, ...]) -> str:
     return ", ".join(name[:20] for name in classes[:3]) + (", ..." if len(classes) > 3 else "")
-
-
-@contextmanager
-def _told(folder: Path, recipe: FullRecipe) -> Iterator[None]:
-    """Says in one line why a training failed. What one of numbers that are not finite kept would lead there again."""
-    try:
-        yield
-    except FloatingPointError as error:
-        discard(folder)
-        raise UserError(
-            f"{folder}: {error}; train anew with a smaller learning rate (it was {recipe.learning_rate:g})"
-        ) from None
-    except (MemoryError, RuntimeError) as error:  # PyTorch's on a GPU is a RuntimeError, and so is that on a CPU
-        text = str(error).lower()
-        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
-            raise
-        raise UserError(
-            f"{folder}: not enough memory for batches of {recipe.batch_size} images of {recipe.resolution} pixels; "
-            "take a smaller batch size"
-        ) from None

@@ -12,6 +12,7 @@ from nas.space.candidate import Value
 from nas.train.recipe import Recipe, recipe
 
 ClassWeights = Literal["none", "balanced"]
+Rounding = Literal["none", "int8"]
 STEPS = 30_000  # that a training has by default
 FEWEST_STEPS = 3_000  # by default, of small datasets
 FEWEST, USUAL, MOST = 20, 60, 300  # epochs by default
@@ -29,6 +30,7 @@ class FullRecipe(Recipe):
     class_weights: ClassWeights = "none"  # balanced: each class has the same part in the loss, however rare
     temperature: float = 4.0  # of the soft targets, with a teacher
     alpha: float = 0.9  # weight of the soft targets in the loss, with a teacher; the labels have the rest
+    rounding: Rounding = "none"  # int8: each step sees int8's rounding (quantization-aware training)
 
     def __post_init__(self) -> None:
         Recipe.__post_init__(self)  # with slots, super() would look for another class

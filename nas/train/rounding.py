@@ -36,25 +36,25 @@ def quantized(model: nn.Module, precision: Precision, train: Split, resolution: 
         return model
     copy = deepcopy(model).eval()
     fold_batch_norms(copy)
-    _open_swish(copy)
+    open_swish(copy)
     if precision == "fp16":
         for parameter in copy.parameters():
             parameter.data = parameter.data.half().float()
-        for module, after in _rounded(copy):
-            _hook(module, _to_half, after)
+        for module, after in rounding_points(copy):
+            hook(module, _to_half, after)
         return copy
-    ranges = [(module, after, _Range()) for module, after in _rounded(copy)]
-    observers = [_hook(module, seen.observe, after) for module, after, seen in ranges]
+    ranges = [(module, after, Range()) for module, after in rounding_points(copy)]
+    observers = [hook(module, seen.observe, after) for module, after, seen in ranges]
     chosen = spread(len(train), CALIBRATION_IMAGES)
     with torch.no_grad():
         for batch in chosen.split(CALIBRATION_BATCH):  # type: ignore[no-untyped-call]
             copy(normalize(train.images.take(batch, resolution).to(next(copy.parameters()).device)))
     for observer, (module, after, seen) in zip(observers, ranges, strict=True):
         observer.remove()
-        _hook(module, seen.round, after)
+        hook(module, seen.round, after)
     for module in copy.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            module.weight.data = _round_weight(module.weight.data)
+            module.weight.data = round_weight(module.weight.data)
     return copy
 
 
@@ -73,7 +73,7 @@ class _Swish(nn.Module):
 WHOLE = (*CLIPS, *CURVES, _Swish, nn.AdaptiveAvgPool2d, nn.Linear, SqueezeExcite)  # outputs are rounded
 
 
-def _open_swish(model: nn.Module) -> None:
+def open_swish(model: nn.Module) -> None:
     """Replaces each SiLU, in place, by what it is made of: both parts are rounded."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
@@ -81,7 +81,7 @@ def _open_swish(model: nn.Module) -> None:
                 setattr(parent, name, _Swish())
 
 
-def _rounded(model: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
+def rounding_points(model: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
     """Where a tensor is rounded: after a module, or (False) before it."""
     yield model, False  # the image
     for module in model.modules():
@@ -96,32 +96,53 @@ def _rounded(model: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
             yield module, True
 
 
-def _hook(module: nn.Module, change: Callable[[Tensor], Tensor | None], after: bool) -> RemovableHandle:
+def hook(module: nn.Module, change: Callable[[Tensor], Tensor | None], after: bool) -> RemovableHandle:
+    """Changes what a module gives, or what it is given, until the handle is removed."""
     if after:
         return module.register_forward_hook(lambda module, inputs, output: change(output))
     return module.register_forward_pre_hook(lambda module, inputs: change(inputs[0]))
 
 
-def _round_weight(weight: Tensor) -> Tensor:
-    scale = weight.flatten(1).abs().amax(1).clamp_min(1e-12) / WEIGHT_STEPS
+def round_weight(weight: Tensor) -> Tensor:
+    """To 255 steps around 0, a scale for each output channel; the gradient passes as if nothing was rounded."""
+    scale = weight.detach().flatten(1).abs().amax(1).clamp_min(1e-12) / WEIGHT_STEPS
     zero = torch.zeros(len(scale), dtype=torch.int32, device=weight.device)
     return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -WEIGHT_STEPS, WEIGHT_STEPS)
 
 
-class _Range:
+class Range(nn.Module):
     """The lowest and highest value of one tensor, zero included, and rounding to 256 steps between them."""
 
-    low = 0.0
-    high = 1e-6
+    low: Tensor
+    high: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.zeros(()))
+        self.register_buffer("high", torch.tensor(1e-6))
 
     def observe(self, tensor: Tensor) -> None:
         if not bool(tensor.isfinite().all()):
             raise FloatingPointError("a layer's output on the calibration images is not finite")
-        self.low, self.high = min(self.low, float(tensor.min())), max(self.high, float(tensor.max()))
+        low, high = tensor.detach().float().aminmax()
+        self.low, self.high = low.minimum(self.low.to(low.device)), high.maximum(self.high.to(high.device))
+
+    def follow(self, tensor: Tensor, pace: float) -> Tensor:
+        """The tensor rounded by its own lowest and highest value; moves by the share `pace` to these."""
+        low, high = tensor.detach().aminmax()
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        self.low.lerp_(low, pace)
+        self.high.lerp_(high, pace)
+        return round_between(tensor, low, high)
 
     def round(self, tensor: Tensor) -> Tensor:
-        scale = (self.high - self.low) / 255
-        return torch.fake_quantize_per_tensor_affine(tensor, scale, round(-self.low / scale), 0, 255)
+        return round_between(tensor, self.low, self.high)
+
+
+def round_between(tensor: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """To 256 steps; the gradient passes as if nothing was rounded, but not where a value lies beyond the range."""
+    scale = ((high - low) / 255).clamp_min(1e-9)
+    return torch.fake_quantize_per_tensor_affine(tensor, scale, (-low / scale).round().int(), 0, 255)
 
 
 def _to_half(tensor: Tensor) -> Tensor:

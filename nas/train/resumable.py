@@ -1,0 +1,142 @@
+"""A training whose state is on the disk: a process that dies loses the steps since the last checkpoint, at most."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from nas.errors import UserError
+from nas.models.builder import build
+from nas.models.parts import silence_residuals
+from nas.models.trained import TrainedModel
+from nas.space.network import Network
+from nas.train.fake_quantization import FakeQuantized, plain
+from nas.train.full_folder import STATE, discard, work_folder
+from nas.train.full_recipe import FullRecipe
+from nas.train.interrupt import waiting_interrupt
+from nas.train.training import Lesson, Training, begin, train_on
+from nas.train.training_file import read_training, write_training
+
+SAVE_SECONDS = 30.0  # between two checkpoints
+TIMED_STEPS = 4  # of which the first warms up
+USED = 0.95  # of a limit of time: the rest is for the beginning and the end
+EVALUATION = 1 / 3  # of what training with an image takes: looking at it
+
+
+@dataclass(frozen=True, slots=True)
+class FullProgress:
+    """Where a full training stands."""
+
+    step: int
+    steps: int
+    epoch: int  # from 1
+    epochs: int
+    seconds_left: float
+    loss: float | None  # of the epoch before, mean; None in the first
+    accuracy: float | None  # after it, on the validation images, from 0 to 1
+
+
+OnFullProgress = Callable[[FullProgress], object]
+
+
+def trained(
+    start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe, folder: Path, *,
+    save_seconds: float = SAVE_SECONDS, again: str = "the same command goes on", on_progress: OnFullProgress,
+) -> Training:  # fmt: skip
+    """The training that will end in `folder`, after its last step; its state is on the disk.
+
+    Raises FloatingPointError and UserError as what it calls; KeyboardInterrupt, saying how to go on (`again`), after
+    the step has ended and was kept.
+    """
+    file = work_folder(folder) / STATE
+    state = begin(_module(start, lesson, recipe), recipe, lesson.train, lesson.device)
+    if file.exists():
+        read_training(file, state)
+    elif lesson.limit_s < math.inf:
+        timed = begin(_module(start, lesson, recipe), recipe, lesson.train, lesson.device)
+        state.recipe = replace(recipe, epochs=min(recipe.epochs, _fitting(timed, lesson)))
+    saved = time.monotonic()
+    with waiting_interrupt() as interrupted:
+
+        def on_step(now: Training) -> bool:
+            nonlocal saved
+            on_progress(_progress(now))
+            if now.step < now.steps and time.monotonic() - saved >= save_seconds:
+                write_training(file, now)
+                saved = time.monotonic()
+            return interrupted()
+
+        train_on(state, lesson, on_step)
+        write_training(file, state)
+    if state.step < state.steps:
+        epoch = f"epoch {state.step // state.batches + 1} of {state.recipe.epochs}"
+        raise KeyboardInterrupt(f"stopped in {epoch}; {again}")
+    return state
+
+
+def weights_of(state: Training) -> dict[str, Tensor]:
+    """What a training gives: a state_dict of the network, in float32 on the CPU."""
+    weights = plain(state.average).state_dict()
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+
+
+def _module(start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe) -> nn.Module:
+    if isinstance(start, TrainedModel):
+        module = start.module()
+    else:
+        module = build(start, seed=lesson.seed)
+        silence_residuals(module)
+    return FakeQuantized(module, lesson.train, recipe.resolution) if recipe.rounding == "int8" else module
+
+
+def _fitting(state: Training, lesson: Lesson) -> int:
+    """How many epochs fit into the limit of time, at least one; a few steps of `state` are timed."""
+    times = [time.perf_counter()]
+
+    def on_step(now: Training) -> bool:
+        times.append(time.perf_counter())
+        return len(times) > TIMED_STEPS
+
+    train_on(state, lesson, on_step)
+    step = min(after - before for before, after in pairwise(times[min(2, len(times) - 1) - 1 :]))
+    looked = EVALUATION * step / min(state.recipe.batch_size, len(lesson.train)) * len(lesson.validation)
+    return max(1, int(USED * lesson.limit_s / (state.batches * step + looked)))
+
+
+def _progress(state: Training) -> FullProgress:
+    last = state.curve[-1] if state.curve else None
+    return FullProgress(
+        state.step, state.steps, min(state.recipe.epochs, state.step // state.batches + 1), state.recipe.epochs,
+        state.seconds / state.step * (state.steps - state.step),
+        last.train_loss if last else None, last.validation_accuracy if last else None,
+    )  # fmt: skip
+
+
+@contextmanager
+def told(name: str, folder: Path, recipe: FullRecipe) -> Iterator[None]:
+    """Says in one line why the training called `name` failed.
+
+    What one of numbers that are not finite kept in `folder` is discarded: it would lead there again.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        discard(folder)
+        raise UserError(
+            f"{name}: {error}; train anew with a smaller learning rate (it was {recipe.learning_rate:g})"
+        ) from None
+    except (MemoryError, RuntimeError) as error:  # PyTorch's on a GPU is a RuntimeError, and so is that on a CPU
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            raise
+        raise UserError(
+            f"{name}: not enough memory for batches of {recipe.batch_size} images of {recipe.resolution} pixels; "
+            "take a smaller batch size"
+        ) from None
