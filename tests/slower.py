@@ -6,8 +6,10 @@ bundles carry; what a run of a model takes, and nothing else, is longer.
 
 from __future__ import annotations
 
+from textwrap import indent
+
+from nas.files import zipapp
 from nas.profiling.agent.runner import Runner
-from nas.profiling.plan import bundle
 
 _SCALED = """
 from agent.runner import Runner
@@ -30,5 +32,6 @@ def slow_down(factor: float) -> None:
         self.clock = lambda: factor * clock()
 
     Runner.set_clock = slower  # type: ignore[method-assign]
-    before, start, after = bundle.AGENT_MAIN.partition("from agent.command")
-    bundle.AGENT_MAIN = before + _SCALED.format(factor=factor) + start + after
+    before, start, after = zipapp.MAIN.partition("from {name}.")
+    scaled = 'if "{name}" == "agent":' + indent(_SCALED.format(factor=factor), "    ")
+    zipapp.MAIN = before + scaled + start + after

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ON_BOARD = ("nas/profiling/agent", "nas/monitor/serve")  # packages that are copied to a board without the rest
-HAS = {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "tflite_runtime", "zeus"}  # what a board may have
+HAS = {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "tflite_runtime", "zeus", "av", "cv2"}  # what a board may have
 
 
 @pytest.mark.parametrize(

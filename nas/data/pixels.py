@@ -12,8 +12,9 @@ import stat
 import threading
 import warnings
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterator, Sequence, Union
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -36,6 +37,9 @@ _ORIENTATIONS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+
+
+Picture = Union[Path, bytes, np.ndarray]  # a file, what a file holds, or pixels: uint8 (h, w, 3)
 
 
 class NotAPicture(Exception):
@@ -62,14 +66,14 @@ def short_side(path: Path) -> int:
         return min(image.size)
 
 
-def read_square(path: Path, side: int) -> np.ndarray:
+def read_square(picture: Picture, side: int) -> np.ndarray:
     """A picture as uint8 (side, side, 3): turned upright by its EXIF orientation, the middle square scaled to `side`.
 
     16-bit grey values are divided by 257, so that the whole range is kept; 16-bit colors lose their lower byte. Of an
     animation the first frame is read; transparency is dropped. Raises NotAPicture for a file that is not a readable
     picture, has too many pixels, or has values of 32 bits, whose range nobody knows.
     """
-    with _opened(path) as image:
+    with _opened(picture) as image:
         if image.format == "TIFF":
             with _alone, _muted():
                 return _square(image, side)
@@ -84,12 +88,12 @@ def scaled(square: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def read_image(path: Path, side: int, resolution: int) -> np.ndarray:
+def read_image(picture: Picture, side: int, resolution: int) -> np.ndarray:
     """A picture as uint8 (resolution, resolution, 3): read at `side` pixels, as its dataset was, then scaled.
 
     A `side` of 0: at `resolution` at once. Raises NotAPicture as `read_square` does.
     """
-    square = read_square(path, side or resolution)
+    square = read_square(picture, side or resolution)
     return square if len(square) == resolution else scaled(square, resolution)
 
 
@@ -125,19 +129,28 @@ def _muted() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(picture: Picture) -> Iterator[Image.Image]:
+    name = picture if isinstance(picture, Path) else "a frame"
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+        if isinstance(picture, Path) and not stat.S_ISREG(picture.stat().st_mode):  # opening a pipe would wait for ever
             raise OSError("it is a folder, a pipe or a device")
-        with Image.open(path, formats=FORMATS) as image:
+        if isinstance(picture, np.ndarray):
+            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+                raise ValueError(f"must be uint8 (h, w, 3); got {picture.dtype} {picture.shape}")
+            image = Image.fromarray(picture)
+            _check_header(image)
+            yield image
+            return
+        source = BytesIO(picture) if isinstance(picture, bytes) else picture
+        with Image.open(source, formats=FORMATS) as image:
             _check_header(image)
             yield image
     except UnidentifiedImageError:
         kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise NotAPicture(f"{path}: not a readable image: its content is not {kinds}, or of a rare kind") from None
+        raise NotAPicture(f"{name}: not a readable image: its content is not {kinds}, or of a rare kind") from None
     except Exception as error:  # a decoder raises anything on a broken file
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)[:200] or type(error).__name__
-        raise NotAPicture(f"{path}: not a readable image: {reason}") from None
+        raise NotAPicture(f"{name}: not a readable image: {reason}") from None
 
 
 def _check_header(image: Image.Image) -> None:
@@ -184,8 +197,8 @@ def _square(image: Image.Image, side: int) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 where there is none; of TIFF, Pillow applies it itself."""
-    if image.format == "TIFF":
+    """EXIF's orientation, 1 where there is none; of TIFF, Pillow applies it itself; pixels have no EXIF."""
+    if image.format in ("TIFF", None):
         return 1
     try:
         return int(image.getexif().get(274, 1))

@@ -2,6 +2,8 @@
 
 run.py       runs the version in use             versions/N/run.py, pixels.py      the program
 current      the number of the version in use    versions/N/model-int8.onnx, ...   the models
+previous     those in use before it, the last one last
+serve.pyz    serves frames and watches           monitor/    what it noted
 versions/N/preprocess.json  how a picture is read, and the classes: one object, for the program and for nas verify
 versions/N/card.toml, README.md, requirements.txt, SHA256SUMS      what it is, what it needs, and that it is whole
 versions/N/verified.json, verified.md     what nas verify found, later
@@ -17,6 +19,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import nas
 from nas.data import pixels
 from nas.deploy.card import CARD, Card, card_text, read_card
 from nas.deploy.facts import MOST_MODEL, digest_of, facts_of, facts_text
@@ -24,14 +27,17 @@ from nas.deploy.model_card import model_card
 from nas.errors import UserError
 from nas.files.atomic import atomic_folder, write_atomic
 from nas.files.plain import read_bytes, read_text
+from nas.files.zipapp import packed
 from nas.models.trained import TrainedModel
 from nas.runtimes.board import run as program
 from nas.runtimes.board import start
 from nas.runtimes.board.run import FACTS, SUMS
 from nas.space.layer import Precision
 
-VERSIONS, CURRENT, RUN, WORK = "versions", "current", "run.py", ".work"
-OURS = frozenset({VERSIONS, CURRENT, RUN, WORK, ".lock"})
+VERSIONS, CURRENT, PREVIOUS, RUN, WORK = "versions", "current", "previous", "run.py", ".work"
+SERVE, MONITOR = "serve.pyz", "monitor"
+OURS = frozenset({VERSIONS, CURRENT, PREVIOUS, RUN, WORK, SERVE, MONITOR, ".lock"})
+SERVING = Path(nas.__file__).parent / "monitor/serve"  # as data: a board's program, which nothing here imports
 REQUIREMENTS = {
     "numpy": "1.24.4",
     "pillow": "10.4.0",
@@ -114,15 +120,27 @@ def write_version(folder: Path, model: TrainedModel, card: Card, models: Mapping
 
 
 def use_version(folder: Path, version: int) -> None:
-    """Puts a version into use. Raises UserError where there is none of that number."""
+    """Puts a version into use; `previous` then ends with the one before. Raises UserError where there is none."""
     version_folder(folder, version)
     write_atomic(folder / RUN, Path(start.__file__).read_bytes())
+    write_atomic(folder / SERVE, packed(SERVING, "__main__"))
+    if (folder / CURRENT).is_file():
+        before = read_text(folder / CURRENT, 100).strip()
+        if before.isdecimal() and before != str(version):
+            past = read_text(folder / PREVIOUS, 10_000).split() if (folder / PREVIOUS).is_file() else []
+            while past and past[-1] == before:
+                past.pop()
+            write_atomic(folder / PREVIOUS, "".join(f"{n}\n" for n in [*past[-99:], before]).encode("utf-8"))
     write_atomic(folder / CURRENT, f"{version}\n".encode())
 
 
 def clear_parts(folder: Path) -> None:
     """Removes what a killed process had half written; for the process that holds the folder's lock."""
-    for pattern in (f".{CURRENT}.*.part", f".{RUN}.*.part", f"{VERSIONS}/.*.part", f"{VERSIONS}/.*.old"):
+    for pattern in (
+        *(f".{name}.*.part" for name in (CURRENT, PREVIOUS, RUN, SERVE)),
+        f"{VERSIONS}/.*.part",
+        f"{VERSIONS}/.*.old",
+    ):
         for left in folder.glob(pattern):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)

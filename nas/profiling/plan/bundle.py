@@ -7,7 +7,6 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from nas import __version__
 from nas.errors import UserError
 from nas.files.atomic import parents_of
 from nas.files.lock import locked
+from nas.files.zipapp import packed
 from nas.profiling import agent
 from nas.profiling.agent.plan import FORMAT
 from nas.profiling.plan.model_files import write_models
@@ -37,13 +37,6 @@ README = """Measures this board for a device profile. Nothing is installed, noth
 Stop it at any time; the same command goes on. Leave the board alone meanwhile.
 """
 AGENT = "agent.pyz"
-AGENT_MAIN = """import sys
-if sys.version_info < (3, 8):
-    sys.stderr.write("agent: this needs Python 3.8 or later; this is Python %d.%d\\n" % sys.version_info[:2])
-    sys.exit(3)
-from agent.command import main
-sys.exit(main())
-"""
 
 Progress = Callable[[int, int], None]  # models written, models in all
 
@@ -114,13 +107,7 @@ def described(plan: Plan) -> dict[str, Any]:
 
 def packed_agent() -> bytes:
     """The agent as one file that Python runs, a zipapp; the same bytes whenever its source is the same."""
-    found = Path(agent.__file__).parent.glob("*.py")
-    sources = {f"agent/{path.name}": path.read_text(encoding="utf-8") for path in found}
-    packed = BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, text in sorted({"__main__.py": AGENT_MAIN, **sources}.items()):
-            file.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # of 1980: no time of ours in it
-    return packed.getvalue()
+    return packed(Path(agent.__file__).parent, "command")
 
 
 def _zip(folder: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 FACTS, SUMS = "preprocess.json", "SHA256SUMS"
 MOST_THREADS = 1024
@@ -33,7 +33,7 @@ class Refused(Exception):
 try:
     import numpy as np
 
-    from nas.data.pixels import NotAPicture, as_input, quiet, read_image
+    from nas.data.pixels import NotAPicture, Picture, as_input, is_picture, quiet, read_image  # noqa: F401
 except ImportError as missing:
     print(f"run.py: {missing}; pip install -r {Path(__file__).with_name('requirements.txt')}", file=sys.stderr)
     sys.exit(3)
@@ -66,9 +66,12 @@ class Deployment:
             raise Refused(f"{self.folder / name}: is not the file that {SUMS} names; copy the folder again")
         return content
 
-    def image(self, path: Path) -> np.ndarray:
-        """A picture's file as uint8 (resolution, resolution, 3). Raises NotAPicture."""
-        return read_image(path, self.facts["side"], self.facts["resolution"])
+    def image(self, picture: Picture) -> np.ndarray:
+        """A picture as uint8 (resolution, resolution, 3): a file, what a file holds, or uint8 (h, w, 3).
+
+        Raises NotAPicture.
+        """
+        return read_image(picture, self.facts["side"], self.facts["resolution"])
 
     def input(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (resolution, resolution, 3) as the network takes it: float32 (1, 3, resolution, resolution)."""
@@ -106,14 +109,23 @@ class Network:
 
     def scores(self, image: np.ndarray) -> np.ndarray:
         """float32 (1, 3, r, r) to a score for each class, float32 (classes,)."""
-        found: np.ndarray = self.session.run(None, {self.name: image})[0][0]
-        return found
+        return self.outputs(image)[0]
+
+    def outputs(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """`scores`, and the pooled features before the classifier, float32 (d,); None where the model gives none."""
+        found = self.session.run(None, {self.name: image})
+        return found[0][0], found[1][0] if len(found) > 1 else None
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:
     """Softmax."""
     powers = np.exp(scores.astype(np.float64) - scores.max())
     return np.asarray(powers / powers.sum())
+
+
+def likeliest(classes: Sequence[str], chances: np.ndarray, top: int) -> list[tuple[str, float]]:
+    """So many classes with their probabilities, the most likely first."""
+    return [(classes[i], float(chances[i])) for i in np.argsort(-chances, kind="stable")[:top]]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -138,7 +150,14 @@ def complain(text: str) -> None:
     print(f"run.py: {shown(text)}", file=sys.stderr)
 
 
+def object_of(path: str, found: Sequence[tuple[str, float]], ms: float) -> dict[str, Any]:
+    """What --json prints of a picture."""
+    classes = [{"class": label, "probability": probability} for label, probability in found]
+    return {"image": path, "classes": classes, "ms": round(ms, 4)}
+
+
 def line_of(path: str, found: Sequence[tuple[str, float]], ms: float) -> str:
+    """What is printed of a picture without --json."""
     named = ", ".join(f"{shown(label)} {probability:.1%}" for label, probability in found)
     return f"{shown(path)}: {named}, {ms:.2f} ms"
 
@@ -166,12 +185,9 @@ def classify(options: argparse.Namespace) -> int:
         start = time.perf_counter()
         scores = network.scores(image)
         ms = 1000 * (time.perf_counter() - start)
-        chances = probabilities(scores)
-        best = np.argsort(-chances, kind="stable")[: options.top]
-        found = [(deployment.classes[i], float(chances[i])) for i in best]
+        found = likeliest(deployment.classes, probabilities(scores), options.top)
         if options.json:
-            classes = [{"class": label, "probability": probability} for label, probability in found]
-            print(json.dumps({"image": path, "classes": classes, "ms": round(ms, 4)}), flush=True)
+            print(json.dumps(object_of(path, found, ms)), flush=True)
         else:
             print(line_of(path, found, ms), flush=True)
     return status

@@ -1,0 +1,73 @@
+"""Deployment folders with networks made by hand: the class is the color of the picture."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from nas.deploy.folder import programs, use_version
+from nas.runtimes.board.run import FACTS, SUMS
+
+COLORS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
+SIDE = 8
+
+
+def color_model(shift: int = 0, *, features: bool = False, work: int = 0) -> bytes:
+    """Scores are the mean colors, moved on by `shift` classes; `work` layers that change nothing take time."""
+    weights = np.roll(np.eye(3, dtype=np.float32), shift, axis=0)
+    nodes, last = [], "image"
+    for number in range(work):
+        nodes.append(helper.make_node("Conv", [last, "same"], [f"same{number}"], kernel_shape=[1, 1]))
+        last = f"same{number}"
+    nodes.append(helper.make_node("GlobalAveragePool", [last], ["pooled"]))
+    nodes.append(helper.make_node("Flatten", ["pooled"], ["features"]))
+    nodes.append(helper.make_node("Gemm", ["features", "weights"], ["scores"], transB=1))
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3])]
+    if features:
+        outputs.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 3]))
+    same = np.eye(3, dtype=np.float32)[:, :, None, None]
+    graph = helper.make_graph(
+        nodes, "colors", [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIDE, SIDE])], outputs,
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(same, "same")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def make_version(folder: Path, number: int, models: dict[str, bytes] | None = None, **facts: object) -> Path:
+    """A whole version, which is put into use."""
+    place = folder / "versions" / str(number)
+    place.mkdir(parents=True)
+    models = models or {"fp32": color_model()}
+    about = {
+        "format": 1, "task": "classification", "resolution": SIDE, "side": 0, "resize": "center square, bilinear",
+        "color": "RGB", "mean": [127.5] * 3, "std": [127.5] * 3, "threads": 1,
+        "models": {precision: f"model-{precision}.onnx" for precision in models}, "classes": list(COLORS), **facts,
+    }  # fmt: skip
+    files = {f"model-{precision}.onnx": content for precision, content in models.items()}
+    files |= {FACTS: json.dumps(about).encode(), **{name: text.encode() for name, text in programs().items()}}
+    for name, content in files.items():
+        (place / name).write_bytes(content)
+    (place / SUMS).write_text("".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in files.items()))
+    use_version(folder, number)
+    return place
+
+
+def picture(color: str, size: tuple[int, int] = (12, 10)) -> np.ndarray:
+    """uint8 (h, w, 3)."""
+    return np.full((*size, 3), COLORS[color], np.uint8)
+
+
+def write_pictures(folder: Path, colors: list[str]) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{n:03}-{color}.png" for n, color in enumerate(colors)]
+    for path, color in zip(paths, colors, strict=True):
+        Image.fromarray(picture(color)).save(path)
+    return paths
