@@ -10,6 +10,7 @@ import typer
 from nas.cli.amounts import drop, share
 from nas.cli.output import Quiet, note, print_json
 from nas.cli.source import DatasetName, Model, Pick, Seed, read_source
+from nas.cli.train import training_bar
 from nas.errors import UserError
 from nas.space.layer import Precision
 
@@ -51,7 +52,8 @@ def compress(
     network in fp16, then fp32, each measured.
 
     --prune takes whole channels away, those that cost most for what they give by the device's profile, prints what the
-    device gains, and then fine-tunes what is left. It comes before --quantize.
+    device gains, and then fine-tunes what is left. It comes before --quantize. If it is stopped, the same command
+    goes on.
 
     Example: nas compress runs/tiny-raspberry-pi-4-1 --pick 17 --quantize int8 --max-drop 1% --out tiny-int8
 
@@ -92,7 +94,8 @@ def compress(
         from nas.compress.quantize import Quantize
 
         steps.append(Quantize(precision, most, "dynamic" if dynamic else "static"))
-    made = compress_model(source, steps, out, profile=profile, force=force, on_progress=note)
+    with training_bar() as show:
+        made = compress_model(source, steps, out, profile=profile, force=force, on_progress=note, on_training=show)
     done = made.lineage.steps[len(source.model.lineage.steps) :]
     if as_json:
         print_json({"folder": str(out), "precision": made.precision, "recipe": dict(made.recipe), "steps": list(done)})

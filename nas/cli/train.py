@@ -17,7 +17,7 @@ from nas.numbers import clock, duration, percent
 from nas.space.hyperparameters import AUGMENTATIONS
 
 if TYPE_CHECKING:
-    from nas.train.resumable import FullProgress, OnFullProgress
+    from nas.train.resumption import FullProgress, OnFullProgress
 
 
 def train(

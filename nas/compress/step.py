@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nas.data.dataset import Dataset
     from nas.device.profile import DeviceProfile
     from nas.models.trained import TrainedModel
+    from nas.train.resumption import OnFullProgress
 
 OnProgress = Callable[[str], None]  # one line about what was done
 
@@ -21,9 +22,10 @@ class Given:
 
     dataset: Dataset
     seed: int
-    folder: Path  # for its own work; what is in it is the step's
+    folder: Path  # for its own work, which it goes on with; what is in it is the step's
     profile: DeviceProfile | None = None
     on_progress: OnProgress = lambda line: None
+    on_training: OnFullProgress = lambda progress: None  # after each step of a fine-tuning
 
 
 class Step(Protocol):

@@ -16,6 +16,7 @@ from nas.compress.quantize import Quantize, calibration_images
 from nas.compress.step import Given
 from nas.data.dataset import Dataset
 from nas.deploy.card import CARD, card_text, read_card
+from nas.deploy.compress import kept
 from nas.deploy.facts import digest_of
 from nas.deploy.folder import (
     WORK,
@@ -33,14 +34,14 @@ from nas.deploy.predicted import device_or_none
 from nas.deploy.source import Source, load_source
 from nas.deploy.train import TrainingOptions, train
 from nas.errors import UserError
-from nas.files.atomic import make_folder, recover_folder, write_atomic
+from nas.files.atomic import make_folder, write_atomic
 from nas.files.lock import locked
-from nas.models.trained import MODEL, WEIGHTS, TrainedModel, load_trained, save_trained
+from nas.models.trained import MODEL, WEIGHTS, TrainedModel
 from nas.run import load_run, model_folder
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
-from nas.train.resumable import OnFullProgress
+from nas.train.resumption import OnFullProgress
 
 FORMAT = 1  # of a job's digest: another way of making a version gives another one
 BUSY = "another process is deploying into {path}; wait for it"
@@ -144,7 +145,7 @@ def deploy(
         for number, line in enumerate(steps_of(job, out, precisions), 1):
             tell(f"{number}. {line}")
         make_folder(work)
-        model = _kept(work / "model", lambda: as_dataset_sees(_trained(job, source, tell, on_training), data))
+        model = kept(work / "model", lambda: as_dataset_sees(_trained(job, source, tell, on_training), data))
         model = _compressed(job, model, precisions, data, seed, work, tell)
         place = _made(job, model, precisions, data, seed, digest, out, work, tell)
         _clear(out, digest)
@@ -197,7 +198,7 @@ def _compressed(
         return replace(model, precision=first)
     make_folder(work / "quantize")
     given = Given(data, seed, work / "quantize", on_progress=tell)
-    return _kept(work / "quantized", lambda: Quantize(first, job.most).apply(model, given))
+    return kept(work / "quantized", lambda: Quantize(first, job.most).apply(model, given))
 
 
 def _made(
@@ -216,14 +217,6 @@ def _made(
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
         write_atomic(work / CARD, card_text(card).encode())
     return write_version(out, model, card, {p: one.path for p, one in files.items()})
-
-
-def _kept(folder: Path, make: Callable[[], TrainedModel]) -> TrainedModel:
-    """The model in a folder, made where there is none yet."""
-    recover_folder(folder)
-    if not folder.exists():
-        save_trained(folder, make())
-    return load_trained(folder)
 
 
 def _exported(

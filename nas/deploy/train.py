@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nas.models.trained import Lineage, TrainedModel
     from nas.train.full_folder import Begun
     from nas.train.full_recipe import FullRecipe
-    from nas.train.resumable import OnFullProgress
+    from nas.train.resumption import OnFullProgress
 
 BATCH_SIZE = 64  # where the run says nothing
 OnNote = Callable[[str], object]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from nas.data.dataset import Dataset
 from nas.errors import UserError
 from nas.files.atomic import recover_folder
 from nas.files.lock import locked
+from nas.models.builder import build
+from nas.models.parts import silence_residuals
 from nas.models.trained import Lineage, Preprocessing, TrainedModel, save_trained
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
@@ -19,9 +23,10 @@ from nas.tasks.by_name import task_of
 from nas.tasks.classification import Classification, balanced_weights
 from nas.tasks.task import Task
 from nas.train.distill import Teacher, check_teacher
-from nas.train.fake_quantization import plain
+from nas.train.fake_quantization import FakeQuantized, plain
 from nas.train.full_folder import (
     NONE,
+    STATE,
     Accuracy,
     Begun,
     Result,
@@ -37,13 +42,13 @@ from nas.train.full_folder import (
 )
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import best_device, evaluate
-from nas.train.resumable import SAVE_SECONDS, OnFullProgress, told, trained, weights_of
+from nas.train.resumption import GOES_ON, SAVE_SECONDS, OnFullProgress, memory_told, train_resumably, weights_of
 from nas.train.rounding import quantized
 from nas.train.training import Lesson, Training
 
-AGAIN = "the same command goes on, and so does --resume"
 BUSY = "another process is training in {path}; wait for it"
 STEP = "full training"  # in a model's lineage
+GOES_ON_TOO = f"{GOES_ON}, and so does --resume"
 
 
 def train_full(
@@ -82,7 +87,7 @@ def train_full(
     begun = begun_with(start, dataset, recipe, seed, teacher, minutes)
     check_place(folder, begun, force=force)
     if teacher:
-        with told(str(folder), folder, recipe):
+        with _told(folder, recipe):
             check_teacher(teacher, dataset, device)
     lesson = Lesson(
         _weighted(task, dataset, recipe), dataset.train, dataset.validation, dataset.flip, seed, device, teacher,
@@ -98,10 +103,11 @@ def train_full(
                 check_place(folder, begun, force=force)
                 discard(folder)
             write_begun(folder, begun)
-            with told(str(folder), folder, recipe):
-                state = trained(
-                    start, lesson, recipe, folder, save_seconds=save_seconds, again=AGAIN, on_progress=on_progress
-                )
+            with _told(folder, recipe):
+                state = train_resumably(
+                    lambda: _module(start, lesson, recipe), lesson, recipe, work_folder(folder) / STATE,
+                    save_seconds=save_seconds, on_progress=on_progress, goes_on=GOES_ON_TOO,
+                )  # fmt: skip
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
             model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)
             model = replace(model, recipe={**model.recipe, **(recorded or {})})
@@ -110,6 +116,15 @@ def train_full(
             return model
     finally:
         remove_work(folder)
+
+
+def _module(start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe) -> nn.Module:
+    if isinstance(start, TrainedModel):
+        module = start.module()
+    else:
+        module = build(start, seed=lesson.seed)
+        silence_residuals(module)
+    return FakeQuantized(module, lesson.train, recipe.resolution) if recipe.rounding == "int8" else module
 
 
 def _measured(state: Training, lesson: Lesson, dataset: Dataset, precision: Precision, teacher: str) -> Result:
@@ -152,3 +167,16 @@ def _weighted(task: Task, dataset: Dataset, recipe: FullRecipe) -> Task:
 
 def _few(classes: tuple[str, ...]) -> str:
     return ", ".join(name[:20] for name in classes[:3]) + (", ..." if len(classes) > 3 else "")
+
+
+@contextmanager
+def _told(folder: Path, recipe: FullRecipe) -> Iterator[None]:
+    """Says in one line why a training failed. What one of numbers that are not finite kept would lead there again."""
+    try:
+        with memory_told(str(folder), recipe):
+            yield
+    except FloatingPointError as error:
+        discard(folder)
+        raise UserError(
+            f"{folder}: {error}; train anew with a smaller learning rate (it was {recipe.learning_rate:g})"
+        ) from None

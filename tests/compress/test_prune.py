@@ -55,7 +55,7 @@ def test_a_network_is_pruned_until_the_device_is_that_much_faster(pi: DeviceProf
     assert load_trained(tmp_path / "after").network == made.network
     assert latency(pi, made.network, "fp32") <= 0.9 * latency(pi, NETWORK, "fp32")
     assert "ms predicted in fp32, 0." in lines[0] and lines[0].endswith("; nothing is trained yet")
-    assert "% pruned" in lines[1] and made.lineage.steps == (lines[-1],)
+    assert "% with the change, not yet fine-tuned" in lines[1] and made.lineage.steps == (lines[-1],)
     widths = [n for b in made.network.blocks[:3] for n in (b.out_shape[0], b.mid) if n]
     assert all(n % 8 == 0 for n in widths) and len(widths) == 5 and sum(widths) < 304
     reached = evaluate(made.module(), Classification(made.classes), digits().validation, SIDE)
@@ -89,7 +89,7 @@ def test_what_cannot_be_is_refused(pi: DeviceProfile, tmp_path: Path) -> None:
     for share in (0.0, 1.0, -0.5, float("nan")):
         with pytest.raises(UserError, match="must be above 0 and below 1"):
             Prune(share)
-    with pytest.raises(UserError, match="at least 1 epoch"):
+    with pytest.raises(UserError, match="fine-tuning takes at least 1 epoch; got 0"):
         Prune(0.3, 0)
     with pytest.raises(UserError, match="chosen by a device's profile; name it with --device"):
         Prune(0.3).apply(trained(), Given(digits(), 0, tmp_path))

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from nas.compress.finetune import fine_tuned
 from nas.compress.step import Given, with_step
-from nas.deploy.compress import compress
+from nas.deploy.compress import compress, work_folder
 from nas.deploy.source import Source
 from nas.errors import UserError
+from nas.files.lock import locked
 from nas.models.trained import TrainedModel, load_trained, save_trained
+from nas.train.resumption import FullProgress
+from tests.cli.command import ROOT
 from tests.compress.networks import trained
 
 
@@ -23,6 +33,22 @@ class Marked:
         given.on_progress(self.name)
         (given.folder / "mine").write_text(given.dataset.name)
         return with_step(replace(model, precision="fp16"), self.name)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    name: str = field(default="tune", init=False)
+
+    def apply(self, model: TrainedModel, given: Given) -> TrainedModel:
+        return with_step(fine_tuned(model, model, given, 1).model, self.name)
+
+
+@dataclass(frozen=True)
+class Refused:
+    name: str = field(default="refused", init=False)
+
+    def apply(self, model: TrainedModel, given: Given) -> TrainedModel:
+        raise UserError("not this model")
 
 
 def test_steps_chain_into_a_folder(tmp_path: Path) -> None:
@@ -51,3 +77,53 @@ def test_only_a_models_folder_is_replaced_and_only_when_asked(tmp_path: Path) ->
         compress(source, [Marked("one")], tmp_path / "nowhere" / "out")
     with pytest.raises(UserError, match="needs a step"):
         compress(source, [], tmp_path / "new")
+
+
+def test_a_compression_that_is_killed_goes_on_to_the_same_files(tmp_path: Path) -> None:
+    """SIGKILL before every seventh file operation, each in a process of its own; a fine-tuning and a step after it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.deploy.compress_kills", str(tmp_path), "7"], cwd=ROOT, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["moments"] >= 6 and found["wrong"] == {}
+
+
+def test_an_interrupted_fine_tuning_is_gone_on_with(tmp_path: Path) -> None:
+    """Ctrl-C after the first step of training; the same call ends with the weights of one that was not stopped."""
+    source, seen = Source(trained(), "digits", 0), list[int]()
+
+    def press(progress: FullProgress) -> None:
+        seen.append(progress.step)
+        if len(seen) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match=r"^stopped in epoch 1 of 1; the same command goes on$"):
+        compress(source, [Tuned()], tmp_path / "out", on_training=press)
+    assert [path.name for path in tmp_path.iterdir()] == [".out.compressing"]
+    made = compress(source, [Tuned()], tmp_path / "out", on_training=press)
+    assert seen == list(range(1, max(seen) + 1)) and [path.name for path in tmp_path.iterdir()] == ["out"]
+    whole = compress(source, [Tuned()], tmp_path / "whole")
+    assert all(torch.equal(tensor, made.weights[name]) for name, tensor in whole.weights.items())
+    before = (tmp_path / "out/model.json").stat().st_mtime_ns
+    compress(source, [Tuned()], tmp_path / "out", on_training=lambda _: pytest.fail("it has ended"))
+    with pytest.raises(UserError, match="already exists; replace it with --force"):
+        compress(source, [Marked("other")], tmp_path / "out")
+    assert (tmp_path / "out/model.json").stat().st_mtime_ns == before
+
+
+def test_a_step_that_is_refused_leaves_nothing_and_what_went_before_is_kept(tmp_path: Path) -> None:
+    source, lines = Source(trained(), "digits", 0), list[str]()
+    with pytest.raises(UserError, match="not this model"):
+        compress(source, [Refused()], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="not this model"):
+        compress(source, [Marked("first"), Refused()], tmp_path / "out", on_progress=lines.append)
+    compress(source, [Marked("first"), Marked("second")], tmp_path / "out", on_progress=lines.append)
+    assert lines == ["first", "second"] and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_processes_do_not_compress_into_one_folder(tmp_path: Path) -> None:
+    with locked(work_folder(tmp_path / "out")), pytest.raises(UserError, match="another process is compressing into"):
+        compress(Source(trained(), "digits", 0), [Marked("one")], tmp_path / "out")

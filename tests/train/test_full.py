@@ -27,7 +27,7 @@ from nas.train.full import train_full
 from nas.train.full_folder import read_begun, read_result, work_folder
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import evaluate
-from nas.train.resumable import FullProgress
+from nas.train.resumption import FullProgress
 from nas.train.rounding import quantized
 from tests.cli.command import ROOT
 from tests.train.lessons import CPU, few_digits, short_recipe, small_network

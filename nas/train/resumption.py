@@ -1,4 +1,4 @@
-"""A training whose state is on the disk: a process that dies loses the steps since the last checkpoint, at most."""
+"""A training whose state is kept in a file as it goes: a process that dies on the way changes none of its weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from nas.errors import UserError
-from nas.models.builder import build
-from nas.models.parts import silence_residuals
-from nas.models.trained import TrainedModel
-from nas.space.network import Network
-from nas.train.fake_quantization import FakeQuantized, plain
-from nas.train.full_folder import STATE, discard, work_folder
+from nas.train.fake_quantization import plain
 from nas.train.full_recipe import FullRecipe
 from nas.train.interrupt import waiting_interrupt
 from nas.train.training import Lesson, Training, begin, train_on
@@ -28,11 +23,12 @@ SAVE_SECONDS = 30.0  # between two checkpoints
 TIMED_STEPS = 4  # of which the first warms up
 USED = 0.95  # of a limit of time: the rest is for the beginning and the end
 EVALUATION = 1 / 3  # of what training with an image takes: looking at it
+GOES_ON = "the same command goes on"
 
 
 @dataclass(frozen=True, slots=True)
 class FullProgress:
-    """Where a full training stands."""
+    """Where a training stands."""
 
     step: int
     steps: int
@@ -46,21 +42,21 @@ class FullProgress:
 OnFullProgress = Callable[[FullProgress], object]
 
 
-def trained(
-    start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe, folder: Path, *,
-    save_seconds: float = SAVE_SECONDS, again: str = "the same command goes on", on_progress: OnFullProgress,
+def train_resumably(
+    start: Callable[[], nn.Module], lesson: Lesson, recipe: FullRecipe, file: Path, *,
+    save_seconds: float = SAVE_SECONDS, on_progress: OnFullProgress = lambda _: None, goes_on: str = GOES_ON,
 ) -> Training:  # fmt: skip
-    """The training that will end in `folder`, after its last step; its state is on the disk.
+    """The training after its last step, gone on with from `file` where that is there; its state is then in `file`.
 
-    Raises FloatingPointError and UserError as what it calls; KeyboardInterrupt, saying how to go on (`again`), after
-    the step has ended and was kept.
+    `start` makes the module as it is before the first step, always the same. A process that dies loses the steps since
+    the last checkpoint. Raises UserError for a file of another training, and for a full disk; FloatingPointError as
+    `train_on`; KeyboardInterrupt, saying that it `goes_on`, after the step has ended and was kept.
     """
-    file = work_folder(folder) / STATE
-    state = begin(_module(start, lesson, recipe), recipe, lesson.train, lesson.device)
+    state = begin(start(), recipe, lesson.train, lesson.device)
     if file.exists():
         read_training(file, state)
     elif lesson.limit_s < math.inf:
-        timed = begin(_module(start, lesson, recipe), recipe, lesson.train, lesson.device)
+        timed = begin(start(), recipe, lesson.train, lesson.device)
         state.recipe = replace(recipe, epochs=min(recipe.epochs, _fitting(timed, lesson)))
     saved = time.monotonic()
     with waiting_interrupt() as interrupted:
@@ -77,7 +73,7 @@ def trained(
         write_training(file, state)
     if state.step < state.steps:
         epoch = f"epoch {state.step // state.batches + 1} of {state.recipe.epochs}"
-        raise KeyboardInterrupt(f"stopped in {epoch}; {again}")
+        raise KeyboardInterrupt(f"stopped in {epoch}; {goes_on}")
     return state
 
 
@@ -87,13 +83,19 @@ def weights_of(state: Training) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
 
 
-def _module(start: Network | TrainedModel, lesson: Lesson, recipe: FullRecipe) -> nn.Module:
-    if isinstance(start, TrainedModel):
-        module = start.module()
-    else:
-        module = build(start, seed=lesson.seed)
-        silence_residuals(module)
-    return FakeQuantized(module, lesson.train, recipe.resolution) if recipe.rounding == "int8" else module
+@contextmanager
+def memory_told(what: str, recipe: FullRecipe) -> Iterator[None]:
+    """Too little memory becomes one line, a UserError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # PyTorch's on a GPU is a RuntimeError, and so is that on a CPU
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            raise
+        raise UserError(
+            f"{what}: not enough memory for batches of {recipe.batch_size} images of {recipe.resolution} pixels; "
+            "take a smaller batch size"
+        ) from None
 
 
 def _fitting(state: Training, lesson: Lesson) -> int:
@@ -117,26 +119,3 @@ def _progress(state: Training) -> FullProgress:
         state.seconds / state.step * (state.steps - state.step),
         last.train_loss if last else None, last.validation_accuracy if last else None,
     )  # fmt: skip
-
-
-@contextmanager
-def told(name: str, folder: Path, recipe: FullRecipe) -> Iterator[None]:
-    """Says in one line why the training called `name` failed.
-
-    What one of numbers that are not finite kept in `folder` is discarded: it would lead there again.
-    """
-    try:
-        yield
-    except FloatingPointError as error:
-        discard(folder)
-        raise UserError(
-            f"{name}: {error}; train anew with a smaller learning rate (it was {recipe.learning_rate:g})"
-        ) from None
-    except (MemoryError, RuntimeError) as error:  # PyTorch's on a GPU is a RuntimeError, and so is that on a CPU
-        text = str(error).lower()
-        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
-            raise
-        raise UserError(
-            f"{name}: not enough memory for batches of {recipe.batch_size} images of {recipe.resolution} pixels; "
-            "take a smaller batch size"
-        ) from None

@@ -1,0 +1,100 @@
+"""The short training after a step that changed a network: gentler than the one before, and resumable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from nas.compress.step import Given
+from nas.errors import UserError
+from nas.models.int8 import without_int8
+from nas.numbers import percent
+from nas.space.candidate import Value
+from nas.space.hyperparameters import HYPERPARAMETERS
+from nas.tasks.by_name import task_of
+from nas.train.full_recipe import FullRecipe
+from nas.train.loop import best_device, calibrate, evaluate
+from nas.train.recipe import recipe
+from nas.train.resumption import SAVE_SECONDS, memory_told, train_resumably, weights_of
+from nas.train.training import Lesson
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.models.trained import TrainedModel
+
+EPOCHS, CALIBRATED = 5, 512
+BATCH, MOST_BATCH = 32, 512  # images; the first where the model's recipe says nothing
+GENTLER = 0.3  # times the training's peak learning rate: the weights are nearly there
+STATE = "training.safetensors"  # in the step's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A model after its fine-tuning, and shares of the validation images that were classified correctly."""
+
+    model: TrainedModel
+    before: float  # by the model that the step was given
+    untuned: float  # by the changed network, its batch norms' statistics measured anew
+    after: float
+    epochs: int
+
+    @property
+    def text(self) -> str:
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
+        return f"{percent(self.before)} of validation images before, {percent(self.after)} after {epochs}"
+
+
+def check_epochs(epochs: int) -> None:
+    """Raises UserError for a number of epochs that no fine-tuning can have."""
+    if epochs < 1:
+        raise UserError(f"fine-tuning takes at least 1 epoch; got {epochs}")
+
+
+def check_classes(model: TrainedModel, given: Given) -> None:
+    """Raises UserError for data of other classes than the model's."""
+    if model.classes != given.dataset.classes:
+        raise UserError(f"dataset {given.dataset.name} must have the model's classes; got others")
+
+
+def fine_tuned(before: TrainedModel, changed: TrainedModel, given: Given, epochs: int) -> Tuned:
+    """`changed`, made from `before`, trained on with the recipe that its last training had, but a gentler rate.
+
+    The state is kept in the step's folder every half minute, and what is there is gone on with. Raises UserError for
+    numbers that are not finite, a full disk and too little memory; KeyboardInterrupt after the state was kept.
+    """
+    data, device = given.dataset, best_device()
+    task = task_of(data.task, data.classes, changed.network)
+    resolution = changed.network.input_shape[1]
+    chosen = tuning_recipe(changed, epochs)
+
+    def start() -> nn.Module:
+        module = changed.module().to(device)
+        calibrate(module, data.train, resolution, CALIBRATED)
+        return module
+
+    lesson = Lesson(task, data.train, data.validation, data.flip, given.seed, device)
+    try:
+        with memory_told("fine-tuning", chosen):
+            was = evaluate(before.module().to(device), task, data.validation, resolution)
+            raw = evaluate(start(), task, data.validation, resolution)
+            seen = f"{len(data.validation):,} validation images"
+            given.on_progress(f"{percent(was)} of {seen} before, {percent(raw)} with the change, not yet fine-tuned")
+            state = train_resumably(
+                start, lesson, chosen, given.folder / STATE, save_seconds=SAVE_SECONDS, on_progress=given.on_training
+            )
+    except FloatingPointError as error:
+        raise UserError(f"the network cannot be fine-tuned: {error}") from None
+    made = replace(changed, weights=weights_of(state), recipe=without_int8(changed.recipe))
+    return Tuned(made, was, raw, state.curve[-1].validation_accuracy, epochs)
+
+
+def tuning_recipe(model: TrainedModel, epochs: int) -> FullRecipe:
+    """The recipe of the model's last training for so many epochs, with a gentler rate."""
+    values: dict[str, Value] = {n: v for n, v in model.recipe.items() if n in HYPERPARAMETERS}
+    own = model.recipe.get("batch_size", BATCH)
+    batch = min(own, MOST_BATCH) if isinstance(own, int) and own > 1 else BATCH
+    found = recipe(
+        values, epochs=epochs, batch_size=batch, resolution=model.network.input_shape[1], calibration_images=CALIBRATED
+    )
+    return FullRecipe(**asdict(replace(found, learning_rate=GENTLER * found.learning_rate)))
