@@ -26,10 +26,11 @@ except ImportError as missing:
     say(f"{missing}; pip install -r versions/N/requirements.txt")
     sys.exit(3)
 
+from .endpoint import Endpoint, address_of
 from .frames import Source, of_camera, of_images, of_stdin, of_video
 from .loop import Options, Serving
 
-MOST_THREADS = 1024
+MOST_THREADS, MOST_KEPT = 1024, 10_000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--precision", help="the model to use, where there are several (default: the first of them)")
     made.add_argument("--threads", type=int, help="threads that the network runs on")
     made.add_argument("--json", action="store_true", help="print one JSON object a line")
+    made.add_argument(
+        "--keep", type=int, default=0, metavar="N", help="keep at most N frames of alarms (default: none)"
+    )
+    made.add_argument("--http", metavar="PORT", help="answer /health, /metrics and POST /classify on this machine")
+    made.add_argument("--http-anywhere", action="store_true", help="with --http HOST:PORT: other machines too")
     made.add_argument("--quiet", action="store_true", help="print no results")
     return made
 
@@ -64,6 +70,8 @@ def options_of(given: argparse.Namespace) -> Options:
         raise Refused(f"--top must be 1 or more; got {given.top}")
     if given.threads is not None and not 1 <= given.threads <= MOST_THREADS:
         raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {given.threads}")
+    if not 0 <= given.keep <= MOST_KEPT:
+        raise Refused(f"--keep must be 0 to {MOST_KEPT}; got {given.keep}")
     if given.raw and not given.stdin:
         raise Refused("--raw goes with --stdin")
     if given.fps and given.every_frame:
@@ -73,7 +81,7 @@ def options_of(given: argparse.Namespace) -> Options:
     every = given.every_frame or (given.images is not None and not given.fps)
     return Options(
         every=every, fps=given.fps, deadline_ms=given.deadline_ms, top=given.top, as_json=given.json,
-        quiet=given.quiet, precision=given.precision, threads=given.threads,
+        quiet=given.quiet, keep=given.keep, precision=given.precision, threads=given.threads,
     )  # fmt: skip
 
 
@@ -95,10 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serving = Serving(given.folder, options_of(given))
         try:
             source = source_of(given, serving)
+            endpoint = Endpoint(serving, *address_of(given.http), anywhere=given.http_anywhere) if given.http else None
         except BaseException:
             serving.journal.close()
             raise
-        return serving.run(source)
+        try:
+            return serving.run(source)
+        finally:
+            if endpoint is not None:
+                endpoint.close()
     except Refused as refused:
         say(str(refused))
         return refused.status

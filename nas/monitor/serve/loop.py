@@ -6,7 +6,6 @@ A new version is put in place between two frames.
 
 from __future__ import annotations
 
-import importlib
 import json
 import signal
 import sys
@@ -20,10 +19,13 @@ import numpy as np
 
 from .frames import Frame, Reader, Slot, Source
 from .health import Health
+from .kept import Kept
+from .metrics import health_of, metrics_of
 from .quantiles import Quantiles
 from .state import Journal
 from .terminal import Refused, say
 from .versions import Follower, Model, current_of, load, previous_of
+from .watch import Watch, read_reference
 
 MONITOR = "monitor"
 WINDOW = 500  # frames served
@@ -32,16 +34,19 @@ SAVE_S = 30.0  # between two states where no window ends
 
 
 class Options:
-    """How a folder is served. `precision` and `threads` None: the version's. `deadline_ms`: from capture to result."""
+    """How a folder is served. `precision` and `threads` None: the version's. `deadline_ms`: from capture to result.
+
+    `every`: no frame is skipped. `window`: frames served to a line of the log. `keep`: most frames kept of alarms.
+    """
 
     def __init__(
         self, *, every: bool = False, fps: float | None = None, deadline_ms: float | None = None, top: int = 1,
         as_json: bool = False, quiet: bool = False, precision: str | None = None, threads: int | None = None,
-        window: int = WINDOW,
+        window: int = WINDOW, keep: int = 0,
     ) -> None:  # fmt: skip
         self.every, self.fps, self.deadline_ms, self.top = every, fps, deadline_ms, top
         self.as_json, self.quiet, self.precision, self.threads = as_json, quiet, precision, threads
-        self.window = window
+        self.window, self.keep = window, keep
 
 
 class Serving:
@@ -70,7 +75,10 @@ class Serving:
         except BaseException:
             self.journal.close()
             raise
-        self.watches: dict[str, Any] = {}
+        self.watches: dict[str, Watch] = {}
+        self.alarms: set[str] = set(state.get("alarms", []))
+        self.estimate: dict[str, Any] = {}
+        self.kept = Kept(folder / MONITOR, self.options.keep)
         self.watch_states: dict[str, Any] = _table(state, "watch")
         self.follower = Follower(folder, self.loader, self.model.version)
         self.health = health or Health()
@@ -78,6 +86,8 @@ class Serving:
         self.why_stopped = ""
         self.slot: Slot | None = None
         self._saved = time.monotonic()
+        self._health_seen: Any = None
+        self._counting = threading.Lock()
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
@@ -175,6 +185,9 @@ class Serving:
                 return
             if self.window.served >= self.options.window:
                 self._end_window()
+            if self.health.facts is not self._health_seen:
+                self._health_seen = self.health.facts
+                self.watch_of(self.model).health(**self._health())
             if time.monotonic() - self._saved > SAVE_S:
                 self._save()
 
@@ -211,19 +224,56 @@ class Serving:
     # ---- watching
 
     def _observe(self, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float) -> None:
-        watch = self.watch_of(self.model)
-        if watch is None:
-            return
-        for event in watch.observe(pixels, scores, features, ms):
+        events = self.watch_of(self.model).observe(pixels, scores, features, ms, image=self.kept.see(pixels))
+        for event in events:
             facts = dict(event)
-            self._record(str(facts.pop("kind")), **facts)
+            kind = str(facts.pop("kind"))
+            if kind == "alarm":
+                facts["frames"] = self.kept.keep()
+                self.alarms.add(str(facts.get("chart")))
+            elif kind == "clear":
+                self.alarms.discard(str(facts.get("chart")))
+            self._record(kind, **facts)
+        if events:
             self._save()
 
-    def watch_of(self, model: Model) -> Any:
-        """What watches a model, made when it is first served; None: its version carries nothing to watch by."""
+    def watch_of(self, model: Model) -> Watch:
+        """What watches a model, made when it is first served; it goes on from the state that an earlier one left."""
         if model.name not in self.watches:
-            self.watches[model.name] = open_watch(model, self.watch_states.get(model.name))
+            self.watches[model.name] = watch = _watch(model, self.watch_states.get(model.name))
+            for line in watch.off:
+                say(line)
         return self.watches[model.name]
+
+    # ---- the endpoint asks these from its own threads
+
+    def health_answer(self) -> dict[str, Any]:
+        """/health."""
+        return health_of(self)
+
+    def metrics(self) -> str:
+        """/metrics."""
+        return metrics_of(self)
+
+    def classify(self, picture: bytes) -> dict[str, Any]:
+        """What --json prints of a picture that a program sent; it is not a frame. Raises ValueError for none."""
+        model = self.model
+        try:
+            with model.program.quiet():
+                pixels = model.deployment.image(picture)
+        except model.program.NotAPicture as error:
+            raise ValueError(str(error)) from None
+        scores, _, ms = model.run(model.deployment.input(pixels))
+        found = model.program.likeliest(model.classes, model.program.probabilities(scores), max(self.options.top, 1))
+        more = {"version": model.version, "precision": model.precision}
+        return dict(model.program.object_of("", found, ms), **more)
+
+    def counts(self) -> dict[str, int]:
+        """Frames so far, those of earlier servings too."""
+        with self._counting:
+            captured, skipped = self.slot.counts() if self.slot is not None else (0, 0)
+            now = self.window.counts(captured, skipped)
+            return {name: self.totals[name] + now[name] for name in COUNTS}
 
     # ---- versions
 
@@ -241,6 +291,7 @@ class Serving:
             return
         self._end_window()
         old, self.model = self.model, found
+        self.alarms.clear()  # of the other version's charts
         self.follower.serving = version
         self._record("switch", **{"from": old.version, "to": version, "why": "current names it"})
         self._save()
@@ -252,23 +303,24 @@ class Serving:
 
     def _end_window(self) -> None:
         """Notes the window that ends here, where it has frames."""
-        captured, skipped = self.slot.counts() if self.slot is not None else (0, 0)
-        facts = self.window.facts(captured, skipped)
-        for name in COUNTS:
-            self.totals[name] += facts[name]
-        if facts["captured"] or facts["served"]:
-            health = dict(self.health.facts)
-            health.pop("battery_percent", None)
-            watch = self.watches.get(self.model.name)
-            if watch is not None:
-                watch.health(self.health.facts)
-            self._record("window", **facts, **health, **(watch.summary() if watch is not None else {}))
-        self.window = _Window(captured, skipped, self.window.total_unreadable)
+        with self._counting:
+            captured, skipped = self.slot.counts() if self.slot is not None else (0, 0)
+            counts, times = self.window.counts(captured, skipped), self.window.times()
+            for name in COUNTS:
+                self.totals[name] += counts[name]
+            self.window = _Window(captured, skipped, self.window.total_unreadable)
+        if counts["captured"] or counts["served"]:
+            self.estimate = self.watch_of(self.model).estimate()
+            self._record("window", **counts, **times, **self._health(), **self.estimate)
         self._save()
+
+    def _health(self) -> dict[str, Any]:
+        """What of the board's health the log and the watch are told."""
+        return {name: self.health.facts[name] for name in ("temperature_c", "frequency_mhz", "throttled")}
 
     def _save(self) -> None:
         self._saved = time.monotonic()
-        self.watch_states.update({name: watch.state() for name, watch in self.watches.items() if watch is not None})
+        self.watch_states.update({name: watch.state() for name, watch in self.watches.items()})
         self.journal.save(self.state())
 
     def state(self) -> dict[str, Any]:
@@ -276,6 +328,7 @@ class Serving:
         return {
             "version": self.model.version, "precision": self.model.precision, **self.totals,
             "inference": self.inference.state(), "result": self.result.state(), "watch": self.watch_states,
+            "alarms": sorted(self.alarms),
         }  # fmt: skip
 
 
@@ -295,34 +348,29 @@ class _Window:
         self.ms.append(ms)
         self.result_ms.append(result_ms)
 
-    def facts(self, captured: int, skipped: int) -> dict[str, Any]:
-        """What the log has of it; `captured` and `skipped` are those of the slot now."""
-        facts: dict[str, Any] = {
+    def counts(self, captured: int, skipped: int) -> dict[str, int]:
+        """By COUNTS; `captured` and `skipped` are those of the slot now."""
+        return {
             "captured": captured - self.captured, "served": self.served, "skipped": skipped - self.skipped,
             "late": self.late, "unreadable": self.unreadable,
         }  # fmt: skip
-        if self.ms:
-            p50, p90, p99 = (round(float(q), 4) for q in np.quantile(self.ms, (0.5, 0.9, 0.99)))
-            facts.update(p50_ms=p50, p90_ms=p90, p99_ms=p99)
-            facts["result_p90_ms"] = round(float(np.quantile(self.result_ms, 0.9)), 4)
-        return facts
+
+    def times(self) -> dict[str, float]:
+        """Quantiles in milliseconds, as the log has them."""
+        if not self.ms:
+            return {}
+        found = dict(zip(("p50_ms", "p90_ms", "p99_ms"), np.quantile(self.ms, (0.5, 0.9, 0.99))))
+        found["result_p90_ms"] = np.quantile(self.result_ms, 0.9)
+        return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def open_watch(model: Model, state: Any) -> Any:
-    """The watch of a model, going on from `state` where it fits; None where the version carries nothing to watch by.
-
-    watch.open_watch(place: Path, precision: str, state: dict or None) gives None, or what has
-    - observe(pixels uint8 (r, r, 3), scores float32 (classes,), features float32 (d,) or None, ms) -> events,
-      each a dict with `kind` and the kind's own facts, as they stand in the log;
-    - health(facts): what `health.read_health` gives;
-    - summary() -> accuracy, accuracy_low, accuracy_high, trusted, for the log's windows;
-    - state() -> dict for JSON, of at most some 100 kB.
-    """
+def _watch(model: Model, state: Any) -> Watch:
+    reference = read_reference(model.place / "watch.npz", model.precision)
     try:
-        found = importlib.import_module(".watch", __package__)
-    except ImportError:
-        return None
-    return found.open_watch(model.place, model.precision, state if isinstance(state, dict) else None)
+        return Watch(reference, state if isinstance(state, dict) else None)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        say(f"what watched {model.name} before cannot be read: {error}; it begins again")
+        return Watch(reference)
 
 
 def _count(state: dict[str, Any], name: str) -> int:
