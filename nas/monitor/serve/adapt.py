@@ -1,0 +1,155 @@
+"""A network adapted to what the camera sees now, without gradients: its batch norms get the statistics of recent images.
+
+Of Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation", NeurIPS 2020; when
+a change was found and not all the time, as Niu et al. and OD-TTA do, since it costs accuracy on clean images. One pass
+of adapt.onnx gives the statistics of every norm, NumPy folds them into the weights of the model's file, in memory: the
+folder is not changed. An int8 file stays int8: a channel's integers stay, their scale and the bias follow.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+GRAPH, ARRAYS = "adapt.onnx", "adapt.npz"
+FEWEST, MOST = 64, 512  # images
+LEAST_MIX = 0.75  # of the entropy of predicted classes, to that of as many classes as the network has
+LEAST_GAIN = 0.01  # of the estimated accuracy
+TINY = 1e-12  # as adapt.onnx was written with
+
+Scores = np.ndarray  # float32 (n, classes)
+Estimate = Callable[[Scores], Tuple[float, float, float, bool]]  # accuracy, low, high, whether it can be trusted
+Network = Callable[[np.ndarray], np.ndarray]  # float32 (1, 3, r, r) to float32 (classes,)
+
+
+class NotAdaptable(Exception):
+    """Says in one line why a version, or a window of images, cannot be adapted to."""
+
+
+class Outcome(NamedTuple):
+    """What an attempt gave: the model's bytes where it was accepted, and the facts of the log's line."""
+
+    model: Optional[bytes]
+    facts: Dict[str, Any]
+
+
+class Folding:
+    """adapt.onnx and adapt.npz of a version, for one model of it. Raises NotAdaptable where they are not there.
+
+    `graph` and `arrays` are the files' bytes, which the caller has checked; `model` those of the model that is served.
+    """
+
+    def __init__(self, graph: bytes, arrays: bytes, model: bytes, precision: str, threads: int = 1) -> None:
+        import onnxruntime
+
+        with np.load(io.BytesIO(arrays), allow_pickle=False) as found:
+            held = {name: found[name] for name in found.files}
+        if precision + "/offsets" not in held:
+            raise NotAdaptable("the %s model has no weights that could be adapted in place" % precision)
+        self.gamma, self.beta, self.least, self.bias = (held[n] for n in ("gamma", "beta", "least", "bias"))
+        self.channels, self.batch = held["channels"].tolist(), int(held["batch"])
+        self.offsets, self.counts = held[precision + "/offsets"].tolist(), held[precision + "/counts"].tolist()
+        self.kinds, self.model = held[precision + "/kinds"].tolist(), model
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.input = self.session.get_inputs()[0].name
+
+    def statistics(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+        """Means and variances (c,) of all norms over images, each float32 (1, 3, r, r).
+
+        Of more images than fit into a pass, the passes' means are averaged, and their spread is part of the variance.
+        """
+        passes = max(1, round(len(images) / self.batch))
+        found = [
+            self.session.run(["means", "variances"], {self.input: np.concatenate([images[i] for i in part])})
+            for part in np.array_split(np.arange(len(images)), passes)
+        ]
+        means = np.array([one[0] for one in found], np.float64)
+        variances = np.array([one[1] for one in found], np.float64)
+        return means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)
+
+    def folded(self, means: np.ndarray, variances: np.ndarray) -> bytes:
+        """The model's file with these statistics (c,) in its weights."""
+        still = self.gamma == 0  # such a channel is a constant whatever comes in
+        factors = np.where(still, 1.0, np.abs(self.gamma) / np.sqrt(variances + np.maximum(self.least, TINY)))
+        biases = np.where(still, self.bias, self.beta + (self.bias - means) * factors)
+        made, start = bytearray(self.model), 0
+        for channels, offsets, count, kinds in zip(self.channels, self.offsets, self.counts, self.kinds):
+            part = slice(start, start + channels)
+            start += channels
+            factor, bias = factors[part], biases[part]
+            weights = _read(made, offsets[0], count, kinds[0]).reshape(channels, -1)
+            _write(made, offsets[0], weights * factor[:, None], kinds[0])
+            if offsets[2] >= 0:  # of an int8 convolution: whole numbers, times a scale
+                scales = _read(made, offsets[2], channels, kinds[2]) * factor
+                _write(made, offsets[2], scales, kinds[2])
+                bias = np.clip(np.rint(bias / scales), -(2**31) + 1, 2**31 - 1)
+            _write(made, offsets[1], bias, kinds[1])
+        return bytes(made)
+
+
+def _read(data: bytearray, offset: int, count: int, kind: str) -> np.ndarray:
+    return np.frombuffer(data, kind, count, offset).astype(np.float64)
+
+
+def _write(data: bytearray, offset: int, values: np.ndarray, kind: str) -> None:
+    packed = values.astype(kind).tobytes()
+    data[offset : offset + len(packed)] = packed
+
+
+def mix_of(predicted: np.ndarray, classes: int) -> float:
+    """How evenly images spread over the classes that were predicted, from 0 (one class) to 1 (all alike).
+
+    The entropy of their shares, to the largest that so many images of so many classes can have.
+    """
+    counts = np.bincount(predicted, minlength=classes)
+    shares = counts[counts > 0] / max(1, counts.sum())
+    largest = np.log(min(classes, max(2, len(predicted))))
+    return float(-(shares * np.log(shares)).sum() / largest)
+
+
+def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarray:
+    """Indices of the newest images, as nearly as many of each predicted class as there are, in order of time.
+
+    `predicted` (n,), the oldest first. Raises NotAdaptable for too few images, and for a window of too few classes:
+    its statistics would be those of these classes, and make the network worse than it was.
+    """
+    if len(predicted) < FEWEST:
+        raise NotAdaptable("needs %d recent images; got %d" % (FEWEST, len(predicted)))
+    mix = mix_of(predicted, classes)
+    if mix < LEAST_MIX:
+        raise NotAdaptable("recent images are of too few classes: their mix is %.2f of 1, below %.2f" % (mix, LEAST_MIX))
+    counts = np.bincount(predicted, minlength=classes)
+    limit = most  # of each class: the largest for which not too many are taken
+    while np.minimum(counts, limit).sum() > most:
+        limit -= 1
+    limit = min(limit, max(1, int(2 * len(predicted) / classes)))
+    chosen = [np.flatnonzero(predicted == label)[-limit:] for label in range(classes)]
+    return np.sort(np.concatenate(chosen))
+
+
+def attempt(
+    folding: Folding, images: List[np.ndarray], scores: Scores, estimate: Estimate, start: Callable[[bytes], Network]
+) -> Outcome:
+    """Adapts to recent images, each float32 (1, 3, r, r), with what the network said of them, the oldest first.
+
+    It is accepted where the label-free estimate of the accuracy rises on the same images, and could be trusted.
+    Raises NotAdaptable as `balanced`.
+    """
+    predicted = scores.argmax(axis=1)
+    chosen = balanced(predicted, scores.shape[1])
+    model = folding.folded(*folding.statistics([images[i] for i in chosen]))
+    network = start(model)
+    before = estimate(scores)
+    after = estimate(np.stack([network(image) for image in images]))
+    better = after[0] >= before[0] + LEAST_GAIN
+    facts = {
+        "before": round(before[0], 4), "after": round(after[0], 4), "images": len(chosen),
+        "mix": round(mix_of(predicted, scores.shape[1]), 3), "accepted": better,
+    }  # fmt: skip
+    return Outcome(model if better else None, facts)
