@@ -96,10 +96,14 @@ def find_version(folder: Path, job: str) -> int | None:
     return next((n for n in reversed(versions_in(folder)) if read_card(folder / VERSIONS / str(n)).job == job), None)
 
 
-def write_version(folder: Path, model: TrainedModel, card: Card, models: Mapping[Precision, Path]) -> Path:
+def write_version(
+    folder: Path, model: TrainedModel, card: Card, models: Mapping[Precision, Path],
+    beside: Mapping[str, bytes] | None = None,
+) -> Path:  # fmt: skip
     """Writes the next version and puts it into use; `models` are the files by their precision, as in the card.
 
-    Returns its folder. Raises UserError where the disk refuses, or the version is there already.
+    `beside` are other files of it, by their names: what the board needs to adapt it. Returns its folder. Raises
+    UserError where the disk refuses, or the version is there already.
     """
     place = folder / VERSIONS / str(card.version)
     if os.path.lexists(place):
@@ -107,6 +111,8 @@ def write_version(folder: Path, model: TrainedModel, card: Card, models: Mapping
     with atomic_folder(place) as part:
         for precision, source in models.items():
             (part / card.models[precision].file).write_bytes(read_bytes(source, MOST_MODEL, "model"))
+        for name, content in (beside or {}).items():
+            (part / name).write_bytes(content)
         _write(part, FACTS, facts_text(facts_of(model, card)))
         _write(part, CARD, card_text(card))
         _write(part, "README.md", model_card(card, model.classes))

@@ -38,12 +38,13 @@ from nas.files.atomic import make_folder, write_atomic
 from nas.files.lock import locked
 from nas.models.trained import MODEL, WEIGHTS, TrainedModel
 from nas.run import load_run, model_folder
+from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
 from nas.train.resumption import OnFullProgress
 
-FORMAT = 1  # of a job's digest: another way of making a version gives another one
+FORMAT = 2  # of a job's digest: another way of making a version gives another one
 BUSY = "another process is deploying into {path}; wait for it"
 
 Tell = Callable[[str], None]  # one line about the work
@@ -216,7 +217,17 @@ def _made(
         origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets)
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
         write_atomic(work / CARD, card_text(card).encode())
-    return write_version(out, model, card, {p: one.path for p, one in files.items()})
+    return write_version(out, model, card, {p: one.path for p, one in files.items()}, _beside(model, files, tell))
+
+
+def _beside(model: TrainedModel, files: Files, tell: Tell) -> dict[str, bytes]:
+    """What the board needs beside the models to adapt them: see `nas.runtimes.onnx.adapt`."""
+    try:
+        made = OnnxRuntime().adaptable(model, {p: one.path.read_bytes() for p, one in files.items()})
+    except UserError as error:
+        tell(str(error))
+        return {}
+    return {GRAPH: made.graph, ARRAYS: made.arrays}
 
 
 def _exported(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nas.data.dataset import Split
     from nas.models.trained import TrainedModel
+    from nas.runtimes.onnx.adapt import Adaptable
     from nas.runtimes.onnx.variants import Variants
     from nas.runtimes.parity import Outputs
 
@@ -56,6 +57,12 @@ class OnnxRuntime:
         from nas.runtimes.onnx.variants import Variants
 
         return Variants(model, calibration, self)
+
+    def adaptable(self, model: TrainedModel, files: Mapping[Precision, bytes]) -> Adaptable:
+        """What a board needs beside the model's files, by precision, to adapt them. Raises UserError."""
+        from nas.runtimes.onnx.adapt import adaptable
+
+        return adaptable(self.variants(model), files)
 
     def session(self, model: bytes, threads: int = 1) -> Session:
         run_all = self.outputs(model, threads)

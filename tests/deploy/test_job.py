@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.deploy import job as module
@@ -23,7 +24,10 @@ from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.files.lock import locked
 from nas.models.trained import load_trial
+from nas.monitor.serve.adapt import Folding
 from nas.run import load_run
+from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
+from nas.runtimes.onnxruntime import OnnxRuntime
 from tests.cli.command import ROOT, call
 from tests.deploy.deployments import FEW, TRIAL
 from tests.runs import make_run
@@ -45,7 +49,7 @@ def page_of(place: Path) -> str:
 def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     place = version_folder(made / "out")
     assert {path.name for path in place.iterdir()} == {
-        "model-fp32.onnx", "model-int8.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
+        "model-fp32.onnx", "model-int8.onnx", "adapt.onnx", "adapt.npz", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
         "preprocess.json", "run.py", "pixels.py",
     }  # fmt: skip
     assert {path.name for path in (made / "out").iterdir()} == {"run.py", "current", "versions"}
@@ -213,3 +217,14 @@ def test_a_network_is_trained_in_full_first(made: Path, tmp_path: Path) -> None:
     assert (run / "trained" / str(TRIAL) / "model.json").exists() and "train it in full" in said[0]
     assert read_facts(place).side == 13  # as its dataset keeps the pictures
     assert "not to deploy" not in page_of(place)
+
+
+def test_a_version_carries_what_adapts_its_files_on_the_board(out: Path) -> None:
+    place = out / "versions/1"
+    pixels = np.random.default_rng(0).normal(0, 1, (64, 1, 3, 24, 24)).astype(np.float32)
+    for precision in ("fp32", "int8"):
+        model = (place / f"model-{precision}.onnx").read_bytes()
+        folding = Folding((place / GRAPH).read_bytes(), (place / ARRAYS).read_bytes(), model, precision)
+        adapted = folding.folded(*folding.statistics(list(pixels)))
+        assert len(adapted) == len(model) and adapted != model
+        assert np.isfinite(OnnxRuntime().session(adapted)(pixels[0])).all()

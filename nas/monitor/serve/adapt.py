@@ -1,4 +1,4 @@
-"""A network adapted to what the camera sees now, without gradients: its batch norms get the statistics of recent images.
+"""A network adapted to what the camera sees now, without gradients: batch norms get recent images' statistics.
 
 Of Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation", NeurIPS 2020; when
 a change was found and not all the time, as Niu et al. and OD-TTA do, since it costs accuracy on clean images. One pass
@@ -9,8 +9,7 @@ folder is not changed. An int8 file stays int8: a channel's integers stay, their
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -32,8 +31,8 @@ class NotAdaptable(Exception):
 class Outcome(NamedTuple):
     """What an attempt gave: the model's bytes where it was accepted, and the facts of the log's line."""
 
-    model: Optional[bytes]
-    facts: Dict[str, Any]
+    model: bytes | None
+    facts: dict[str, Any]
 
 
 class Folding:
@@ -48,7 +47,7 @@ class Folding:
         with np.load(io.BytesIO(arrays), allow_pickle=False) as found:
             held = {name: found[name] for name in found.files}
         if precision + "/offsets" not in held:
-            raise NotAdaptable("the %s model has no weights that could be adapted in place" % precision)
+            raise NotAdaptable(f"the {precision} model has no weights that could be adapted in place")
         self.gamma, self.beta, self.least, self.bias = (held[n] for n in ("gamma", "beta", "least", "bias"))
         self.channels, self.batch = held["channels"].tolist(), int(held["batch"])
         self.offsets, self.counts = held[precision + "/offsets"].tolist(), held[precision + "/counts"].tolist()
@@ -59,7 +58,7 @@ class Folding:
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
 
-    def statistics(self, images: Sequence[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    def statistics(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances (c,) of all norms over images, each float32 (1, 3, r, r).
 
         Of more images than fit into a pass, the passes' means are averaged, and their spread is part of the variance.
@@ -120,10 +119,10 @@ def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarra
     its statistics would be those of these classes, and make the network worse than it was.
     """
     if len(predicted) < FEWEST:
-        raise NotAdaptable("needs %d recent images; got %d" % (FEWEST, len(predicted)))
+        raise NotAdaptable(f"needs {FEWEST} recent images; got {len(predicted)}")
     mix = mix_of(predicted, classes)
     if mix < LEAST_MIX:
-        raise NotAdaptable("recent images are of too few classes: their mix is %.2f of 1, below %.2f" % (mix, LEAST_MIX))
+        raise NotAdaptable(f"recent images are of too few classes: their mix is {mix:.2f} of 1, below {LEAST_MIX}")
     counts = np.bincount(predicted, minlength=classes)
     limit = most  # of each class: the largest for which not too many are taken
     while np.minimum(counts, limit).sum() > most:
@@ -134,7 +133,7 @@ def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarra
 
 
 def attempt(
-    folding: Folding, images: List[np.ndarray], scores: Scores, estimate: Estimate, start: Callable[[bytes], Network]
+    folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Callable[[bytes], Network]
 ) -> Outcome:
     """Adapts to recent images, each float32 (1, 3, r, r), with what the network said of them, the oldest first.
 

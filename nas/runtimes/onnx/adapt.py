@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nas.runtimes.onnx.variants import Variants
 
+GRAPH, ARRAYS = "adapt.onnx", "adapt.npz"
 BATCH_BYTES = 48 * 10**6  # of the largest activation of a batch
 SMALLEST_BATCH, LARGEST_BATCH = 16, 256
 TINY = 1e-12  # below any variance that can be divided by
@@ -79,7 +80,7 @@ def adaptable(variants: Variants, files: Mapping[Precision, bytes]) -> Adaptable
             offsets, counts, kinds = places
             arrays |= {f"{precision}/offsets": offsets, f"{precision}/counts": counts, f"{precision}/kinds": kinds}
     packed = BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
     return Adaptable(_unfolded(graph, norms), packed.getvalue())
 
 
@@ -99,7 +100,11 @@ def _norms(graph: onnx.ModelProto, module: nn.Module) -> list[Norm]:
         own = gamma, beta, least.astype(np.float32)
         found.append(Norm(node.name, node.output[0], node.input[1], node.input[2], *own))
     if not found or batch_norms:
-        named = f"{next(iter(batch_norms))} is not folded into a weight and a bias" if batch_norms else "it has no batch norm"
+        named = (
+            f"{next(iter(batch_norms))} is not folded into a weight and a bias"
+            if batch_norms
+            else "it has no batch norm"
+        )
         raise UserError(f"the network cannot be adapted on a board: {named}")
     return found
 
@@ -227,7 +232,7 @@ def _places(data: bytes, norms: list[Norm]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _place(data: bytes, tensor: onnx.TensorProto) -> tuple[int, str] | None:
-    """Where a tensor's values stand in a file, little-endian, and of what kind; None where they are packed otherwise."""
+    """Where a tensor's values stand in a file, little-endian, and their kind; None where they are packed otherwise."""
     from onnx import numpy_helper
 
     values = numpy_helper.to_array(tensor)

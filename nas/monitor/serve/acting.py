@@ -1,0 +1,134 @@
+"""Acts on what the watch finds: adapts the network that is served, beside serving it, and undoes it in time.
+
+An alarm of the accuracy asks for it. It is tried on recent frames by another thread, again a little later where those
+were too few or of too few classes. It is undone when the picture is as usual again, and when the network as it was
+deployed is estimated to do as well: an adapted one is worse on what it was trained for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Any, Callable
+
+import numpy as np
+
+from .adapt import FEWEST, MOST, Estimate, Folding, Network, NotAdaptable, Outcome, attempt
+
+MOST_BYTES = 16_000_000  # of frames that are kept: 512 of 32 pixels, 106 of 224
+WAIT_S = 5.0  # between two attempts that could not be made
+TRIALS = 12  # of one alarm
+CHECK_FRAMES = 1000  # served, between two looks whether the network as deployed would do as well
+
+Event = dict
+Say = Callable[[str], object]
+
+
+class Acting:
+    """For one model that is served. `start` makes a network of a file's bytes; `as_input` is the preprocessing.
+
+    `hear` gets every frame with the events of the watch; `poll` gives what is to be done between two frames.
+    """
+
+    def __init__(
+        self, folding: Folding, estimate: Estimate, start: Callable[[bytes], Network],
+        as_input: Callable[[np.ndarray], np.ndarray], *, wait_s: float = WAIT_S,
+    ) -> None:  # fmt: skip
+        self.folding, self.estimate, self.start, self.as_input = folding, estimate, start, as_input
+        self.frames: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self.most = 0  # frames that are kept; known with the first
+        self.adapted: bytes | None = None  # the model that is served in the place of the deployed one
+        self.wanted = 0  # attempts that are left
+        self.since = 0  # frames since the last change
+        self.wait_s, self.tried = wait_s, -wait_s
+        self.thread: threading.Thread | None = None
+        self.result: Outcome | NotAdaptable | None = None
+        self.undo = ""  # why it is to be undone
+
+    def hear(self, pixels: np.ndarray, scores: np.ndarray, events: list[Event]) -> None:
+        """A frame that was served: uint8 (r, r, 3), the scores float32 (classes,), and what the watch said of it."""
+        if not self.most:
+            self.most = max(FEWEST, min(MOST, MOST_BYTES // pixels.nbytes))
+        self.frames.append((pixels, scores))
+        self.since += 1
+        if len(self.frames) > self.most:
+            self.frames.popleft()
+        for event in events:
+            if event.get("kind") == "alarm" and event.get("chart") == "accuracy" and self.adapted is None:
+                self.wanted = TRIALS
+            if event.get("kind") == "clear" and event.get("chart") == "picture":
+                self.wanted = 0
+                if self.adapted is not None:
+                    self.undo = "the pictures are as usual again"
+
+    def poll(self) -> tuple[bytes | None, list[Event]] | None:
+        """A model to serve from here on, None the one that was deployed, with lines for the log; None: nothing new."""
+        if self.thread is not None:
+            if self.thread.is_alive():
+                return None
+            self.thread = None
+            return self._ended()
+        if self.undo:
+            why, self.undo, self.adapted = self.undo, "", None
+            return None, [dict(self._changed({}), kind="undo", why=why)]
+        now = time.monotonic()
+        checks = self.adapted is not None and self.since >= CHECK_FRAMES
+        tries = self.wanted > 0 and self.adapted is None and len(self.frames) >= FEWEST
+        if (checks or tries) and now - self.tried >= self.wait_s:
+            self.tried, frames = now, list(self.frames)
+            self.thread = threading.Thread(target=self._try, args=(frames, checks), daemon=True)
+            self.thread.start()
+        return None
+
+    def join(self) -> None:
+        """Waits for the attempt that is under way."""
+        if self.thread is not None:
+            self.thread.join()
+
+    def _try(self, frames: list[tuple[np.ndarray, np.ndarray]], checks: bool) -> None:
+        """In another thread: NumPy and the runtime let serving go on."""
+        images = [self.as_input(pixels) for pixels, _ in frames]
+        scores = np.stack([scores for _, scores in frames])
+        try:
+            if checks:
+                network = self.start(self.folding.model)
+                before, after = self.estimate(np.stack([network(image) for image in images])), self.estimate(scores)
+                facts = {"before": round(before[0], 4), "after": round(after[0], 4), "images": len(images)}
+                self.result = Outcome(None, dict(facts, accepted=after[0] >= before[0]))
+            else:
+                self.result = attempt(self.folding, images, scores, self.estimate, self.start)
+        except NotAdaptable as refused:
+            self.result = refused
+        except Exception as error:  # serving goes on, whatever happens here
+            self.result = NotAdaptable(f"{type(error).__name__}: {str(error)[:200]}")
+            self.wanted = 0
+
+    def _ended(self) -> tuple[bytes | None, list[Event]] | None:
+        result, self.result = self.result, None
+        if isinstance(result, NotAdaptable):
+            self.wanted -= 1
+            if self.wanted == 0:
+                return self.adapted, [{"kind": "adapt", "why": f"not adapted: {result}"}]
+            return None
+        if result is None:
+            return None
+        facts = dict(result.facts)
+        accepted = facts.pop("accepted")
+        if self.adapted is not None:  # a check
+            self.since = 0
+            if accepted:
+                return None
+            self.adapted = None
+            return None, [dict(self._changed(facts), kind="undo", why="as deployed it is estimated to do as well")]
+        self.wanted = 0
+        if not accepted:
+            return None, [dict(facts, kind="adapt", why="not adapted: the estimated accuracy does not rise")]
+        self.adapted = result.model
+        return result.model, [dict(self._changed(facts), kind="adapt", why="the estimated accuracy fell")]
+
+    def _changed(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """What was said of frames before a change is not what is said of them after it."""
+        self.since = 0
+        self.frames.clear()
+        return facts
