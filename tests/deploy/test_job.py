@@ -49,8 +49,8 @@ def page_of(place: Path) -> str:
 def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     place = version_folder(made / "out")
     assert {path.name for path in place.iterdir()} == {
-        "model-fp32.onnx", "model-int8.onnx", "adapt.onnx", "adapt.npz", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
-        "preprocess.json", "run.py", "pixels.py",
+        "model-fp32.onnx", "model-int8.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
+        "preprocess.json", "run.py", "pixels.py", "adapt.onnx", "adapt.npz",
     }  # fmt: skip
     assert {path.name for path in (made / "out").iterdir()} == {"run.py", "current", "versions"}
     card, facts = read_card(place), read_facts(place)

@@ -10,19 +10,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Any, Callable
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from .adapt import FEWEST, MOST, Estimate, Folding, Network, NotAdaptable, Outcome, attempt
+from .adapt import ARRAYS, FEWEST, GRAPH, MOST, Estimate, Folding, NotAdaptable, Outcome, Start, attempt, scores_of
+from .terminal import say
 
 MOST_BYTES = 16_000_000  # of frames that are kept: 512 of 32 pixels, 106 of 224
 WAIT_S = 5.0  # between two attempts that could not be made
 TRIALS = 12  # of one alarm
 CHECK_FRAMES = 1000  # served, between two looks whether the network as deployed would do as well
 
-Event = dict
-Say = Callable[[str], object]
+Event = Dict[str, Any]
+News = Tuple[Any, List[Event]]  # the network to serve from here on, None the one that was deployed; the log's lines
 
 
 class Acting:
@@ -32,13 +33,13 @@ class Acting:
     """
 
     def __init__(
-        self, folding: Folding, estimate: Estimate, start: Callable[[bytes], Network],
+        self, folding: Folding, estimate: Estimate, start: Start,
         as_input: Callable[[np.ndarray], np.ndarray], *, wait_s: float = WAIT_S,
     ) -> None:  # fmt: skip
         self.folding, self.estimate, self.start, self.as_input = folding, estimate, start, as_input
         self.frames: deque[tuple[np.ndarray, np.ndarray]] = deque()
         self.most = 0  # frames that are kept; known with the first
-        self.adapted: bytes | None = None  # the model that is served in the place of the deployed one
+        self.adapted: Any = None  # the network that is served in the place of the deployed one
         self.wanted = 0  # attempts that are left
         self.since = 0  # frames since the last change
         self.wait_s, self.tried = wait_s, -wait_s
@@ -62,8 +63,8 @@ class Acting:
                 if self.adapted is not None:
                     self.undo = "the pictures are as usual again"
 
-    def poll(self) -> tuple[bytes | None, list[Event]] | None:
-        """A model to serve from here on, None the one that was deployed, with lines for the log; None: nothing new."""
+    def poll(self) -> News | None:
+        """What is to be done now, between two frames; None: nothing."""
         if self.thread is not None:
             if self.thread.is_alive():
                 return None
@@ -92,10 +93,10 @@ class Acting:
         scores = np.stack([scores for _, scores in frames])
         try:
             if checks:
-                network = self.start(self.folding.model)
-                before, after = self.estimate(np.stack([network(image) for image in images])), self.estimate(scores)
-                facts = {"before": round(before[0], 4), "after": round(after[0], 4), "images": len(images)}
-                self.result = Outcome(None, dict(facts, accepted=after[0] >= before[0]))
+                deployed = self.estimate(scores_of(self.start(self.folding.model), images))[0]
+                now = self.estimate(scores)[0]
+                facts = {"before": round(now, 4), "after": round(deployed, 4), "images": len(images)}
+                self.result = Outcome(None, dict(facts, accepted=now >= deployed))
             else:
                 self.result = attempt(self.folding, images, scores, self.estimate, self.start)
         except NotAdaptable as refused:
@@ -104,7 +105,7 @@ class Acting:
             self.result = NotAdaptable(f"{type(error).__name__}: {str(error)[:200]}")
             self.wanted = 0
 
-    def _ended(self) -> tuple[bytes | None, list[Event]] | None:
+    def _ended(self) -> News | None:
         result, self.result = self.result, None
         if isinstance(result, NotAdaptable):
             self.wanted -= 1
@@ -124,11 +125,26 @@ class Acting:
         self.wanted = 0
         if not accepted:
             return None, [dict(facts, kind="adapt", why="not adapted: the estimated accuracy does not rise")]
-        self.adapted = result.model
-        return result.model, [dict(self._changed(facts), kind="adapt", why="the estimated accuracy fell")]
+        self.adapted = result.network
+        return result.network, [dict(self._changed(facts), kind="adapt", why="the estimated accuracy fell")]
 
     def _changed(self, facts: dict[str, Any]) -> dict[str, Any]:
         """What was said of frames before a change is not what is said of them after it."""
         self.since = 0
         self.frames.clear()
         return facts
+
+
+def open_acting(model: Any, watch: Any) -> Acting | None:
+    """For a model as `versions.load` gives it and its watch; None where it cannot be adapted, which is said once."""
+    estimate, place = getattr(watch, "accuracy_of", None), model.deployment.folder
+    if estimate is None or not (place / ARRAYS).is_file() or not (place / GRAPH).is_file():
+        return None
+    deployment, threads = model.deployment, model.threads or model.deployment.facts["threads"]
+    try:
+        file = deployment.checked(deployment.facts["models"][model.precision])
+        folding = Folding(deployment.checked(GRAPH), deployment.checked(ARRAYS), file, model.precision, threads)
+    except NotAdaptable as reason:
+        say(f"version {model.version} will not be adapted: {reason}")
+        return None
+    return Acting(folding, estimate, lambda content: model.program.Network(content, threads), deployment.input)

@@ -21,7 +21,7 @@ TINY = 1e-12  # as adapt.onnx was written with
 
 Scores = np.ndarray  # float32 (n, classes)
 Estimate = Callable[[Scores], Tuple[float, float, float, bool]]  # accuracy, low, high, whether it can be trusted
-Network = Callable[[np.ndarray], np.ndarray]  # float32 (1, 3, r, r) to float32 (classes,)
+Start = Callable[[bytes], Any]  # a model's bytes to a network as the version's program has it: `outputs(image)[0]`
 
 
 class NotAdaptable(Exception):
@@ -29,9 +29,9 @@ class NotAdaptable(Exception):
 
 
 class Outcome(NamedTuple):
-    """What an attempt gave: the model's bytes where it was accepted, and the facts of the log's line."""
+    """What an attempt gave: the adapted network where it was accepted, and the facts of the log's line."""
 
-    model: bytes | None
+    network: Any
     facts: dict[str, Any]
 
 
@@ -132,9 +132,7 @@ def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarra
     return np.sort(np.concatenate(chosen))
 
 
-def attempt(
-    folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Callable[[bytes], Network]
-) -> Outcome:
+def attempt(folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Start) -> Outcome:
     """Adapts to recent images, each float32 (1, 3, r, r), with what the network said of them, the oldest first.
 
     It is accepted where the label-free estimate of the accuracy rises on the same images, and could be trusted.
@@ -142,13 +140,17 @@ def attempt(
     """
     predicted = scores.argmax(axis=1)
     chosen = balanced(predicted, scores.shape[1])
-    model = folding.folded(*folding.statistics([images[i] for i in chosen]))
-    network = start(model)
+    network = start(folding.folded(*folding.statistics([images[i] for i in chosen])))
     before = estimate(scores)
-    after = estimate(np.stack([network(image) for image in images]))
+    after = estimate(scores_of(network, images))
     better = after[0] >= before[0] + LEAST_GAIN
     facts = {
         "before": round(before[0], 4), "after": round(after[0], 4), "images": len(chosen),
         "mix": round(mix_of(predicted, scores.shape[1]), 3), "accepted": better,
     }  # fmt: skip
-    return Outcome(model if better else None, facts)
+    return Outcome(network if better else None, facts)
+
+
+def scores_of(network: Any, images: Sequence[np.ndarray]) -> Scores:
+    """What a network says of images, each float32 (1, 3, r, r)."""
+    return np.stack([network.outputs(image)[0] for image in images])

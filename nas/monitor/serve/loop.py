@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
+from .acting import Acting, open_acting
 from .frames import Frame, Reader, Slot, Source
 from .health import Health
 from .kept import Kept
@@ -79,6 +80,7 @@ class Serving:
         self.alarms: set[str] = set(state.get("alarms", []))
         self.estimate: dict[str, Any] = {}
         self.kept = Kept(folder / MONITOR, self.options.keep)
+        self.actings: dict[str, Acting | None] = {}
         self.watch_states: dict[str, Any] = _table(state, "watch")
         self.follower = Follower(folder, self.loader, self.model.version)
         self.health = health or Health()
@@ -178,6 +180,7 @@ class Serving:
     def _serve(self, slot: Slot) -> None:
         while not self.why_stopped:
             self._follow()
+            self._act()
             frame = slot.take(0.25)
             if frame is not None:
                 self.frame(frame)
@@ -224,7 +227,11 @@ class Serving:
     # ---- watching
 
     def _observe(self, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float) -> None:
-        events = self.watch_of(self.model).observe(pixels, scores, features, ms, image=self.kept.see(pixels))
+        watch = self.watch_of(self.model)
+        events = watch.observe(pixels, scores, features, ms, image=self.kept.see(pixels))
+        acting = self.acting_of(self.model, watch)
+        if acting is not None:
+            acting.hear(pixels, scores, events)
         for event in events:
             facts = dict(event)
             kind = str(facts.pop("kind"))
@@ -275,6 +282,29 @@ class Serving:
             now = self.window.counts(captured, skipped)
             return {name: self.totals[name] + now[name] for name in COUNTS}
 
+    # ---- acting
+
+    def acting_of(self, model: Model, watch: Any) -> Acting | None:
+        """What adapts a model, made when it is first served; None: its version carries nothing to adapt it with."""
+        if model.name not in self.actings:
+            self.actings[model.name] = open_acting(model, watch)
+        return self.actings[model.name]
+
+    def _act(self) -> None:
+        """Puts an adapted network in place, or takes it out again."""
+        acting = self.actings.get(self.model.name)
+        news = acting.poll() if acting is not None else None
+        if news is None:
+            return
+        network, events = news
+        if (network or self.model.deployed) is not self.model.network:
+            self._end_window()
+            self.model.network = network or self.model.deployed
+        for event in events:
+            facts = dict(event)
+            self._record(str(facts.pop("kind")), **facts)
+        self._save()
+
     # ---- versions
 
     def _follow(self) -> None:
@@ -291,7 +321,6 @@ class Serving:
             return
         self._end_window()
         old, self.model = self.model, found
-        self.alarms.clear()  # of the other version's charts
         self.follower.serving = version
         self._record("switch", **{"from": old.version, "to": version, "why": "current names it"})
         self._save()

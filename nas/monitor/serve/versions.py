@@ -135,7 +135,8 @@ class Model:
         self.program, self.deployment = program, deployment
         self.version, self.precision = version, precision
         self.classes: list[str] = deployment.classes
-        self.network = deployment.network(precision, threads)
+        self.threads = threads
+        self.network = self.deployed = deployment.network(precision, threads)  # the one that runs, and as it was made
         self.accuracy: float | None = deployment.facts.get("accuracy", {}).get(precision)
         self.lock = threading.Lock()  # not every runtime may be asked by two threads at once
         side = deployment.facts["resolution"]
