@@ -52,7 +52,7 @@ def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
         "model-fp32.onnx", "model-int8.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
         "preprocess.json", "run.py", "pixels.py", "adapt.onnx", "adapt.npz",
     }  # fmt: skip
-    assert {path.name for path in (made / "out").iterdir()} == {"run.py", "current", "versions"}
+    assert {path.name for path in (made / "out").iterdir()} == {"run.py", "serve.pyz", "current", "versions"}
     card, facts = read_card(place), read_facts(place)
     model = card.models["fp32"]
     assert (card.version, card.trial, card.weights, card.precision) == (1, TRIAL, "proxy", "fp32")

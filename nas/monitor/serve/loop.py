@@ -284,7 +284,7 @@ class Serving:
 
     # ---- acting
 
-    def acting_of(self, model: Model, watch: Any) -> Acting | None:
+    def acting_of(self, model: Model, watch: Watch) -> Acting | None:
         """What adapts a model, made when it is first served; None: its version carries nothing to adapt it with."""
         if model.name not in self.actings:
             self.actings[model.name] = open_acting(model, watch)

@@ -55,7 +55,9 @@ def acting(after: bytes = b"0.8") -> Acting:
     )
 
 
-def feed(one: Acting, count: int, sure: float = 0.5, events: list[dict[str, Any]] | None = None, kinds: int = 4) -> None:
+def feed(
+    one: Acting, count: int, sure: float = 0.5, events: list[dict[str, Any]] | None = None, kinds: int = 4
+) -> None:
     for number in range(count):
         pixels = np.full((2, 2, 3), number % kinds, np.uint8)
         one.hear(pixels, Net(sure).outputs(pixels)[0], (events or []) if number == count - 1 else [])
