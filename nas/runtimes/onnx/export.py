@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nas.files.atomic import write_atomic
 from nas.models.int8 import Int8
 from nas.runtimes.images import check_calibration
+from nas.runtimes.onnx.features import add_features, features_of
 from nas.runtimes.onnx.fusion import fusion_of
 from nas.runtimes.onnx.parity import first_that_differs
 from nas.runtimes.parity import LEAST_AGREEMENT, agreement, check_difference, largest_difference
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 
 def export_onnx(variants: Variants, path: Path) -> Exported:
-    """Writes the file of batch 1 (input "image", output "logits", both float32) in the model's precision.
+    """Writes the file of batch 1 (input "image", outputs "logits" and "features", float32) in the model's precision.
 
-    It appears only when it agrees with the module on the images of `variants`: the logits of fp32 and fp16 within
-    TOLERANCE, those of int8 finite. The file's metadata_props are `facts_of` the model. Raises UserError when it cannot
-    be written, when weights or outputs are not finite, and when it disagrees, naming the first block that differs.
+    The features (1, d) are those that the classifier reads: what watches the network needs them. The file appears only
+    when it agrees with the module on the images of `variants`: the logits of fp32 and fp16 within TOLERANCE, those of
+    int8 finite. Its metadata_props are `facts_of` the model. Raises UserError when it cannot be written, when weights
+    or outputs are not finite, and when it disagrees, naming the first block that differs.
     """
     precision = variants.model.precision
     if precision == "int8" and Int8.of(variants.model).scheme == "static":
@@ -32,6 +34,7 @@ def export_onnx(variants: Variants, path: Path) -> Exported:
     wanted = variants.logits
     exported = _compared(variants, path, "fp32", variants.exported.SerializeToString())
     graph = variants.graph(precision)
+    add_features(graph, features_of(variants.exported))
     data = graph.SerializeToString()
     difference, alike = exported if precision == "fp32" else _compared(variants, path, precision, data)
     write_atomic(path, data)

@@ -14,6 +14,7 @@ from nas.data.dataset import Split
 from nas.errors import UserError
 from nas.models.int8 import Int8
 from nas.runtimes.images import network_inputs
+from nas.runtimes.onnx.features import add_features, features_of
 from nas.runtimes.onnx.fusion import Fusion, fusion_of
 from nas.runtimes.onnx.parity import first_that_differs
 from nas.runtimes.onnx.variants import Variants
@@ -54,6 +55,40 @@ def test_a_file_in_its_precision_agrees_with_the_module(precision: str, images: 
     session = OnnxRuntime().session((tmp_path / "net.onnx").read_bytes())
     scores = session(next(network_inputs(trained().preprocessing, images)))
     assert scores.dtype == np.float32 and scores.shape == (1, 10)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_file_also_gives_what_its_classifier_reads_at_no_cost(precision: str, variants: Variants) -> None:
+    plain, watched = variants.graph(precision), variants.graph(precision)
+    add_features(watched, features_of(variants.exported))
+    module, read = variants.module, []
+    linear = [part for part in module.modules() if isinstance(part, torch.nn.Linear)][-1]
+    hook = linear.register_forward_hook(lambda _, inputs, __: read.append(inputs[0].numpy()))
+    runtime = OnnxRuntime()
+    found = runtime.outputs(watched.SerializeToString())(variants.images[0])
+    with torch.inference_mode():
+        module(torch.from_numpy(variants.images[0]))
+    hook.remove()
+    assert list(found) == ["logits", "features"]  # run.py reads the first
+    assert found["features"].dtype == np.float32 and found["features"].shape == read[0].shape
+    allowed = {"fp32": 1e-4, "fp16": 2e-2, "int8": 0.25}[precision] * np.abs(read[0]).max()
+    np.testing.assert_allclose(found["features"], read[0], atol=allowed)
+    scores = runtime.session(plain.SerializeToString())(variants.images[0])
+    np.testing.assert_allclose(found["logits"], scores, atol=2e-3 if precision == "fp16" else 0)
+    assert fusion(watched) == fusion(plain)
+    count = [len(runtime.optimized(graph.SerializeToString()).graph.node) for graph in (plain, watched)]
+    assert count[1] - count[0] <= {"fp32": 0, "fp16": 3, "int8": 1}[precision]  # a conversion of the features alone
+
+
+def test_a_graph_without_a_classifier_has_no_features(variants: Variants) -> None:
+    graph = onnx.ModelProto()
+    graph.CopyFrom(variants.exported)
+    linear = next(node for node in graph.graph.node if node.op_type == "Gemm")
+    graph.graph.node.remove(linear)
+    assert features_of(graph) is None
+    before = graph.SerializeToString()
+    add_features(graph, None)
+    assert graph.SerializeToString() == before
 
 
 def test_blocks_that_stay_in_float_are_not_quantized(variants: Variants) -> None:
