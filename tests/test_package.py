@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 import nas
 from nas.catalog import names
-found = {"spaces": names("search_spaces", ".toml"), "devices": names("device_profiles")}
+found = {"spaces": names("search_spaces", ".toml"), "devices": names("device_profiles"),
+         "targets": names("device/support", ".toml")}
 said = {kind: {name: str(path) for name, path in entries.items()} for kind, entries in found.items()}
 said["versions"] = [nas.__version__, version("edge-nas")]
 said["typed"] = Path(nas.__file__).with_name("py.typed").is_file()
@@ -38,8 +39,13 @@ def test_a_wheel_installed_elsewhere_lists_what_ships(tmp_path: Path) -> None:
     assert wheel.name == f"edge_nas-{nas.__version__}-py3-none-any.whl"  # `nas` is another project's on the index
     assert found["versions"] == [nas.__version__, nas.__version__]
     assert found["typed"]  # type checkers read the package's annotations only with py.typed
-    for kind, here in (("spaces", names("search_spaces", ".toml")), ("devices", names("device_profiles"))):
-        ours = {name for name, path in here.items() if path.is_relative_to(shipped(path.parent.name))}
+    for kind, folder, ending in (
+        ("spaces", "search_spaces", ".toml"),
+        ("devices", "device_profiles", ""),
+        ("targets", "device/support", ".toml"),
+    ):
+        here = names(folder, ending)
+        ours = {name for name, path in here.items() if path.is_relative_to(shipped(folder))}
         assert ours
         assert set(found[kind]) == ours
         assert all("elsewhere" in path for path in found[kind].values())

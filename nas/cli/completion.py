@@ -10,6 +10,11 @@ def devices(incomplete: str) -> list[str]:
     return [name for name in names("device_profiles") if name.startswith(incomplete)]
 
 
+def targets(incomplete: str) -> list[str]:
+    """The accelerators whose names begin so."""
+    return [name for name in names("device/support", ".toml") if name.startswith(incomplete)]
+
+
 def spaces(incomplete: str) -> list[str]:
     """The search spaces whose names begin so."""
     return [name for name in names("search_spaces", ".toml") if name.startswith(incomplete)]

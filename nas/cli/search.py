@@ -62,6 +62,14 @@ def search(
         str | None, typer.Option(metavar="COUNT", help="Budget for the multiply-adds, e.g. 100M.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="Search only these, e.g. int8.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Propose only what this accelerator maps, e.g. edge-tpu, ethos-u55 or a TOML file (default: the "
+            "device's, if it names one).",
+            autocompletion=completion.targets,
+        ),
+    ] = None,
     estimator: Annotated[
         str,
         typer.Option(
@@ -177,7 +185,7 @@ def search(
             run = api.search(
                 device, space, dataset, None if objectives is None else listed(objectives),
                 sampler=sampler, trials=trials, time=time,
-                precisions=precisions(precision), budgets=limits,
+                precisions=precisions(precision), target=target, budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
                 estimator=estimator, estimator_settings=named_values(estimator_setting, "--estimator-setting"),
                 guide=guide, seed=seed, early_stopping=early_stopping,

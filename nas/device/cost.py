@@ -24,8 +24,8 @@ from nas.space.block_table import BlockTable
 from nas.space.layer import Precision
 from nas.space.network import Network
 
-Basis = Literal["measured", "fitted", "extrapolated"]
-BASES: tuple[Basis, ...] = ("measured", "fitted", "extrapolated")
+Basis = Literal["measured", "fitted", "extrapolated", "estimated"]  # estimated: by a compiler, not on a board
+BASES: tuple[Basis, ...] = ("measured", "fitted", "extrapolated", "estimated")
 Interval = tuple[float, float]
 
 

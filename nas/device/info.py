@@ -32,6 +32,8 @@ class About(Table):
     energy_without_idle: bool = False  # which of the two the energies are; with `idle_w`, `both_energies` tells both
     idle_w: Annotated[float, Field(ge=0, le=1e6)] | None = None  # idle power in watts; None: not measured
     ram_mb: Annotated[int, Field(gt=0)] | None = None
+    target: str | None = None  # the accelerator, whose rules say what maps: nas/device/support/TARGET.toml
+    sram_kib: Annotated[int, Field(gt=0, le=1_000_000)] | None = None  # the chip's, into which each block must fit
     batch: Annotated[int, Field(gt=0)] = 1  # images an inference; costs are those of the whole batch
     clock: str | None = None  # what time was taken with
     noise: str | None = None  # how much the machine's speed varied, in words
@@ -40,7 +42,8 @@ class About(Table):
         Precision, Annotated[float, Field(ge=LEAST_COST, le=MOST_COST)]
     ] = {}  # what it takes at the speed that is meant
     repeatability: str | None = None  # how far a second measurement agreed, in words
-    blocks: Literal["measured", "fitted"] = "measured"  # blocks.csv: timed one by one, or fitted to whole networks
+    blocks: Literal["measured", "fitted", "estimated"] = "measured"  # blocks.csv: timed, fitted to whole networks, or
+    # estimated by a compiler
     adapted_from: list[str] = []  # the few networks measured on the board, where the rest comes from other devices
     command: str | None = None  # what made this profile
     limits: str | None = None  # what it must not be used for
@@ -66,10 +69,12 @@ class About(Table):
 
 
 def basis(about: About, blocks: bool, rates: bool) -> str:
-    """How a profile predicts: from blocks, measured or fitted, from fitted rates, or both; or adapted from devices."""
+    """How a profile predicts: from blocks, measured, fitted or estimated by a compiler, from fitted rates, or both; or
+    adapted from devices."""
     if about.adapted_from:
         return f"adapted ({len(about.adapted_from)} networks)"
-    return " + ".join(w for w, has in ((f"{about.blocks} blocks", blocks), ("fitted rates", rates)) if has)
+    words = "compiler estimate" if about.blocks == "estimated" else f"{about.blocks} blocks"
+    return " + ".join(w for w, has in ((words, blocks), ("fitted rates", rates)) if has)
 
 
 def read_about(path: Path) -> About:

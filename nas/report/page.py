@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from nas.numbers import count, figure, percent
+from nas.report.accelerator import accelerator_notes
 from nas.report.compare import HEADS, TEXTS, best_under, common_box, compare_rows, notes_on
 from nas.report.groups import Group, groups_of
 from nas.report.importance import importance
@@ -70,6 +71,7 @@ def page(run: Run) -> str:
         "believed": known, "left_off": len(run.left_off), "accuracies": accuracy_notes(run, whole=True),
         "ranking": ranking_notes(run),
         "importance": found, "trained": len(trained), "proposals": proposals_of(run),
+        "accelerator": accelerator_notes(run),
         "reference": reference or "the reference point",
         "ended": [
             {"trial": t.trial, "how": _how(t, errors), "network": summary(t.candidate)} for t in ended[:MOST_ENDED]
@@ -155,6 +157,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("training time", f"{sum(t.seconds for t in run.trials) / 60:.1f} minutes in total"),
         ("space", f"{s.space}, sha256 {s.space_sha256[:16]}"),
         ("device profile", f"{s.device}, sha256 {s.device_sha256[:16]}"),
+        *([("target", f"{s.target}, sha256 {s.target_sha256[:16]}")] if s.target else []),
         ("dataset", f"{s.dataset}, {s.classes} classes, sha256 {s.dataset_sha256[:16] or '-'}"),
         ("versions", ", ".join(f"{k} {v}" for k, v in s.versions.items()) or "-"),
         ("started", s.created or "-"),

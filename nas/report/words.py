@@ -114,6 +114,8 @@ def limits_of(run: Run, profile: About | None, measured: Mapping[int, MeasuredCo
         )
     if a := profile:
         said.append(f"That profile: {a.board}; {a.runtime}; {a.statistic}; {a.protocol}")
+        if a.blocks == "estimated":
+            said.append("It is a compiler estimate: nothing in it was run on a board.")
         if a.energy:
             said.append(f"Energy is {a.energy}.")
         if a.limits:

@@ -41,6 +41,8 @@ class Settings:
     dataset_sha256: str = ""
     validation_images: int = 0  # that accuracies were measured on; 0: they are exact, or nobody can say
     precisions: tuple[str, ...] = ()  # those that were searched
+    target: str = ""  # the accelerator that every network must run on as a whole; empty: none
+    target_sha256: str = ""  # of its rules
     early_stopping: bool = False  # what will not reach the front is not trained to the end
     storage: str = ""  # an Optuna URL without its secrets (`nas.run.storage`); empty: journal.log in the folder
     study: str = ""  # its name there
@@ -109,7 +111,7 @@ class Settings:
 
 SAME = (
     "space", "space_sha256", "device", "device_sha256", "dataset", "dataset_sha256", "classes", "objectives",
-    "precisions", "sampler", "early_stopping", "seed", "budgets", "estimator",
+    "precisions", "target", "target_sha256", "sampler", "early_stopping", "seed", "budgets", "estimator",
     "estimator_sha256", "estimator_settings", "proxy", "guide",
 )  # fmt: skip
 NOTE = """# Repeats the run: nas search --resume FOLDER goes on with it.
@@ -138,6 +140,8 @@ class _File(Table):
     dataset_sha256: str = ""
     validation_images: int = Field(0, ge=0, le=MOST)
     precisions: list[Precision] = []
+    target: str = ""
+    target_sha256: str = ""
     early_stopping: bool = False
     storage: str = ""
     study: str = ""

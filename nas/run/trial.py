@@ -35,7 +35,7 @@ class Costs:
     energy_basis: str | None  # None: no energy
 
 
-BASES = ("measured", "fitted", "extrapolated")  # what a cost was predicted from
+BASES = ("measured", "fitted", "extrapolated", "estimated")  # what a cost was predicted from
 State = Literal["trained", "failed", "stopped"]
 
 

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from nas.catalog import home, lasting, lasting_dataset
 from nas.device.profile import DeviceProfile, load_device
+from nas.device.support.narrow import for_target
+from nas.device.support.target import Target, target_of
 from nas.errors import UserError, require, unknown
 from nas.files.toml import first_problem
 from nas.run import (
@@ -56,6 +58,7 @@ def search(
     trials: int | None = None,
     time: str | float | None = None,
     precisions: Sequence[Precision] | None = None,
+    target: str | None = None,
     budgets: Mapping[str, float] | None = None,
     proxy: Mapping[str, float] | None = None,
     estimator: str = "proxy",
@@ -85,7 +88,9 @@ def search(
     `objectives` are some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, size (default:
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
     and tpe where the objectives are fewer than two or more than four). `budgets` may hold max_latency_ms,
-    max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs; `proxy` may change epochs, data_share,
+    max_energy_mj, max_size_mb, max_memory_mb, max_params, max_macs. `target` is an accelerator (default: the device's,
+    where it names one): choices that its compiler cannot map leave the space, and only networks that run on it as a
+    whole are trained. `proxy` may change epochs, data_share,
     resolution_share, full_resolution_share, batch_size. `estimator` is what accuracies come from: proxy, which trains
     every network; curve and combined, which predict them after some trainings; or table, a CSV. `estimator_settings`
     are its own: first (epochs) of curve, trainings and design of both, labels (a CSV) and score of combined, path (a
@@ -112,6 +117,7 @@ def search(
         minutes = MINUTES
     database = read_storage(storage) if storage else None
     profile, searched = load_device(device), load_space(space)
+    accelerator = target_of(profile, None if target is None else lasting(target, ".toml"))
     wanted = default_objectives(energy=profile.has_energy) if objectives is None else tuple(objectives)
     limits = dict(budgets or {})
     _check_device(profile, wanted, limits)
@@ -120,6 +126,8 @@ def search(
     chosen = tuple(p for p in (precisions or PRECISIONS) if p in profile.precisions)
     if precisions and (missing := [p for p in precisions if p not in profile.precisions]):
         profile.require(precision=missing[0])
+    if accelerator is not None:
+        chosen = accelerator.precisions(chosen, named=bool(precisions))
     settings = Settings(
         space=lasting(space, ".toml"), space_sha256=searched.fingerprint, device=lasting(device),
         device_sha256=profile.fingerprint, dataset=lasting_dataset(dataset), classes=0, objectives=wanted,
@@ -127,6 +135,7 @@ def search(
         trials=TRIALS if trials is None else trials, max_minutes=minutes, confirm=confirm,
         early_stopping=early_stopping,
         precisions=tuple(searched.only(chosen).table.precision), budgets=limits,
+        target=accelerator.name if accelerator else "", target_sha256=accelerator.sha256 if accelerator else "",
         proxy=searched.proxy.model_dump() | dict(proxy or {}),
     )  # fmt: skip
     check_settings(settings)
@@ -138,7 +147,9 @@ def search(
     elif guide is None and estimator == "proxy":
         settings = replace(settings, guide=usual_guide(minutes, settings, path))
     asked = Asked(minutes, begun, trials, proxy or {}, guide is not None) if minutes and estimator == "proxy" else None
-    return _run(settings, profile, searched, path, False, asked, test, cluster, database, on_progress, on_note)
+    return _run(
+        settings, profile, searched, accelerator, path, False, asked, test, cluster, database, on_progress, on_note
+    )
 
 
 def resume(
@@ -163,20 +174,23 @@ def resume(
     )
     check_settings(settings)
     profile, space = load_device(kept.device), load_space(kept.space)
+    target = target_of(profile, kept.target or None)
     check_proxy(space, kept.proxy, f"{path}/run.toml")
     check_unchanged(kept, path)
     for what, now, was in (
         ("space", space.fingerprint, kept.space_sha256),
         ("device", profile.fingerprint, kept.device_sha256),
+        ("target", target.sha256 if target else "", kept.target_sha256),
     ):
         if now != was:
             raise UserError(f"{what} {getattr(kept, what)} has changed since {path} was begun, so it cannot be resumed")
-    return _run(settings, profile, space, Path(path), True, None, test, cluster, database, on_progress, on_note)
+    return _run(settings, profile, space, target, Path(path), True, None, test, cluster, database, on_progress, on_note)
 
 
 def _run(
-    settings: Settings, profile: DeviceProfile, space: SearchSpace, path: Path, resume: bool, asked: Asked | None,
-    test: bool, cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress, on_note: OnNote,
+    settings: Settings, profile: DeviceProfile, space: SearchSpace, target: Target | None, path: Path, resume: bool,
+    asked: Asked | None, test: bool, cluster: Cluster | None, storage: Storage | None, on_progress: OnProgress,
+    on_note: OnNote,
 ) -> Run:  # fmt: skip
     import torch
 
@@ -187,8 +201,9 @@ def _run(
     threads = torch.get_num_threads()
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
-    narrowed = space.only(tuple(p for p in PRECISIONS if p in settings.precisions))
-    pricer = DevicePricer(profile, narrowed, settings.classes)
+    searched = for_target(space, tuple(p for p in PRECISIONS if p in settings.precisions), target, settings.classes)
+    narrowed = searched.space
+    pricer = DevicePricer(profile, narrowed, settings.classes, target)
     estimator = estimator_of(settings, dataset, space)
     gap, pool = pricer.gap(), feasible_pool(narrowed, pricer, settings)
     planned, guided, guide = "", "", None
@@ -208,7 +223,7 @@ def _run(
         estimator = estimator_of(settings, dataset, space)
     if settings.estimator in REPEATABLE and isinstance(estimator, ProxyTraining):
         settings = replace(settings, validation_images=len(estimator.validation))
-    notes = [note for note in (dataset.description, gap, guided, planned) if note]
+    notes = [note for note in (dataset.description, *searched.removed, gap, guided, planned) if note]
 
     def show(progress: Progress) -> None:
         while notes:  # once the search has begun: nothing is said of one that cannot
@@ -218,7 +233,7 @@ def _run(
     try:
         return loop.search(
             narrowed, pricer, estimator, settings, path,
-            resume=resume, references=references(profile, profile.precisions), test=test, cluster=cluster,
+            resume=resume, references=references(profile, profile.precisions, target), test=test, cluster=cluster,
             storage=storage, pool=pool, guide=guide, on_progress=show,
         )  # fmt: skip
     finally:

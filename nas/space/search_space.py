@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ class SearchSpace:
     table: StageTable
     fingerprint: str  # sha256 of the file
     text: str = ""  # the file itself
+    decided: frozenset[str] = frozenset()  # choices that are kept where one option is left of them
 
     @property
     def name(self) -> str:
@@ -60,7 +61,29 @@ class SearchSpace:
         if not kept:
             has = ", ".join(self.table.precision)
             raise UserError(f"space {self.name} needs one of its precisions ({has}); got {', '.join(precisions)}")
-        return SearchSpace(self.table.model_copy(update={"precision": kept}), self.fingerprint, self.text)
+        table = self.table.model_copy(update={"precision": kept})
+        return SearchSpace(table, self.fingerprint, self.text, self.decided)
+
+    def without(self, options: Iterable[tuple[int | None, str, Value]]) -> SearchSpace:
+        """The space without these options: the number of the stage (None: the space itself), the choice, the option.
+
+        Its choices keep their names, also where one option is left, so that its candidates are candidates of the whole
+        space too. At least one option of each choice must be left.
+        """
+        gone: dict[int | None, dict[str, set[Value]]] = {}
+        for i, name, option in options:
+            gone.setdefault(i, {}).setdefault(name, set()).add(option)
+
+        def left(row: Stage | StageTable, names: Mapping[str, set[Value]]) -> dict[str, list[Value]]:
+            return {name: [o for o in as_options(getattr(row, name)) if o not in odd] for name, odd in names.items()}
+
+        stages = [
+            stage.model_copy(update=left(stage, gone[i])) if i in gone else stage
+            for i, stage in enumerate(self.table.stage)
+        ]
+        table = self.table.model_copy(update={"stage": stages} | left(self.table, gone.get(None, {})))
+        decided = self.decided | {choice.name for choice in self.choices}
+        return SearchSpace(table, self.fingerprint, self.text, decided)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -74,16 +97,16 @@ class SearchSpace:
 
     def _choices(self) -> Iterator[Choice]:
         for name, options in (("resolution", self.table.resolution), ("width", self.table.width)):
-            if len(as_options(options)) > 1:
+            if len(as_options(options)) > 1 or name in self.decided:
                 yield Choice(name, as_options(options))
         for stage in self.stages:
             for field in ("depth", "channels", *PER_BLOCK):
                 options = as_options(getattr(stage, field))
-                blocks = range(1, stage.deepest + 1)
-                if len(options) > 1 and field in PER_BLOCK and stage.per == "block":
-                    yield from (Choice(f"{stage.name}.block{j}.{field}", options) for j in blocks)
-                elif len(options) > 1:
-                    yield Choice(f"{stage.name}.{field}", options)
+                each = field in PER_BLOCK and stage.per == "block"
+                places = [f"{stage.name}.block{j}.{field}" for j in range(1, stage.deepest + 1)]
+                for place in places if each else [f"{stage.name}.{field}"]:
+                    if len(options) > 1 or place in self.decided:
+                        yield Choice(place, options)
         for name, given in self.table.hyperparameters.items():
             if isinstance(given, Span):
                 yield Choice(name, low=given.low, high=given.high, log=given.log, integer=given.integer)

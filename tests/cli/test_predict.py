@@ -72,3 +72,27 @@ def test_a_known_network_is_told_with_range_and_basis(nas, tmp_path: Path) -> No
     said = nas("m.onnx")
     assert said.status == 0 and max(map(len, said.out.splitlines())) <= 80
     assert "90% of held-out networks fell within this range" in said.out
+
+
+def test_the_layers_that_an_accelerator_leaves_on_the_cpu_are_named(nas, tmp_path: Path) -> None:
+    """A convolution, h-swish, a convolution: on the Edge TPU the last two stay."""
+    nodes = [
+        node("Conv", "x w", "a", pads=[1] * 4), node("HardSwish", "a", "b"), node("Conv", "b v", "y", pads=[1] * 4),
+    ]  # fmt: skip
+    save(model(nodes, {"w": zeros(8, 3, 3, 3), "v": zeros(8, 8, 3, 3)}), tmp_path, "h.onnx")
+    said = nas("h.onnx", "--precision", "int8", "--target", "edge-tpu").out
+    assert "edge-tpu leaves 2 of 3 layers on the CPU, layer 2 the first:\n  activation hswish 8x8x8" in said
+    assert "hswish is not mapped\n  1 more layers: it comes after the first layer that is not mapped" in said
+    found = json.loads(nas("h.onnx", "--precision", "int8", "--target", "edge-tpu", "--json").out)
+    assert (found["target"], found["layers"], [x["place"] for x in found["on_cpu"]]) == ("edge-tpu", 3, [1, 2])
+    assert "ethos-u55 maps all 3 layers." in nas("h.onnx", "--precision", "int8", "--target", "ethos-u55").out
+    assert json.loads(nas("h.onnx", "--json").out)["target"] is None
+    refused = nas("h.onnx", "--target", "edge-tpu")
+    assert refused.status == 2 and "target edge-tpu has no fp32 (it has: int8)" in refused.err
+
+
+def test_weights_that_do_not_fit_on_the_chip_are_said(nas, tmp_path: Path) -> None:
+    nodes = [node("Conv", "x w", "a"), node("Conv", "a v", "y")]
+    save(model(nodes, {"w": zeros(3000, 3, 1, 1), "v": zeros(3000, 3000, 1, 1)}), tmp_path, "w.onnx")
+    said = nas("w.onnx", "--precision", "int8", "--target", "edge-tpu").out
+    assert "KiB of weights: 8,192 fit on the chip, the rest streams in each time." in said

@@ -63,14 +63,16 @@ def library_of(
 ) -> Library:
     """The devices among the profiles that have the precision and the quantity and a price for every block.
 
-    Profiles that were adapted themselves teach nothing new and are left out. Leave out those of the board to come.
+    Profiles that were adapted themselves teach nothing new, and compiler estimates are of no board: both are left out.
+    Leave out those of the board to come.
     """
     names: list[str] = []
     costs: list[np.ndarray] = []
     offsets: list[float] = []
     image = np.array([block.in_shape[0] == 3 for block in blocks])
     for profile in profiles:
-        if profile.about.adapted_from or precision not in profile.precisions:
+        about = profile.about
+        if about.adapted_from or about.blocks == "estimated" or precision not in profile.precisions:
             continue
         if quantity == "energy" and not profile.has_energy:
             continue

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from nas.device.tables.columns import MOST_BYTES, cost, maybe_cost, row_precision, size
 from nas.errors import UserError
-from nas.files.csv import csv_text, read_rows
+from nas.files.csv import csv_text, number, read_rows
 from nas.space.layer import Precision
 
-COLUMNS = ("block", "precision", "median_ms", "p90_ms", "runs", "energy_mj", "p99_ms")
+COLUMNS = ("block", "precision", "median_ms", "p90_ms", "runs", "energy_mj")
+MORE = ("p99_ms", "sram_kib")  # that a table has where it has a figure in one of its rows
+MOST_SRAM = 1e9  # KiB
 
 
 # kind, shapes in and out, sizes by their letters, activations. A kind that this version does not know is kept: the
@@ -34,13 +36,14 @@ class BlockTime:
     runs: int
     energy_mj: float | None
     p99_ms: float | None = None
+    sram_kib: float | None = None  # that an accelerator needs while it runs the block
 
 
 def read_lookup_table(path: Path) -> tuple[BlockTime, ...]:
     """Reads blocks.csv. Raises UserError for a missing column, a bad key or number, or a block listed twice."""
     times: list[BlockTime] = []
     seen: dict[tuple[str, str], int] = {}
-    for line, row in read_rows(path, COLUMNS[:-1], MOST_BYTES):
+    for line, row in read_rows(path, COLUMNS, MOST_BYTES):
         precision = row_precision(row, path, line)
         if not KEY.fullmatch(row["block"]):
             raise UserError(
@@ -51,12 +54,14 @@ def read_lookup_table(path: Path) -> tuple[BlockTime, ...]:
             raise UserError(f"{path}: {row['block']} {precision} is listed twice, lines {previous} and {line}")
         p90, energy, p99 = (maybe_cost(row, column, path, line) for column in ("p90_ms", "energy_mj", "p99_ms"))
         runs = size(row, "runs", path, line, most=10**15 - 1)
-        times.append(BlockTime(row["block"], precision, cost(row, "median_ms", path, line), p90, runs, energy, p99))
+        sram = number(row["sram_kib"], path, line, "sram_kib", most=MOST_SRAM) if row.get("sram_kib") else None
+        ms = cost(row, "median_ms", path, line)
+        times.append(BlockTime(row["block"], precision, ms, p90, runs, energy, p99, sram))
     return tuple(times)
 
 
 def lookup_table_csv(times: Iterable[BlockTime]) -> str:
-    """The text of blocks.csv, in the order of the blocks' names; p99_ms only where it is known."""
+    """The text of blocks.csv, in the order of the blocks' names; the columns of MORE only where they are known."""
     ordered = sorted(times, key=lambda t: (t.block, t.precision))
-    columns = COLUMNS if any(t.p99_ms for t in ordered) else COLUMNS[:-1]
+    columns = COLUMNS + tuple(column for column in MORE if any(getattr(t, column) is not None for t in ordered))
     return csv_text(columns, ([getattr(t, column) for column in columns] for t in ordered))

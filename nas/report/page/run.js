@@ -78,7 +78,7 @@ function showCard() {
   addCopyButtons(box);
 }
 function basisOf(t) {
-  const from = { measured: "the sum of blocks that were measured on the device", fitted: "from rates fitted to networks measured on the device", extrapolated: "extrapolated: the device profile has measured nothing like parts of this network" };
+  const from = { measured: "the sum of blocks that were measured on the device", fitted: "from rates fitted to networks measured on the device", extrapolated: "extrapolated: the device profile has measured nothing like parts of this network", estimated: "the sum of blocks as the accelerator's compiler estimates them: nothing was run on a board" };
   const told = D.axes.filter(a => a.basis && t[a.column] != null && from[t[a.basis]]), bases = [...new Set(told.map(a => t[a.basis]))];
   return bases.map(basis => `${told.filter(a => t[a.basis] === basis).map(a => a.label).join(" and ")}: ${from[basis]}.`).join(" ");
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,11 +12,12 @@ import numpy as np
 from nas.device.cost import predict, price
 from nas.device.parts import unknown_in
 from nas.device.profile import DeviceProfile
+from nas.device.support.target import Target
 from nas.errors import UserError
 from nas.pareto import Array
 from nas.run import Costs, Reference
 from nas.space.block import Block
-from nas.space.block_table import block_table
+from nas.space.block_table import BlockTable, block_table
 from nas.space.candidate import Candidate
 from nas.space.layer import BIAS_BYTES, BYTES, PRECISIONS, Precision
 from nas.space.network import Network
@@ -36,11 +37,12 @@ REFERENCES: tuple[tuple[str, str, int, float], ...] = (
 
 @dataclass(frozen=True)
 class DevicePricer:
-    """The prices of `space` on `device` for so many classes."""
+    """The prices of `space` on `device` for so many classes; what `target` does not map whole has no latency."""
 
     device: DeviceProfile
     space: SearchSpace
     classes: int
+    target: Target | None = None
 
     def columns(self, codes: Array) -> Mapping[str, Array]:
         """Costs (n,) of the candidates with these codes (n, d), by column; NaN where a block has no price."""
@@ -63,15 +65,28 @@ class DevicePricer:
                 columns["energy_mj"][rows] = prices.energy_mj
             columns["size_mb"][rows] = (weights[rows] * BYTES[precision] + biases[rows] * BIAS_BYTES[precision]) / 1e6
             columns["peak_memory_mb"][rows] = live[rows] * BYTES[precision] / 1e6
+        columns["latency_ms"][self._unmapped(table)] = np.nan
         return columns
+
+    def _unmapped(self, table: BlockTable) -> np.ndarray:
+        """Which candidates have a block that the target does not map, bool (n,)."""
+        target = self.target
+        if target is None:
+            return np.zeros(table.index.shape[1], dtype=bool)
+        return np.asarray(table.largest(np.array([float(bool(target.fault(block))) for block in table.blocks])) > 0)
 
     def gap(self) -> str:
         """What of the space the device has no figure for, in two lines; empty where it has everything.
 
-        Raises UserError where it cannot price any candidate.
+        Raises UserError where it cannot price any candidate, or the target maps none.
         """
         codes = self.space.sample_codes(SAMPLE, np.random.default_rng(0))
         table = block_table(self.space, codes, self.classes)
+        if self.target is not None and self._unmapped(table).all():
+            why = next(filter(None, map(self.target.fault, table.blocks)))
+            raise UserError(
+                f"target {self.target.rules.name} maps none of {SAMPLE:,} networks of {self.space.name}: {why}"
+            )
         precision = self.space.table.precision[0]
         if not (names := unknown_in(self.device, table.blocks, precision)):
             return ""
@@ -87,7 +102,10 @@ class DevicePricer:
 
     def costs(self, candidate: Candidate, network: Network) -> Costs:
         """One candidate's costs with their intervals; `latency_ms` is NaN where a block has no price."""
-        return network_costs(self.device, network, candidate.precision)
+        found = network_costs(self.device, network, candidate.precision)
+        if self.target is not None and any(map(self.target.fault, network.blocks)):
+            return replace(found, latency_ms=math.nan, latency_low_ms=None, latency_high_ms=None)
+        return found
 
 
 @lru_cache(maxsize=100_000)
@@ -117,11 +135,15 @@ def network_costs(device: DeviceProfile, network: Network, precision: Precision)
     )  # fmt: skip
 
 
-def references(device: DeviceProfile, precisions: tuple[Precision, ...]) -> tuple[Reference, ...]:
-    """Known ImageNet networks on the device, those that it can price."""
+def references(
+    device: DeviceProfile, precisions: tuple[Precision, ...], target: Target | None = None
+) -> tuple[Reference, ...]:
+    """Known ImageNet networks on the device, those that it can price and that the target maps whole."""
     every = []
     for title, name, resolution, width in REFERENCES:
         network = reference_network(name, resolution=resolution, width=width)
+        if target is not None and any(map(target.fault, network.blocks)):
+            continue
         for precision in precisions:
             costs = network_costs(device, network, precision)
             if math.isfinite(costs.latency_ms):
