@@ -16,12 +16,14 @@ from nas.cli import (
     deploy,
     devices,
     export,
+    monitor,
     pick,
     predict,
     profile,
     report,
     search,
     spaces,
+    switch,
     train,
     verify,
 )
@@ -87,6 +89,8 @@ app.command("compress", short_help="Prune or quantize a trained model, within a 
 app.command("export", short_help="Write a trained model as a file for a runtime.")(export.export)
 app.command("deploy", short_help="Make a folder that runs a picked network on a board.")(deploy.deploy)
 app.command("verify", short_help="Run a deployment on its images and time it, here or on a board.")(verify.verify)
+app.command("monitor", short_help="Show what a served deployment has noted.")(monitor.monitor)
+app.command("switch", short_help="Put another version of a deployment into use, or go back.")(switch.switch)
 app.command("predict", short_help="Predict what any network costs on a device.")(predict.predict)
 app.command("spaces", short_help="List the search spaces, or show one.")(spaces.spaces)
 app.add_typer(profile.app, name="profile", short_help="Measure a profile of this machine or of a board.")

@@ -4,6 +4,8 @@
     python3 serve.pyz FOLDER --video clip.mp4      of a video, at its own rate
     python3 serve.pyz FOLDER --images pictures     every picture in a folder
     grab | python3 serve.pyz FOLDER --stdin        pictures, each after its length in 4 bytes (highest first)
+    python3 serve.pyz FOLDER --use 3               puts version 3 into use; one that serves takes it up
+    python3 serve.pyz FOLDER --back                puts the version into use that was before
 
 One line a result: class, probability, milliseconds of the network alone. What happened is noted in FOLDER/monitor.
 Exit status: 0 done, 1 a camera ended, 2 what was given is wrong, 3 something must be installed, 130 interrupted.
@@ -29,6 +31,7 @@ except ImportError as missing:
 from .endpoint import Endpoint, address_of
 from .frames import Source, of_camera, of_images, of_stdin, of_video
 from .loop import Options, Serving
+from .versions import back, use
 
 MOST_THREADS, MOST_KEPT = 1024, 10_000
 
@@ -44,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--video", metavar="FILE", help="a video's file")
     source.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures")
     source.add_argument("--stdin", action="store_true", help="pictures on standard input, each after its length")
+    source.add_argument("--use", type=int, metavar="N", help="serve nothing: put version N into use")
+    source.add_argument("--back", action="store_true", help="serve nothing: go back to the version before")
     made.add_argument("--raw", metavar="WxH", help="with --stdin: raw RGB frames of that size")
     made.add_argument("--fps", type=float, help="of a video or pictures: frames a second, as from a camera")
     made.add_argument("--every-frame", action="store_true", help="serve every frame, as fast as they are served")
@@ -100,6 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     given = parser().parse_args(arguments)
     try:
+        if given.back or given.use is not None:
+            version = back(given.folder) if given.back else use(given.folder, given.use)
+            print(f"version {version} is in use")
+            return 0
         serving = Serving(given.folder, options_of(given))
         try:
             source = source_of(given, serving)

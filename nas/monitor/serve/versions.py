@@ -24,6 +24,7 @@ from .terminal import Refused
 CURRENT, PREVIOUS, VERSIONS, SUMS = "current", "previous", "versions", "SHA256SUMS"
 MOST_PREVIOUS = 100
 POLL_S = 0.25
+MOST_SUMS = 100_000  # bytes
 
 _importing = threading.Lock()
 
@@ -55,16 +56,16 @@ def versions_of(folder: Path) -> list[int]:
     return []
 
 
-def use(folder: Path, version: int) -> None:
-    """Puts a whole version into use. Raises Refused where it is not whole, or the disk refuses."""
+def use(folder: Path, version: int) -> int:
+    """Puts a whole version into use, and gives it. Raises Refused where it is not whole, or the disk refuses."""
     check(folder, version)
     before = previous_of(folder)
     current = current_of(folder)
-    if current == version:
-        return
-    if current is not None:
-        _write(folder / PREVIOUS, [*before, current][-MOST_PREVIOUS:])
-    _write(folder / CURRENT, [version])
+    if current != version:
+        if current is not None:
+            _write(folder / PREVIOUS, [*before, current][-MOST_PREVIOUS:])
+        _write(folder / CURRENT, [version])
+    return version
 
 
 def back(folder: Path) -> int:
@@ -104,6 +105,8 @@ def place_of(folder: Path, version: int) -> Path:
 def sums_of(place: Path) -> dict[str, str]:
     """The SHA-256 of each file of a version. Raises Refused."""
     try:
+        if not (place / SUMS).is_file() or (place / SUMS).stat().st_size > MOST_SUMS:  # opening a pipe would wait
+            raise ValueError("it is not a list of checksums")
         rows = [line.split(None, 1) for line in (place / SUMS).read_text("utf-8").splitlines()]
         sums = {name.strip(): digest for digest, name in rows}
     except (OSError, ValueError) as error:
@@ -117,6 +120,8 @@ def digest_of(path: Path) -> str:
     """The SHA-256 of a file. Raises Refused."""
     digest = hashlib.sha256()
     try:
+        if path.exists() and not path.is_file():
+            raise Refused(f"{path}: must be a file; it is a folder, a pipe or a device")
         with path.open("rb") as file:
             for part in iter(lambda: file.read(1 << 20), b""):
                 digest.update(part)
@@ -279,6 +284,8 @@ def _write(path: Path, numbers: list[int]) -> None:
 
 def _small_text(path: Path) -> str:
     try:
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             return file.read(2000).decode("ascii", "replace")
     except OSError:

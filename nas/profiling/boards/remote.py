@@ -57,7 +57,7 @@ def check_board(
     async def check() -> Identity | None:
         connection, _ = await connect(board, known_hosts, key)
         async with connection:
-            await _check_python(board, _path("python", python), connection)
+            await _check_python(board, path_on_board("python", python), connection)
             said = await connection.run("cat /proc/device-tree/model /proc/cpuinfo", errors="replace")
         return _identity(str(said.stdout or ""))
 
@@ -102,12 +102,12 @@ def run_on_board(
         folder = "nas-profile-" + hashlib.sha256(files["plan.json"].read_bytes()).hexdigest()[:16]
     if results.is_dir() or not results.absolute().parent.is_dir():
         raise UserError(f"{results}: the results must be a file in a folder that exists")
-    place = BoardFolder(parse_target(target), _path("folder", folder))
-    job = Job(place, files, results, _path("python", python), arguments, known_hosts, key, keep, Screen(output))
+    place = BoardFolder(parse_target(target), path_on_board("folder", folder))
+    job = Job(place, files, results, path_on_board("python", python), arguments, known_hosts, key, keep, Screen(output))
     asyncio.run(_run(job))
 
 
-def _path(name: str, path: str) -> str:
+def path_on_board(name: str, path: str) -> str:
     """A path on the board that means the same to any shell; below the home folder where it is relative."""
     path = path.removeprefix("~/")
     if not _PATH.fullmatch(path) or ".." in path.split("/"):

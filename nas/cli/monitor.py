@@ -1,0 +1,65 @@
+"""nas monitor: what a served folder has noted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.output import Quiet, note, print_json, print_table
+from nas.files.plain import printable
+
+if TYPE_CHECKING:
+    from nas.monitor.log import Log
+
+EVENTS = 20  # that are printed, the last ones
+
+
+def monitor(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder; with --ssh, its path on the board.")],
+    ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Fetch state and log of this board.")] = None,
+    quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a served deployment has noted: frames, latency, estimated accuracy, alarms, and what to do next.
+
+    Over ssh only the state and the log are fetched: no frame leaves the board.
+
+    Example: nas monitor flowers --ssh pi@raspberrypi
+    """
+    from nas.monitor.log import read_log
+
+    if ssh is None:
+        _show(read_log(Path(folder)), folder, as_json)
+        return
+    from nas.monitor.fetch import fetch
+
+    with TemporaryDirectory(prefix="nas-monitor-") as scratch:
+        fetch(ssh, folder, Path(scratch))
+        _show(read_log(Path(scratch)), folder, as_json)
+
+
+def _show(log: Log, folder: str, as_json: bool) -> None:
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from nas.monitor.advice import next_steps
+    from nas.monitor.table import HEADS, cells_of, events_of, periods_of
+
+    periods, events = periods_of(log), events_of(log)
+    steps = next_steps(log, folder, datetime.now(UTC))
+    if as_json:
+        rows = [asdict(p) | {"start": p.start.isoformat(), "end": p.end.isoformat()} for p in periods]
+        happened = [{"time": time.isoformat(), "what": what} for time, what in events]
+        print_json({"periods": rows, "events": happened, "next": steps})
+        return
+    print_table(
+        HEADS, [cells_of(period) for period in periods], right=[h for h in HEADS if h not in ("version", "UTC")]
+    )
+    if len(events) > EVENTS:
+        note(f"of {len(events)} events the last {EVENTS}; --json has all")
+    print_table(["UTC", "what happened"], [(f"{time:%m-%d %H:%M}", what) for time, what in events[-EVENTS:]])
+    for step in steps:
+        print(printable(step))

@@ -1,0 +1,105 @@
+"""What to do next, in words, from what a log says of the last frames."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from nas.monitor.log import Alarm, Clear, Log, Profile, Start, Stop, Switch, Window
+
+LATEST = 5  # windows that say how it is now
+MUCH_LOST = 2.0  # points of accuracy
+MANY_LATE, MANY_SKIPPED = 0.01, 0.2
+SILENT = timedelta(minutes=30)
+
+
+def next_steps(log: Log, folder: str, now: datetime) -> list[str]:
+    """Sentences, the most pressing first; one that nothing is to be done where that is so."""
+    return [
+        *_running(log, now), *_versions(log, folder), *_accuracy(log, folder), *_health(log), *_latency(log, folder),
+    ] or ["Nothing to do."]  # fmt: skip
+
+
+def open_alarms(log: Log) -> list[Alarm]:
+    """The last alarm of each chart that no `clear` and no other version has ended."""
+    found: dict[str, Alarm] = {}
+    for record in log.records:
+        if isinstance(record, Alarm):
+            found[record.chart] = record
+        elif isinstance(record, Clear):
+            found.pop(record.chart, None)
+        elif isinstance(record, Switch) and not record.failed:
+            found.clear()
+    return list(found.values())
+
+
+def _running(log: Log, now: datetime) -> list[str]:
+    last = log.records[-1] if log.records else None
+    if isinstance(last, Stop):
+        return [f"Serving ended at {last.time:%Y-%m-%d %H:%M} UTC ({last.why or 'not said why'})."]
+    if last is not None and now - last.time > SILENT:
+        return [
+            f"Nothing was written since {last.time:%Y-%m-%d %H:%M} UTC: is serve.pyz still running, and do frames come?"
+        ]
+    return []
+
+
+def _versions(log: Log, folder: str) -> list[str]:
+    last = next((r for r in reversed(log.records) if isinstance(r, Switch)), None)
+    if last is None or not last.failed:
+        return []
+    return [
+        f"Version {last.new} could not be served ({last.why}): copy it again, or `nas switch {folder} --to {last.old}`."
+    ]
+
+
+def _accuracy(log: Log, folder: str) -> list[str]:
+    alarms = {alarm.chart: alarm for alarm in open_alarms(log) if alarm.chart != "latency"}
+    if not alarms:
+        return []
+    known = [a.expected_loss_points for a in alarms.values() if a.expected_loss_points is not None]
+    since = min(a.time for a in alarms.values())
+    what = f"What the camera sees has changed since {since:%Y-%m-%d %H:%M} UTC ({', '.join(sorted(alarms))})"
+    trusted = next((w.trusted for w in reversed(log.of(Window)) if w.trusted is not None), None)
+    if not known or trusted is False:
+        return [
+            f"{what}; how much accuracy is lost cannot be told without labels: "
+            f"look at the camera, then `nas calibrate {folder} --labels labels.csv`."
+        ]
+    if max(known) < MUCH_LOST and "accuracy" not in alarms:
+        return [f"{what}, but only {max(known):.1f} points of accuracy are expected to be lost: nothing to do yet."]
+    return [
+        f"{what}, and {max(known):.1f} points of accuracy are expected to be lost: look at the camera (light, focus, "
+        f"dirt); if it must stay so, `nas calibrate {folder}` makes a version for it."
+    ]
+
+
+def _health(log: Log) -> list[str]:
+    words = {word for window in log.of(Window)[-LATEST:] for word in window.throttled}
+    found = []
+    if "under-voltage" in words:
+        found.append("The board has too little voltage, and slows itself down: use a stronger power supply or cable.")
+    if words - {"under-voltage"}:
+        found.append(f"The board slows itself down ({', '.join(sorted(words - {'under-voltage'}))}): cool it.")
+    return found
+
+
+def _latency(log: Log, folder: str) -> list[str]:
+    found, windows = [], log.of(Window)[-LATEST:]
+    begun = max((r.n for r in log.records if isinstance(r, Start | Switch)), default=0)
+    if any(profile.n > begun for profile in log.of(Profile)):
+        found.append(
+            "An inference takes longer than it did, and neither temperature nor clock nor voltage explains it: "
+            "measure the board again with `nas profile --quick`."
+        )
+    served, captured = sum(w.served for w in windows), sum(w.captured for w in windows)
+    late, skipped = sum(w.late for w in windows), sum(w.skipped for w in windows)
+    if served and late / served > MANY_LATE:
+        found.append(
+            f"{100 * late / served:.0f}% of the last results came after their deadline: a faster model is needed "
+            f"(`--precision int8`, `--max-latency`, or another version by `nas switch {folder} --to N`)."
+        )
+    elif captured and skipped / captured > MANY_SKIPPED:
+        found.append(
+            f"{100 * skipped / captured:.0f}% of the last frames were skipped: they come faster than they are served."
+        )
+    return found
