@@ -75,7 +75,7 @@ def read_square(picture: Picture, side: int) -> np.ndarray:
     """
     with _opened(picture) as image:
         if image.format == "TIFF":
-            with _alone, _muted():
+            with _alone, muted():
                 return _square(image, side)
         if image.width * image.height > LARGE_PIXELS:
             with _alone:
@@ -112,8 +112,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _muted() -> Iterator[None]:
-    """Without what libtiff writes to the process's stderr about a broken file."""
+def muted() -> Iterator[None]:
+    """Without what a library's C code writes to the process's stderr: of libtiff about a broken file, of a runtime."""
     try:
         saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     except OSError:  # no stderr

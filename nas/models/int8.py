@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
+import torch
+
 from nas.errors import UserError
+from nas.models.blocks import module_of
 from nas.models.builder import HEAD, STEM, build
+from nas.space.block import KINDS
 
 if TYPE_CHECKING:
     from torch import nn
 
     from nas.models.trained import TrainedModel
+    from nas.space.network import Network
 
 Scheme = Literal["static", "dynamic"]
 Target = Literal["cpu", "tensorrt"]
@@ -77,6 +83,17 @@ def block_modules(module: nn.Module) -> dict[str, nn.Module]:
         inner = {f"blocks.{s}.{b}": m for s, row in part.named_children() for b, m in row.named_children()}
         found |= inner if name == "blocks" else {block_of(name): part}
     return found
+
+
+def names_of_blocks(network: Network, module: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """The names in `block_modules` that each block of the network has, in order: one but for pools and classifiers."""
+    names = iter(block_modules(module))
+    with torch.device("meta"):
+        sizes = [
+            1 if "channels" in KINDS[block.kind].uses else len(list(module_of(block).children()))
+            for block in network.blocks
+        ]
+    return tuple(tuple(islice(names, size)) for size in sizes)
 
 
 def without_int8(recipe: Mapping[str, str | int | float]) -> dict[str, str | int | float]:

@@ -54,7 +54,7 @@ def test_a_model_is_exported_in_another_precision_too(nas: Nas, tmp_path: Path) 
     ("export model --precision int4 --out a.onnx", "unknown precision 'int4'"),
     ("export model --precision int8,fp16 --out a.onnx", "--precision must be one of fp32, fp16, int8"),
     ("export model --runtime tflite --out a.onnx", "unknown runtime 'tflite'"),
-    ("export model --runtime litert --out a.tflite", "files for litert are exported not yet"),
+    ("export model --runtime litert --precision int8 --out a.tflite", "does not say which dataset it was trained on"),
     ("export model --out model", "cannot write model: it is a folder"),
     ("export model --out nowhere/a.onnx", "there is no folder nowhere"),
     ("export model --for cuda --out a.onnx", "unknown target of --for 'cuda'"),

@@ -77,7 +77,7 @@ class Variants(Reference):
     def _with_facts(self, graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
         import onnx
 
-        from nas.runtimes.onnx.facts import facts_of
+        from nas.runtimes.facts import facts_of
 
         copy = onnx.ModelProto()
         copy.CopyFrom(graph)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from nas.errors import UserError
 from nas.runtimes.onnx.blocks import padding_of
-from nas.runtimes.random_weights import RandomWeights
 from nas.runtimes.tflite.file import GROUPED, Tensor, TfliteFile
+from nas.runtimes.tflite.weights import ToTime
 from nas.space.block import Block
 from nas.space.layer import FUSED, Layer
 
@@ -23,15 +23,33 @@ def tflite_graph(blocks: Sequence[Block], seed: int = 0, *, int8: bool = False, 
     Raises UserError for a block of imported layers or a layer that has no TFLite form here, or where the package that
     writes the format is missing.
     """
-    graph = TfliteFile(RandomWeights(seed), int8)
-    channels, height, width = blocks[0].in_shape
-    outside = graph.tensor((1, height, width, channels), 1.0, floats=float_io, name="input")
-    current = graph.convert("QUANTIZE", outside) if int8 and float_io else outside
-    for block in blocks:
-        current = _write_block(graph, block, current)
-    if int8 and float_io:
-        current = graph.convert("DEQUANTIZE", current)
-    return graph.file(outside, current)
+    graph = TfliteFile(ToTime(seed), "int8" if int8 else "fp32")
+    names = [f"block_{number}" for number in range(len(blocks))]
+    first, outputs = write_blocks(graph, blocks, names, float_io=float_io)
+    return graph.file(first, [outputs[-1]])
+
+
+def write_blocks(
+    graph: TfliteFile, blocks: Sequence[Block], names: Sequence[str], *, float_io: bool = True,
+    in_float: Collection[str] = (), ends: tuple[str, str] = ("input", "output"),
+) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
+    """Writes blocks one after the other; gives the input, and the output of each of them.
+
+    The names of their tensors begin with `names`; those of `in_float` compute in float32 in an int8 graph. `ends`: the
+    names of the input and the last output. Raises UserError as `tflite_graph`.
+    """
+    int8, (channels, height, width) = graph.int8, blocks[0].in_shape
+    graph.int8 = int8 and not float_io
+    first = current = graph.tensor((1, height, width, channels), 1.0, name=ends[0])
+    outputs = []
+    for block, name in zip(blocks, names, strict=True):
+        graph.scope, graph.int8 = name, int8 and name not in in_float
+        current = _write_block(graph, block, graph.converted(current))
+        outputs.append(current)
+    graph.int8 = int8 and not float_io
+    outputs[-1] = graph.converted(current)
+    graph.tensors[outputs[-1].index].name = ends[1]
+    return first, outputs
 
 
 def _write_block(graph: TfliteFile, block: Block, current: Tensor) -> Tensor:
@@ -74,7 +92,7 @@ def _write_layer(graph: TfliteFile, layer: Layer, x: Tensor, function: str) -> T
     if layer.op == "activation":
         return _write_activation(graph, layer.function, x)
     if layer.op == "global_pool":
-        pooled = graph.alike(x, (1, 1, 1, channels))
+        pooled = graph.mean(x, (1, 1, 1, channels))
         return graph.operator("MEAN", [x.index, graph.integers([1, 2])], pooled, "ReducerOptions", keepDims=True)
     if layer.op == "shuffle":
         groups = layer.groups
