@@ -1,4 +1,4 @@
-"""nas build: a network of a run, with its proxy weights, as a file."""
+"""nas build: a network of a run as a file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.output import note, print_json
+from nas.cli.output import print_json
 from nas.cli.pick import Greedy, MaxEnergy, MaxLatency, MaxMemory, MaxSize, budgets, check_pick, picked
+from nas.cli.source import weights_text
 from nas.numbers import figure
 
 
@@ -26,15 +27,15 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a picked network of a run, with its proxy weights, as an fp32 ONNX file.
+    """Write a picked network of a run as an fp32 ONNX file.
 
-    The weights come from the short proxy training: good enough to measure with, not to deploy.
+    The weights are those of nas train, where RUN/trained has the network; else those of the short proxy training, good
+    enough to measure with, not to deploy.
 
     Example: nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx knee.onnx
     """
     from nas.deploy.build import build as build_onnx
     from nas.deploy.build import check_output
-    from nas.report.words import ties_text
     from nas.run import load_run
 
     check_pick(which)
@@ -43,8 +44,6 @@ def build(
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     choice = picked(found, which, limits, greedy=greedy)
     chosen = choice.trial
-    if said := ties_text(found, choice.ties):
-        note(said)
     written = build_onnx(found, pick=chosen, onnx=onnx, force=force)
     if as_json:
         print_json(
@@ -53,6 +52,6 @@ def build(
         return
     size = "x".join(map(str, written.input_shape))
     print(
-        f"{onnx}: trial {chosen.trial}, fp32, input image 1x{size}, {figure(written.megabytes)} MB; its logits agree "
-        f"with PyTorch's within {written.difference:.1e}"
+        f"{onnx}: trial {chosen.trial}, {weights_text(found.path, chosen.trial)}, fp32, input image 1x{size}, "
+        f"{figure(written.megabytes)} MB; its logits agree with PyTorch's within {written.difference:.1e}"
     )

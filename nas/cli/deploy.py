@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,11 +33,13 @@ def deploy(
         str | None, typer.Option(metavar="PERCENT", help="Largest loss of accuracy in points, e.g. 1%.")
     ] = None,
     no_train: Annotated[
-        bool, typer.Option("--no-train", help="Deploy the weights of the search's short training.")
+        bool, typer.Option("--no-train", help="Deploy the weights that are there, e.g. of the short training.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the training (default: as nas train).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the training (default: as many as fit into --time).")
+    ] = None,
     time: Annotated[
-        str | None, typer.Option(help="Time that the training may take, e.g. 90s, 10m or 2h (default: all).")
+        str | None, typer.Option(help="Time that the training may take, e.g. 90s, 10m or 2h (default: 6m).")
     ] = None,
     teacher: Annotated[str, typer.Option(metavar="TEACHER", help="Teacher of the training, as nas train.")] = "none",
     device: Annotated[str | None, typer.Option(help="Of a model's folder: the device profile to predict by.")] = None,
@@ -47,7 +50,9 @@ def deploy(
     """Make a folder that classifies pictures on a board, with NumPy, Pillow and ONNX Runtime alone.
 
     The network is trained in full, exported, run on its validation and test images, and timed here; the folder has the
-    model files, a program, and a card that says all of it. With --max-drop a loss that is larger is not accepted: see
+    model files, a program, and a card that says all of it. A network that nas train has trained is taken as it is; else
+    the training takes six minutes at most, unless --epochs or --time give it more: what that means is said before it
+    begins. With --max-drop a loss that is larger is not accepted: see
     nas compress. Stop it at any time: the same command goes on. A folder that is there gets another version, and its
     older ones stay.
 
@@ -57,6 +62,7 @@ def deploy(
     """
     from nas.cli.train import training_bar
     from nas.deploy.folder import check_folder
+    from nas.deploy.job import USUAL
     from nas.deploy.job import deploy as make
     from nas.deploy.train import TrainingOptions
     from nas.profiling.boards.local import Stopped
@@ -64,10 +70,12 @@ def deploy(
 
     chosen, most = tuple(precisions(precision) or ()), drop(max_drop, "--max-drop")
     check_folder(out)
-    training = TrainingOptions(epochs=epochs, minutes=0.0 if time is None else minutes_of(time), teacher=teacher)
-    if no_train and training != TrainingOptions():
+    given = TrainingOptions(epochs=epochs, minutes=0.0 if time is None else minutes_of(time), teacher=teacher)
+    asked = given != TrainingOptions()
+    if no_train and asked:
         raise UserError("--epochs, --time and --teacher are of the training: leave out --no-train")
-    job = _job(model, pick, chosen, None if no_train else training, most, device, dataset)
+    training = replace(given, minutes=USUAL.minutes) if epochs is None and time is None else given
+    job = _job(model, pick, chosen, None if no_train else training, most, device, dataset, asked=asked)
     try:
         with hushed(), training_bar() as show:
             place = make(job, out, tell=note, on_training=show)
@@ -83,11 +91,10 @@ def deploy(
 
 def _job(
     model: Path, pick: str | None, chosen: tuple[Precision, ...], training: TrainingOptions | None, most: float | None,
-    device: str | None, dataset: str | None,
+    device: str | None, dataset: str | None, *, asked: bool,
 ) -> Job:  # fmt: skip
     """The job of a run's trial, or of a model's folder, which is deployed as it is. Raises UserError."""
     from nas.deploy.job import Job, job_of_run
-    from nas.deploy.train import TrainingOptions
     from nas.device.profile import load_device
     from nas.run import load_run
 
@@ -99,7 +106,7 @@ def _job(
         if pick is None:
             raise UserError(f"{model} is a run of many networks: say which with --pick")
         return job_of_run(model, picked(run, pick, {}).trial.trial, chosen, training=training, most=most)
-    if pick is not None or training not in (None, TrainingOptions()):
+    if pick is not None or asked:
         raise UserError(f"{model} is a trained model: leave out --pick, --epochs, --time and --teacher")
     if device is not None:
         load_device(device)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.amounts import amount, share
-from nas.cli.output import Quiet, print_json
+from nas.cli.output import Quiet, note, print_json
 from nas.errors import UserError
 from nas.files.plain import printable
 
@@ -49,11 +49,18 @@ def check_pick(which: str | None) -> None:
 
 
 def picked(run: Run, which: str | None, limits: Mapping[str, float], *, greedy: bool = False) -> Choice:
-    """The network that a --pick names, or else the best within the limits. Raises UserError."""
+    """The network that a --pick names, or else the best within the limits; what it ties with is noted.
+
+    Raises UserError.
+    """
     from nas.report.pick import choose
+    from nas.report.words import ties_text
 
     number = None if which in (None, "knee") else int(which or "")
-    return choose(run, limits, knee=which == "knee", trial=number, greedy=greedy)
+    found = choose(run, limits, knee=which == "knee", trial=number, greedy=greedy)
+    if said := ties_text(run, found.ties):
+        note(said)
+    return found
 
 
 def pick(

@@ -26,7 +26,6 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Random seed of the datase
 def read_source(path: Path, pick: str | None, dataset: str | None, seed: int | None) -> Source:
     """The model and how its dataset is found. Raises UserError."""
     from nas.deploy.source import load_source
-    from nas.report.words import ties_text
     from nas.run import load_run
 
     check_pick(pick)
@@ -37,6 +36,15 @@ def read_source(path: Path, pick: str | None, dataset: str | None, seed: int | N
         return load_source(path, pick=None if pick is None else int(pick), dataset=dataset, seed=seed)
     run = load_run(path)
     choice = picked(run, pick, {})
-    if said := ties_text(run, choice.ties):
-        note(said)
-    return load_source(path, pick=choice.trial.trial, dataset=dataset, seed=seed)
+    found = load_source(path, pick=choice.trial.trial, dataset=dataset, seed=seed)
+    note(f"trial {choice.trial.trial}: {weights_text(path, choice.trial.trial)}")
+    return found
+
+
+def weights_text(run: Path, trial: int) -> str:
+    """Of which training the best weights of a trial are."""
+    from nas.models.trained import best_folder
+    from nas.run import trained_folder
+
+    full = best_folder(run, trial) == trained_folder(run, trial)
+    return f"weights of its full training, {trained_folder(run, trial)}" if full else "weights of the short training"

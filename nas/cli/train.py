@@ -91,7 +91,6 @@ def train(
     """
     from nas.deploy.train import TrainingOptions
     from nas.deploy.train import train as train_trial
-    from nas.report.words import ties_text
     from nas.run import load_run
     from nas.search.plan import minutes_of
     from nas.train.full_folder import read_result
@@ -108,12 +107,10 @@ def train(
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)
     choice = picked(found, which, limits, greedy=greedy)
-    if said := ties_text(found, choice.ties):
-        note(said)
     with training_bar() as show:
         folder, model = train_trial(
             found, pick=choice.trial, options=options, out=out, resume=resume, force=force, on_progress=show,
-            on_note=note,
+            on_plan=lambda plan: note(f"training: {plan.text}"), on_note=note,
         )  # fmt: skip
     result = read_result(folder)
     if as_json:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: bool = False) -> Exported:
-    """Writes a trained network of a run, with its proxy weights, as an fp32 ONNX file; see `Runtime.export`.
+    """Writes a trained network of a run as an fp32 ONNX file; see `Runtime.export`.
 
+    Its weights are those of its full training, where RUN/trained has one, else those of the search's short training.
     `pick` is a trial's number, or what `nas.pick` returned. An existing file is replaced only with `force`. Raises
     UserError when the run keeps no model of the trial (only trials on the front have one), or nothing can be written.
 
@@ -29,10 +30,10 @@ def build(run: Run | Path | str, *, pick: int | Trial, onnx: Path | str, force: 
     check_output(path, force=force)
     found = run if isinstance(run, Run) else load_run(run)
 
-    from nas.models.trained import load_trial
+    from nas.models.trained import load_best
     from nas.runtimes.onnxruntime import OnnxRuntime
 
-    return OnnxRuntime().export(replace(load_trial(found.path, number), precision="fp32"), path)
+    return OnnxRuntime().export(replace(load_best(found.path, number), precision="fp32"), path)
 
 
 def check_output(path: Path, *, force: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -37,14 +37,19 @@ from nas.errors import UserError
 from nas.files.atomic import make_folder, write_atomic
 from nas.files.lock import locked
 from nas.models.trained import MODEL, WEIGHTS, TrainedModel
-from nas.run import load_run, model_folder
+from nas.numbers import duration
+from nas.run import load_run, trained_folder
 from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
+from nas.train.full_folder import read_begun
+from nas.train.pilot import TrainingPlan
 from nas.train.resumption import OnFullProgress
 
-FORMAT = 2  # of a job's digest: another way of making a version gives another one
+FORMAT = 3  # of a job's digest: another way of making a version gives another one
+USUAL = TrainingOptions(minutes=6.0)  # with the other steps, ten minutes of two cores at most
+FIXED_S, FILE_S = 20.0, 20.0  # seconds of the other steps on two cores, and of each file that is exported and measured
 BUSY = "another process is deploying into {path}; wait for it"
 
 Tell = Callable[[str], None]  # one line about the work
@@ -54,14 +59,15 @@ Tell = Callable[[str], None]  # one line about the work
 class Job:
     """What was asked: a trial of a run, or a trained model's folder, in these precisions, the one that is used first.
 
-    fp32 is always among the files, to compare with. `training` None: the weights that are there. `most`: the largest
-    drop of accuracy, a fraction; None: whatever int8 loses. `budgets` by their names in a run's settings.
+    fp32 is always among the files, to compare with. `training` USUAL: the full training that RUN/trained has, one that
+    was begun there, or else a new one; None: the weights that are there. `most`: the largest drop of accuracy, a
+    fraction; None: whatever int8 loses. `budgets` by their names in a run's settings.
     """
 
     source: Path
     trial: int | None
     precisions: tuple[Precision, ...] = ()  # none: the model's
-    training: TrainingOptions | None = field(default_factory=TrainingOptions)
+    training: TrainingOptions | None = USUAL
     most: float | None = None
     device: str = ""  # a profile to predict by; empty: none
     budgets: Mapping[str, float] = field(default_factory=dict)
@@ -95,27 +101,29 @@ def job_of_run(
 
 def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...]) -> list[str]:
     """What will be done, a line a step: said before any of it."""
-    name = f"trial {job.trial} of {job.source}" if job.trial is not None else str(job.source)
-    weights = "the weights of the search's short training are used" if job.trial is not None else "its weights are used"
-    training = f"no training: {weights}"
-    if job.training is not None:
-        epochs, minutes = job.training.epochs, job.training.minutes
-        how = (
-            f"{epochs} epochs"
-            if epochs
-            else f"at most {minutes:g} minutes"
-            if minutes
-            else "as many epochs as nas train takes"
-        )
-        training = f"train it in full, from scratch: {how}; teacher: {job.training.teacher}"
     first = precisions[0]
     drop = "" if first == "fp32" or job.most is None else f", losing at most {100 * job.most:g} points"
     return [
-        f"{name}: {training}",
+        f"{'' if job.trial is None else f'trial {job.trial} of '}{job.source}: {_training(job)}",
         f"export {' and '.join(precisions)} for ONNX Runtime{drop}",
         "run every file on the validation and test images, and time them here",
         f"write {out}/versions/{next_version(out)}, and put it into use",
     ]
+
+
+def _training(job: Job) -> str:
+    """What the first step does, in words."""
+    if job.trial is None:
+        return "no training: its weights are used"
+    asked, place = job.training, trained_folder(job.source, job.trial)
+    if asked in (None, USUAL) and (place / MODEL).exists():
+        return f"no training: {place} holds it, trained in full"
+    if asked is None:
+        return "no training: the weights of the search's short training are used"
+    if asked == USUAL and read_begun(place) is not None:
+        return f"go on with the full training that was begun in {place}"
+    how = f"{asked.epochs} epochs" if asked.epochs else f"at most {asked.minutes:g} minutes" if asked.minutes else "all"
+    return f"train it in full, from scratch, {how}; teacher: {asked.teacher}"
 
 
 def deploy(
@@ -123,71 +131,89 @@ def deploy(
 ) -> Path:  # fmt: skip
     """Makes the next version of the deployment folder `out`, puts it into use, and returns its folder.
 
-    Where the same command has made one, that one is put into use. A process that dies loses the step that it was in, at
-    most. Raises UserError before anything is written for a source without a model, a dataset that has changed, and a
-    folder of something else; later as its steps do; Stopped as `measure_models`.
+    Where the same model was deployed in the same way, that version is put into use. A process that dies loses the step
+    that it was in, at most. Raises UserError before anything is written for a source without a model, a dataset that
+    has changed, and a folder of something else; later as its steps do; Stopped as `measure_models`.
     """
     check_folder(out)
-    source = _source(job) if job.training is None else None
-    digest = _digest(job)
+    source = _there(job)
+    data = _dataset(job) if source is None else source.dataset()
     with locked(out, BUSY):
         check_folder(out)
         clear_parts(out)
+        if source is None:
+            _say(steps_of(job, out, _precisions(job, None)), tell)
+            source, told = _train(job, data, tell, on_training), True
+        else:
+            told = False
+        precisions, digest = _precisions(job, source), _digest(job, source)
         done = find_version(out, digest)
         if done is not None:
             use_version(out, done)
             _clear(out, digest)
             tell(f"version {done} was made by this command already; it is in use")
             return version_folder(out, done)
-        precisions = job.precisions or ((source.model.precision,) if source else ("fp32",))
-        precisions = precisions if "fp32" in precisions else (*precisions, "fp32")
-        data, seed = _data(job, source)
+        if not told:
+            _say(steps_of(job, out, precisions), tell)
         work = out / WORK / digest[:16]
-        for number, line in enumerate(steps_of(job, out, precisions), 1):
-            tell(f"{number}. {line}")
         make_folder(work)
-        model = kept(work / "model", lambda: as_dataset_sees(_trained(job, source, tell, on_training), data))
-        model = _compressed(job, model, precisions, data, seed, work, tell)
-        place = _made(job, model, precisions, data, seed, digest, out, work, tell)
+        model = as_dataset_sees(source.model, data)
+        model = _compressed(job, model, precisions, data, source.seed, work, tell)
+        place = _made(job, model, precisions, data, source.seed, digest, out, work, tell)
         _clear(out, digest)
         return place
 
 
-def _source(job: Job) -> Source:
-    """The model, and its dataset. Raises UserError where the run keeps no model of the trial."""
+def _say(steps: Sequence[str], tell: Tell) -> None:
+    for number, line in enumerate(steps, 1):
+        tell(f"{number}. {line}")
+
+
+def _precisions(job: Job, source: Source | None) -> tuple[Precision, ...]:
+    """Of the files, the one that is used first."""
+    asked: tuple[Precision, ...] = job.precisions or ((source.model.precision,) if source else ("fp32",))
+    return asked if "fp32" in asked else (*asked, "fp32")
+
+
+def _there(job: Job) -> Source | None:
+    """The model that needs no training, and its dataset; None where there is none.
+
+    Raises UserError where none is to be trained, and the run keeps none of the trial.
+    """
+    if job.trial is not None and job.training is not None:
+        trained = (trained_folder(job.source, job.trial) / MODEL).exists()
+        if job.training != USUAL or not trained:
+            return None
     return load_source(job.source, pick=job.trial, dataset=job.dataset)
 
 
-def _digest(job: Job) -> str:
-    """A SHA-256 of all that the version is made from."""
-    if job.training is None or job.trial is None:
-        folder = job.source if job.trial is None else model_folder(job.source, job.trial)
-        made = [digest_of(folder / name) for name in (MODEL, WEIGHTS)]
-    else:
-        s = load_run(job.source).settings
-        made = [s.space_sha256, s.dataset_sha256, str(s.seed), s.created, str(job.trial)]
-    training = None if job.training is None else asdict(job.training)
-    asked = [FORMAT, made, job.precisions, training, job.most, job.device, dict(job.budgets), job.dataset]
-    return sha256(json.dumps(asked).encode()).hexdigest()
-
-
-def _data(job: Job, source: Source | None) -> tuple[Dataset, int]:
-    """The images, and the seed of their validation split."""
-    if source is not None:
-        return source.dataset(), source.seed
+def _dataset(job: Job) -> Dataset:
     s = load_run(job.source).settings
-    return dataset_of(s.dataset, s.dataset_sha256, s.seed), s.seed
+    return dataset_of(s.dataset, s.dataset_sha256, s.seed)
 
 
-def _trained(job: Job, source: Source | None, tell: Tell, on_training: OnFullProgress) -> TrainedModel:
-    """The model; of a training in full that of RUN/trained/TRIAL, which nas train would make too."""
-    if source is not None:
-        return source.model
-    folder, model = train(
-        job.source, pick=job.trial or 0, options=job.training, on_progress=on_training, on_note=lambda line: None
-    )
+def _train(job: Job, data: Dataset, tell: Tell, on_training: OnFullProgress) -> Source:
+    """The model of a training in full, in RUN/trained/TRIAL, which nas train would make too."""
+    number, precisions, asked = job.trial or 0, _precisions(job, None), job.training
+    resume = asked == USUAL and read_begun(trained_folder(job.source, number)) is not None
+
+    def plan(planned: TrainingPlan) -> None:
+        looked = planned.seconds / max(1, planned.epochs * (3 * len(data.train) + len(data.validation)))
+        images = 2 * len(precisions) * (len(data.validation) + len(data.test_split()))
+        rest = FIXED_S + FILE_S * len(precisions) + looked * images
+        tell(f"training: {planned.text}; after it about {duration(rest)} for the other steps")
+
+    given = None if resume else asked
+    folder, _ = train(job.source, pick=number, options=given, resume=resume, on_progress=on_training, on_plan=plan)
     tell(f"trained: {folder}")
-    return model
+    return load_source(job.source, pick=number)
+
+
+def _digest(job: Job, source: Source) -> str:
+    """A SHA-256 of all that the version is made from."""
+    made = [digest_of(source.folder / name) for name in (MODEL, WEIGHTS)]
+    asked = [FORMAT, made, job.precisions, job.most, job.device, dict(job.budgets), job.dataset]
+    return sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _compressed(

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class Source:
     """A model, and how its dataset is found: by its name and the seed of its validation split; None where unknown.
 
-    `device` is the name of the profile that its run was searched for.
+    `device` is the name of the profile that its run was searched for, `folder` where the model lies.
     """
 
+    folder: Path
     model: TrainedModel
     dataset_name: str | None
     seed: int
@@ -51,15 +52,15 @@ class Source:
 def load_source(
     path: Path | str, *, pick: int | None = None, dataset: str | None = None, seed: int | None = None
 ) -> Source:
-    """The model in a folder, or with `pick` that of a trial of a run.
+    """The model in a folder, or with `pick` that of a trial of a run: in RUN/trained where it was trained in full.
 
     `dataset` and `seed` go before those that the model's recipe names, or its run, where the folder lies within it.
     Raises UserError for a folder that is neither, a run without `pick`, a model's folder with one, and a trial without
     a model.
     """
-    from nas.models.trained import load_trained, load_trial
+    from nas.models.trained import best_folder, load_best, load_trained
 
-    path = Path(path)
+    path = folder = Path(path)
     if not (path / "run.toml").exists():
         if pick is not None:
             raise UserError(f"{path} is not a run folder, so it has no trial {pick}: give a run, or leave --pick out")
@@ -74,6 +75,6 @@ def load_source(
     elif pick is None:
         raise UserError(f"{path} is a run of many networks: say which with --pick")
     else:
-        model, settings = load_trial(path, pick), read_settings(path)
+        folder, model, settings = best_folder(path, pick), load_best(path, pick), read_settings(path)
         own, own_seed, device = settings.dataset, settings.seed, settings.device
-    return Source(model, dataset or own, own_seed if seed is None else seed, device)
+    return Source(folder, model, dataset or own, own_seed if seed is None else seed, device)

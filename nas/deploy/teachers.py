@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.data.dataset import Dataset
-    from nas.models.trained import TrainedModel
     from nas.train.distill import Teacher
 
 FORMS = "a trial's number, a model's folder, timm:NAME, PATH.onnx or none"
@@ -28,17 +27,12 @@ MOST_ONNX = 1000 * MB
 NORMALIZED = ((127.5,) * 3, (127.5,) * 3)  # mean and std of files that do not say how to feed them
 
 
-def trained_folder(run: Run, trial: int) -> Path:
-    """Where a trial of a run is trained in full, where nothing else is asked for."""
-    return run.path / "trained" / str(trial)
-
-
 def find_teacher(name: str, run: Run, dataset: Dataset, device: torch.device) -> Teacher | None:
     """The teacher called `name`; None for none. A trial's network is the one trained in full, else the run's own.
 
     Raises UserError for another name, for what cannot be read or downloaded, and for other classes than the dataset's.
     """
-    from nas.models.trained import load_trained, load_trial
+    from nas.models.trained import load_best, load_trained
     from nas.train.distill import check_classes, teacher_of
 
     if name == "none":
@@ -49,10 +43,8 @@ def find_teacher(name: str, run: Run, dataset: Dataset, device: torch.device) ->
         found = _onnx(name, device)
         check_classes(name, found.classes, dataset)
         return found
-    model: TrainedModel
     if name.isascii() and name.isdigit() and len(name) < 10:
-        trained = trained_folder(run, int(name))
-        model = load_trained(trained) if trained.is_dir() else load_trial(run.path, int(name))
+        model = load_best(run.path, int(name))
     elif (Path(name) / "model.json").is_file():
         model = load_trained(Path(name))
     else:

@@ -8,10 +8,10 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.deploy.teachers import find_teacher, trained_folder
+from nas.deploy.teachers import find_teacher
 from nas.deploy.timm_weights import FROM, pretrained
 from nas.errors import UserError, require
-from nas.run import Run, Trial, load_run
+from nas.run import Run, Trial, load_run, trained_folder
 from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nas.models.trained import Lineage, TrainedModel
     from nas.train.full_folder import Begun
     from nas.train.full_recipe import FullRecipe
-    from nas.train.resumption import OnFullProgress
+    from nas.train.resumption import OnFullProgress, OnPlan
 
 BATCH_SIZE = 64  # where the run says nothing
 OnNote = Callable[[str], object]
@@ -47,7 +47,7 @@ class TrainingOptions:
 def train(
     run: Run | Path | str, *, pick: int | Trial, options: TrainingOptions | None = None, out: Path | str | None = None,
     resume: bool = False, force: bool = False,
-    on_progress: OnFullProgress = lambda _: None, on_note: OnNote = lambda _: None,
+    on_progress: OnFullProgress = lambda _: None, on_plan: OnPlan | None = None, on_note: OnNote = lambda _: None,
 ) -> tuple[Path, TrainedModel]:  # fmt: skip
     """Trains a network of a run from scratch, in full, at its own resolution; returns the folder and the model in it.
 
@@ -66,7 +66,7 @@ def train(
     found = run if isinstance(run, Run) else load_run(run)
     number = pick.trial if isinstance(pick, Trial) else int(pick)
     trial = _trial(found, number)
-    folder = Path(out) if out else trained_folder(found, number)
+    folder = Path(out) if out else trained_folder(found.path, number)
     if asked.teacher == str(number):
         raise UserError(f"trial {number} cannot be its own teacher")
     begun = _resumed(folder, asked) if resume else None
@@ -94,6 +94,7 @@ def train(
         minutes=begun.minutes if begun else asked.minutes, precision=trial.candidate.precision,
         lineage=None if start is not network else lineage, device=device, force=force,
         recorded={"dataset": settings.dataset, "dataset_seed": settings.seed}, on_progress=on_progress,
+        on_plan=on_plan,
     )  # fmt: skip
     return folder, model
 

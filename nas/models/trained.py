@@ -21,7 +21,7 @@ from nas.files.json import read_json_table
 from nas.files.plain import MB, file_in, read_bytes
 from nas.files.toml import Table
 from nas.models.builder import build
-from nas.run import model_folder
+from nas.run import model_folder, trained_folder
 from nas.space.block import Block
 from nas.space.layer import Precision
 from nas.space.network import Network
@@ -148,6 +148,22 @@ def load_trial(run: Path, trial: int) -> TrainedModel:
     folder = model_folder(run, trial)
     if not folder.exists():
         raise UserError(f"{run} keeps the models of its front and of rivals, and trial {trial} is none of these")
+    return _of_trial(folder, trial)
+
+
+def best_folder(run: Path, trial: int) -> Path:
+    """Where a trial's best weights are: those of its full training, where it has ended, else those of the search."""
+    trained = trained_folder(run, trial)
+    return trained if (trained / MODEL).exists() else model_folder(run, trial)
+
+
+def load_best(run: Path, trial: int) -> TrainedModel:
+    """The model of a trial in `best_folder`. Raises UserError as `load_trial` does."""
+    folder = best_folder(run, trial)
+    return load_trial(run, trial) if folder == model_folder(run, trial) else _of_trial(folder, trial)
+
+
+def _of_trial(folder: Path, trial: int) -> TrainedModel:
     model = load_trained(folder)
     if model.lineage.trial != trial:
         raise UserError(f"{folder}: must hold the model of trial {trial}; it holds that of trial {model.lineage.trial}")

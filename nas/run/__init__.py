@@ -3,7 +3,7 @@
 from nas.files.atomic import make_folder, write_atomic
 from nas.files.lock import locked
 from nas.run.curves import read_curves, read_errors, write_curves
-from nas.run.folder import Run, check_free, load_run, model_folder, write_references
+from nas.run.folder import Run, check_free, load_run, model_folder, trained_folder, write_references
 from nas.run.front import Front, front_volume, pareto_trials, points, volume_over_trials
 from nas.run.measured import MeasuredCosts, read_measured, write_measured
 from nas.run.objectives import (
@@ -89,6 +89,7 @@ __all__ = [
     "read_trials",
     "row_of",
     "tied",
+    "trained_folder",
     "volume_over_trials",
     "write_atomic",
     "write_curves",

@@ -122,6 +122,11 @@ def model_folder(path: Path, trial: int) -> Path:
     return path / "models" / str(trial)
 
 
+def trained_folder(path: Path, trial: int) -> Path:
+    """Where a trial is trained in full, where nothing else is asked for."""
+    return path / "trained" / str(trial)
+
+
 def check_free(path: Path) -> None:
     """Raises UserError when the folder holds a run, or anything but what a search that never began left."""
     if (path / "run.toml").exists():

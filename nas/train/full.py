@@ -42,7 +42,7 @@ from nas.train.full_folder import (
 )
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import best_device, evaluate
-from nas.train.resumption import GOES_ON, SAVE_SECONDS, OnFullProgress, memory_told, train_resumably, weights_of
+from nas.train.resumption import GOES_ON, SAVE_SECONDS, OnFullProgress, OnPlan, memory_told, train_resumably, weights_of
 from nas.train.rounding import quantized
 from nas.train.training import Lesson, Training
 
@@ -56,7 +56,7 @@ def train_full(
     seed: int = 0, teacher: Teacher | None = None, minutes: float = 0.0, precision: Precision = "fp32",
     lineage: Lineage | None = None, device: torch.device | None = None, force: bool = False,
     recorded: Mapping[str, str | int | float] | None = None, save_seconds: float = SAVE_SECONDS,
-    on_progress: OnFullProgress = lambda _: None,
+    on_progress: OnFullProgress = lambda _: None, on_plan: OnPlan | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Trains a network from scratch, or a model on from its weights, and writes `folder` with it, curve and result.
 
@@ -69,6 +69,8 @@ def train_full(
     the same weights, and it returns the model where the training had ended. On a GPU, and with `minutes`, the weights
     are equal only as far as its kernels and the time are. `force` discards what another training left in `folder`.
     `recorded` is kept with the model's recipe.
+
+    `on_plan` hears before the first step what the training will take, by a pilot of a few steps.
 
     Nothing is written before all that was given was found good. Raises UserError for a network or a teacher with other
     classes than the dataset, a folder of something else, a full disk, too little memory, and a training that is not
@@ -106,7 +108,7 @@ def train_full(
             with _told(folder, recipe):
                 state = train_resumably(
                     lambda: _module(start, lesson, recipe), lesson, recipe, work_folder(folder) / STATE,
-                    save_seconds=save_seconds, on_progress=on_progress, goes_on=GOES_ON_TOO,
+                    save_seconds=save_seconds, on_progress=on_progress, on_plan=on_plan, goes_on=GOES_ON_TOO,
                 )  # fmt: skip
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
             model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)

@@ -165,8 +165,8 @@ def check_place(folder: Path, begun: Begun, *, force: bool = False) -> None:
     """Raises UserError unless this training may end in `folder`: nothing of another one is lost unless `force`."""
     if (other := read_begun(folder)) is not None and other.digest != begun.digest and not force:
         raise UserError(
-            f"{folder}: another training was begun there, {other.difference(begun)}; go on with it with --resume, "
-            "replace it with --force, or choose another folder with --out"
+            f"{folder}: another training was begun there, {other.difference(begun)}; nas train goes on with it with "
+            "--resume, replaces it with --force, and trains elsewhere with --out"
         )
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -174,8 +174,8 @@ def check_place(folder: Path, begun: Begun, *, force: bool = False) -> None:
         raise UserError(f"{folder} exists and is not a model's folder; choose another one with --out")
     if not force and finished(folder, begun.digest) is None:
         raise UserError(
-            f"{folder} holds the model of another training; replace it with --force, or choose another folder "
-            "with --out"
+            f"{folder} holds the model of another training; nas train replaces it with --force, and trains elsewhere "
+            "with --out; nas deploy takes it where no option of the training is given"
         )
 
 

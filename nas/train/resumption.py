@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -16,13 +15,12 @@ from nas.errors import UserError
 from nas.train.fake_quantization import plain
 from nas.train.full_recipe import FullRecipe
 from nas.train.interrupt import waiting_interrupt
+from nas.train.pilot import TrainingPlan, pace_of
 from nas.train.training import Lesson, Training, begin, train_on
 from nas.train.training_file import read_training, write_training
 
 SAVE_SECONDS = 30.0  # between two checkpoints
-TIMED_STEPS = 4  # of which the first warms up
 USED = 0.95  # of a limit of time: the rest is for the beginning and the end
-EVALUATION = 1 / 3  # of what training with an image takes: looking at it
 GOES_ON = "the same command goes on"
 
 
@@ -40,24 +38,33 @@ class FullProgress:
 
 
 OnFullProgress = Callable[[FullProgress], object]
+OnPlan = Callable[[TrainingPlan], object]
 
 
 def train_resumably(
     start: Callable[[], nn.Module], lesson: Lesson, recipe: FullRecipe, file: Path, *,
-    save_seconds: float = SAVE_SECONDS, on_progress: OnFullProgress = lambda _: None, goes_on: str = GOES_ON,
+    save_seconds: float = SAVE_SECONDS, on_progress: OnFullProgress = lambda _: None, on_plan: OnPlan | None = None,
+    goes_on: str = GOES_ON,
 ) -> Training:  # fmt: skip
     """The training after its last step, gone on with from `file` where that is there; its state is then in `file`.
 
-    `start` makes the module as it is before the first step, always the same. A process that dies loses the steps since
+    `start` makes the module as it is before the first step, always the same. `on_plan` hears before the first step what
+    the training will take, by a pilot of a few steps. A process that dies loses the steps since
     the last checkpoint. Raises UserError for a file of another training, and for a full disk; FloatingPointError as
     `train_on`; KeyboardInterrupt, saying that it `goes_on`, after the step has ended and was kept.
     """
     state = begin(start(), recipe, lesson.train, lesson.device)
     if file.exists():
         read_training(file, state)
-    elif lesson.limit_s < math.inf:
-        timed = begin(start(), recipe, lesson.train, lesson.device)
-        state.recipe = replace(recipe, epochs=min(recipe.epochs, _fitting(timed, lesson)))
+    seconds = 0.0 if not state.step else state.seconds / state.step * (state.steps - state.step)
+    if not state.step and (on_plan or lesson.limit_s < math.inf):
+        pace = pace_of(begin(start(), recipe, lesson.train, lesson.device), lesson)
+        if lesson.limit_s < math.inf:
+            fitting = max(1, int(USED * lesson.limit_s / pace.epoch))
+            state.recipe = replace(recipe, epochs=min(recipe.epochs, fitting))
+        seconds = pace.epoch * state.recipe.epochs
+    if on_plan and state.step < state.steps:
+        on_plan(TrainingPlan(state.recipe.epochs, recipe.epochs, seconds))
     saved = time.monotonic()
     with waiting_interrupt() as interrupted:
 
@@ -96,20 +103,6 @@ def memory_told(what: str, recipe: FullRecipe) -> Iterator[None]:
             f"{what}: not enough memory for batches of {recipe.batch_size} images of {recipe.resolution} pixels; "
             "take a smaller batch size"
         ) from None
-
-
-def _fitting(state: Training, lesson: Lesson) -> int:
-    """How many epochs fit into the limit of time, at least one; a few steps of `state` are timed."""
-    times = [time.perf_counter()]
-
-    def on_step(now: Training) -> bool:
-        times.append(time.perf_counter())
-        return len(times) > TIMED_STEPS
-
-    train_on(state, lesson, on_step)
-    step = min(after - before for before, after in pairwise(times[min(2, len(times) - 1) - 1 :]))
-    looked = EVALUATION * step / min(state.recipe.batch_size, len(lesson.train)) * len(lesson.validation)
-    return max(1, int(USED * lesson.limit_s / (state.batches * step + looked)))
 
 
 def _progress(state: Training) -> FullProgress:

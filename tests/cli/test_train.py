@@ -63,7 +63,7 @@ def test_the_same_command_again_says_the_same_at_once(
     )
     assert re.fullmatch(form, said.out), said.out
     other = call(capsys, monkeypatch, *TRAIN.split(), "--out", "whole", "--seed", "1")
-    assert other.status == 2 and "whole holds the model of another training; replace it with --force" in other.err
+    assert other.status == 2 and "whole holds the model of another training; nas train replaces" in other.err
 
 
 def test_ctrl_c_in_a_terminal_says_how_to_go_on(

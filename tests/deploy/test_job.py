@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from nas.deploy import job as module
 from nas.deploy import measure
+from nas.deploy.build import build
 from nas.deploy.card import read_card
 from nas.deploy.facts import read_facts
 from nas.deploy.folder import REQUIREMENTS, use_version, version_folder, versions_in, write_version
-from nas.deploy.job import Job, deploy, job_of_run
+from nas.deploy.job import USUAL, Job, deploy, job_of_run
 from nas.deploy.make import measured_on_images
-from nas.deploy.train import TrainingOptions
+from nas.deploy.source import load_source
+from nas.deploy.train import TrainingOptions, train
 from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.files.lock import locked
-from nas.models.trained import load_trial
+from nas.models.trained import load_trial, save_trained
 from nas.monitor.serve.adapt import Folding
 from nas.run import load_run
 from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
@@ -228,3 +234,43 @@ def test_a_version_carries_what_adapts_its_files_on_the_board(out: Path) -> None
         adapted = folding.folded(*folding.statistics(list(pixels)))
         assert len(adapted) == len(model) and adapted != model
         assert np.isfinite(OnnxRuntime().session(adapted)(pixels[0])).all()
+
+
+def test_a_full_training_that_is_there_is_deployed_and_one_that_was_begun_goes_on(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By nas train, with options of its own; an option of the training that it was not made with is refused."""
+    run = shutil.copytree(made / "run", tmp_path / "run")
+
+    def stop(given: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, pick=TRIAL, options=TrainingOptions(epochs=2, seed=5), on_progress=stop)
+    said: list[str] = []
+    with pytest.raises(UserError, match="another training was begun there, its epochs is 2, not 1"):
+        deploy(job_of_run(run, TRIAL, training=TrainingOptions(epochs=1)), tmp_path / "new")
+    place = deploy(job_of_run(run, TRIAL, training=USUAL), tmp_path / "new", tell=said.append)
+    assert "go on with the full training" in said[0] and "training: 2 epochs, about" in said[4]
+    assert read_card(place).recipe["seed"] == 5 and read_card(place).weights == "full"
+    said.clear()
+    for training in (USUAL, None, TrainingOptions(epochs=2, seed=5)):
+        assert deploy(job_of_run(run, TRIAL, training=training), tmp_path / "new", tell=said.append) == place
+    assert said.count("version 1 was made by this command already; it is in use") == 3
+    with pytest.raises(UserError, match="holds the model of another training"):
+        deploy(job_of_run(run, TRIAL, training=TrainingOptions(epochs=1)), tmp_path / "other")
+    written = build(run, pick=TRIAL, onnx=tmp_path / "best.onnx")
+    facts = {p.key: p.value for p in onnx.load(str(written.path)).metadata_props}
+    assert "full training" in facts["lineage"] and load_source(run, pick=TRIAL).folder == run / "trained" / str(TRIAL)
+
+
+def test_an_older_models_missing_side_is_that_of_its_dataset(made: Path, tmp_path: Path) -> None:
+    """Pictures of 13 pixels a side: without it the board would scale from the file's own size, to other pixels."""
+    model = load_trial(made / "run", TRIAL)
+    older = replace(model, preprocessing=replace(model.preprocessing, side=0))
+    save_trained(tmp_path / "older", older)
+    data = load_run(made / "run").settings.dataset
+    place = deploy(Job(tmp_path / "older", None, ("fp32",), None, dataset=data), tmp_path / "new")
+    assert read_facts(place).side == 13
+    first, again = (read_card(p).models["fp32"].test for p in (version_folder(made / "out"), place))
+    assert first == again

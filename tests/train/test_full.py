@@ -27,6 +27,7 @@ from nas.train.full import train_full
 from nas.train.full_folder import read_begun, read_result, work_folder
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import evaluate
+from nas.train.pilot import TrainingPlan
 from nas.train.resumption import FullProgress
 from nas.train.rounding import quantized
 from tests.cli.command import ROOT
@@ -210,12 +211,12 @@ def test_a_training_with_other_settings_is_not_thrown_away(
     if "fingerprint" in changed:
         changed = {"digits": replace(few_digits(90), **changed)}
     stopped(tmp_path / "17", digits)
-    with pytest.raises(UserError, match=rf"17: another training was begun there, {message}; go on with it with --res"):
+    with pytest.raises(UserError, match=rf"17: another training was begun there, {message}; nas train goes on with"):
         train(tmp_path / "17", **{"digits": digits, **changed})
     assert read_begun(tmp_path / "17") is not None
     forced = train(tmp_path / "17", **{"digits": digits, **changed}, force=True)
     assert equal(forced, train(tmp_path / "other", **{"digits": digits, **changed}))
-    with pytest.raises(UserError, match="holds the model of another training; replace it with --force"):
+    with pytest.raises(UserError, match="holds the model of another training; nas train replaces it with --force"):
         train(tmp_path / "17", digits)
     assert equal(forced, load_trained(tmp_path / "17"))
 
@@ -251,6 +252,26 @@ def test_a_network_of_other_classes_or_another_size_is_refused(digits: Dataset, 
     ):
         train_full(model, named, short_recipe(), tmp_path / "17")
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_what_a_training_will_take_is_said_before_its_first_step_and_when_it_goes_on(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    plans: list[TrainingPlan] = []
+    steps: list[int] = []
+
+    def press(progress: FullProgress) -> None:
+        steps.append(progress.step)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "17", digits, on_plan=plans.append, on_progress=press)
+    train(tmp_path / "17", digits, on_plan=lambda plan: plans.append(plan), on_progress=lambda p: steps.append(p.step))
+    assert steps == list(range(1, 7)) and [(plan.epochs, plan.wanted) for plan in plans] == [(2, 2), (2, 2)]
+    assert all(plan.seconds > 0 for plan in plans)
+    train(tmp_path / "short", digits, minutes=1e-9, on_plan=plans.append)
+    assert (plans[2].epochs, plans[2].wanted) == (1, 2)
+    assert "1 of 2 epochs fit" in plans[2].text and plans[2].text.endswith("(--epochs 2)")
 
 
 def test_a_model_is_trained_on_from_its_weights(digits: Dataset, tmp_path: Path) -> None:
