@@ -1,4 +1,4 @@
-"""Datasets by name: `digits`, `cifar10`, `folder:PATH`, `npz:PATH`."""
+"""Datasets by name: `digits`, `cifar10`, `folder:PATH`, `npz:PATH`, and with boxes `coco:PATH`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nas.data.coco import read_coco
 from nas.data.dataset import Dataset, Found, Split, split_dataset
 from nas.data.folder import read_folder
 from nas.data.images import ImagesInMemory
 from nas.data.npz import read_npz
 from nas.errors import UserError, unknown
 
-KNOWN = ("digits", "cifar10", "folder:PATH", "npz:PATH")
+KNOWN = ("digits", "cifar10", "folder:PATH", "npz:PATH", "coco:PATH")
 
 
 def load_dataset(
@@ -33,10 +34,12 @@ def load_found(spec: str, *, cache_dir: Path = Path("~/.cache/nas"), in_files: b
     Raises UserError for an unknown name and for data that cannot be read.
     """
     kind, _, path = spec.partition(":")
-    if kind in ("folder", "npz"):
+    if kind in ("folder", "npz", "coco"):
         if not path:
             raise UserError(f"dataset {spec!r} needs a path: {kind}:PATH")
-        return read_folder(_path(path), in_files=in_files) if kind == "folder" else read_npz(_path(path))
+        if kind == "npz":
+            return read_npz(_path(path))
+        return (read_folder if kind == "folder" else read_coco)(_path(path), in_files=in_files)
     if spec == "digits":
         return _digits()
     if spec == "cifar10":

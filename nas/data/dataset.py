@@ -1,4 +1,4 @@
-"""A dataset for image classification, split so that the search cannot see the test images by accident."""
+"""A dataset of images, split so that the search cannot see the test images by accident."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEST_SEED = 0  # the same test images whatever the user's seed: what one run tra
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Images with their labels, int64 (n,)."""
+    """Images with their labels: classes, int64 (n,), or objects, float32 (n, m, 7) as of `nas.tasks.detection`."""
 
     images: Images
     labels: Tensor
@@ -38,9 +38,11 @@ class Split:
         return Split(self.images.subset(indices), self.labels[indices])
 
     def share(self, share: float, seed: int) -> Split:
-        """A part of the split with the same mix of classes, at least one image of each."""
+        """A part of the split with the same mix of classes, at least one image of each; of objects any part."""
         if share >= 1:
             return self
+        if self.labels.ndim > 1:
+            return self.subset(_any(len(self), share, seed))
         return self.subset(_pick(self.labels, share, seed))
 
 
@@ -53,6 +55,7 @@ class Found:
     validation: Split | None = None
     test: Split | None = None
     left_out: tuple[str, ...] = ()  # what was found and is not used, in words
+    task: str = "classification"  # by its name in nas.tasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,11 +86,9 @@ def split_dataset(name: str, found: Found, *, validation_share: float, seed: int
     if not 0 < validation_share < 1:
         raise UserError(f"{name}: the validation share must lie between 0 and 1; got {validation_share}")
     classes, train, validation, test = found.classes, found.train, found.validation, found.test
-    _check_classes(name, classes)
-    needed = 1 + (test is None) + (validation is None)
-    for label, count in enumerate(torch.bincount(train.labels, minlength=len(classes)).tolist()):
-        if count < needed:
-            raise UserError(f"{name}: class {classes[label]!r} has {count} images; a split needs at least {needed}")
+    if found.task == "classification":
+        _check_classes(name, classes)
+        _check_enough(name, found)
     if test is None:
         train, test = _hold_out(train, TEST_SHARE, TEST_SEED)
     if validation is None:
@@ -101,7 +102,15 @@ def split_dataset(name: str, found: Found, *, validation_share: float, seed: int
         f"{'' if found.validation else held}, {len(test):,} for test{'' if found.test else held}"
     )
     description += f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
-    return Dataset(name, classes, train, validation, flip, fingerprint, description, test)
+    return Dataset(name, classes, train, validation, flip, fingerprint, description, test, found.task)
+
+
+def _check_enough(name: str, found: Found) -> None:
+    classes, train = found.classes, found.train
+    needed = 1 + (found.test is None) + (found.validation is None)
+    for label, count in enumerate(torch.bincount(train.labels, minlength=len(classes)).tolist()):
+        if count < needed:
+            raise UserError(f"{name}: class {classes[label]!r} has {count} images; a split needs at least {needed}")
 
 
 def _check_classes(name: str, classes: tuple[str, ...]) -> None:
@@ -120,10 +129,16 @@ def _check_classes(name: str, classes: tuple[str, ...]) -> None:
 
 
 def _hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
-    held = _pick(split.labels, share, seed)
+    held = _pick(split.labels, share, seed) if split.labels.ndim == 1 else _any(len(split), share, seed)
     rest = torch.ones(len(split), dtype=torch.bool)
     rest[held] = False
     return split.subset(rest.nonzero()[:, 0]), split.subset(held)
+
+
+def _any(length: int, share: float, seed: int) -> Tensor:
+    """Sorted indices of `share` of them, at least one and at most all but one."""
+    chosen = np.random.default_rng(seed).permutation(length)[: max(1, min(length - 1, round(share * length)))]
+    return torch.from_numpy(np.sort(chosen))
 
 
 def _pick(labels: Tensor, share: float, seed: int) -> Tensor:

@@ -29,6 +29,7 @@ _MAGIC = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")  # o
 MOST_PIXELS = 2**25  # 5,792 x 5,792: 134 MB while it is decoded
 MOST_JPEG_PIXELS = 2**27  # of a JPEG that is decoded at an eighth of its size
 LARGE_PIXELS = 2**22  # such pictures are decoded one at a time
+PADDING = 114  # the grey beside a picture that does not fill its square
 
 _alone = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its messages would stand before our one line
@@ -73,14 +74,32 @@ def read_square(picture: Picture, side: int) -> np.ndarray:
     animation the first frame is read; transparency is dropped. Raises NotAPicture for a file that is not a readable
     picture, has too many pixels, or has values of 32 bits, whose range nobody knows.
     """
+    return _read(picture, side, whole=False)
+
+
+def read_whole(picture: Picture, side: int) -> np.ndarray:
+    """A picture as uint8 (side, side, 3) with all of it in view: its longer side scaled to `side`, grey on the right or
+    below. Otherwise as `read_square`.
+    """
+    return _read(picture, side, whole=True)
+
+
+def full_size(picture: Picture) -> tuple[int, int]:
+    """Width and height of a picture as it is seen, in pixels, from its header. Raises NotAPicture."""
+    with quiet(), _opened(picture) as image:
+        turned = _orientation(image) >= 5
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _read(picture: Picture, side: int, whole: bool) -> np.ndarray:
     with _opened(picture) as image:
         if image.format == "TIFF":
             with _alone, muted():
-                return _square(image, side)
+                return _square(image, side, whole)
         if image.width * image.height > LARGE_PIXELS:
             with _alone:
-                return _square(image, side)
-        return _square(image, side)
+                return _square(image, side, whole)
+        return _square(image, side, whole)
 
 
 def scaled(square: np.ndarray, side: int) -> np.ndarray:
@@ -173,7 +192,7 @@ def _tiff_tag(image: Image.Image, number: int) -> object:
     return value[0] if isinstance(value, tuple) else value
 
 
-def _square(image: Image.Image, side: int) -> np.ndarray:
+def _square(image: Image.Image, side: int, whole: bool) -> np.ndarray:
     orientation = _orientation(image)
     image.draft("RGB", (side, side))  # lets the JPEG decoder skip detail that the scaling would drop
     if image.width * image.height > MOST_PIXELS:
@@ -183,13 +202,27 @@ def _square(image: Image.Image, side: int) -> np.ndarray:
     if orientation in _ORIENTATIONS:
         upright = upright.transpose(_ORIENTATIONS[orientation])
     width, height = upright.size
+    if whole:
+        return _padded(upright if upright.mode in ("RGB", "F") else upright.convert("RGB"), side, deep)
     short = min(width, height)
     left, top = (width - short) // 2, (height - short) // 2
     if upright.mode not in ("RGB", "F"):
         upright = upright.crop((left, top, left + short, top + short)).convert("RGB")
         left = top = 0
     box = (left, top, left + short, top + short)
-    pixels = np.asarray(upright.resize((side, side), Image.Resampling.BILINEAR, box))
+    return _as_bytes(upright.resize((side, side), Image.Resampling.BILINEAR, box), deep)
+
+
+def _padded(upright: Image.Image, side: int, deep: bool) -> np.ndarray:
+    scale = side / max(upright.size)
+    width, height = (max(1, round(scale * length)) for length in upright.size)
+    found = np.full((side, side, 3), PADDING, np.uint8)
+    found[:height, :width] = _as_bytes(upright.resize((width, height), Image.Resampling.BILINEAR), deep)
+    return found
+
+
+def _as_bytes(image: Image.Image, deep: bool) -> np.ndarray:
+    pixels = np.asarray(image)
     if deep:
         grey = np.clip(np.rint(pixels / 257), 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)

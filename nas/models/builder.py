@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from itertools import groupby
 
 import torch
 from timm.models._efficientnet_builder import efficientnet_init_weights
@@ -12,6 +11,7 @@ from torch import nn
 
 from nas.errors import UserError
 from nas.models.blocks import module_of
+from nas.models.detector import Detector, rows_of
 from nas.space.block import KINDS, Block
 from nas.space.network import Network
 
@@ -24,14 +24,17 @@ def build(network: Network, *, seed: int = 0) -> nn.Module:
 
     Input (n, 3, h, w), output (n, classes). Where the network is one of timm's, weights move both ways: the stem is
     called conv_stem and bn1, the body blocks.<stage>.<block>, the head conv_head, bn2 or act2, and classifier.
-    Raises UserError for a network read from a file, which has no blocks, and for heads that read the body elsewhere
-    than at its end.
+    A detector's output is (n, boxes, classes + 4), as of `nas.models.detector.Detector`; its body has the names of a
+    classifier's. Raises UserError for a network read from a file, which has no blocks, and for heads that read the body
+    elsewhere than at its end.
     """
-    if len(network.heads) > 1 or any(tap + 1 != head for tap, head in zip(network.taps, network.heads, strict=True)):
+    lone = len(network.heads) <= 1 and all(t + 1 == h for t, h in zip(network.taps, network.heads, strict=True))
+    if not (lone or network.detects):
         raise UserError("only a network with one head, after its last block, can be built")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = nn.Sequential(OrderedDict(_parts(network)))
+        parts = OrderedDict(_parts(network))
+        model = Detector(parts, network) if network.detects else nn.Sequential(parts)
         out_of_place(model)
         draw_weights(model)
     return model
@@ -52,6 +55,8 @@ def draw_weights(model: nn.Module) -> None:
             # timm scales the classifier for 1,000 classes; with ten its first logits are so large that short trainings
             # lose an epoch to them. MobileNetV2's own 0.01 does not.
             nn.init.normal_(module.weight, 0, 0.01)
+        elif isinstance(module, Detector):
+            module.draw_predictions()
 
 
 def _parts(network: Network) -> Iterator[tuple[str, nn.Module]]:
@@ -67,14 +72,19 @@ def _named(network: Network) -> Iterator[tuple[str, nn.Module]]:
     blocks = network.blocks
     stages = network.stages or tuple(range(len(blocks)))
     head = len(network.backbone)
-    if not any(block.kind == "conv" for block in blocks[head:]) and head > 1 and blocks[head - 1].kind == "conv":
+    if network.detects:
+        pass
+    elif not any(block.kind == "conv" for block in blocks[head:]) and head > 1 and blocks[head - 1].kind == "conv":
         head -= 1  # EfficientNet's convolution before the pool is of its head; MobileNetV3's comes after it
     start = 0
     if blocks[0].kind == "conv" and head:
         yield from _renamed(blocks[0], STEM)
         start = 1
-    rows = [[module_of(blocks[i]) for i in stage] for _, stage in groupby(range(start, head), key=lambda i: stages[i])]
+    rows = [[module_of(blocks[i]) for i in row] for row in rows_of(stages, start, head)]
     yield "blocks", nn.Sequential(*(nn.Sequential(*row) for row in rows))
+    if network.detects:
+        yield "heads", nn.ModuleList(module_of(block) for block in blocks[head:])
+        return
     for block in blocks[head:]:
         if block.kind == "conv":
             yield from _renamed(block, HEAD)

@@ -69,6 +69,8 @@ def block_of(name: str) -> str:
     parts = name.split(".")
     if parts[0] == "blocks":
         return ".".join(parts[:3])
+    if parts[0] == "heads":
+        return ".".join(parts[:2])
     first, _, number = parts[0].partition("_") if parts[0].startswith(("bn", "act")) else (parts[0], "", "")
     return _PARTS.get(first, first) + (f"_{number}" if number else "")
 
@@ -80,8 +82,12 @@ def block_modules(module: nn.Module) -> dict[str, nn.Module]:
     """
     found: dict[str, nn.Module] = {}
     for name, part in module.named_children():
-        inner = {f"blocks.{s}.{b}": m for s, row in part.named_children() for b, m in row.named_children()}
-        found |= inner if name == "blocks" else {block_of(name): part}
+        if name == "blocks":
+            found |= {f"blocks.{s}.{b}": m for s, row in part.named_children() for b, m in row.named_children()}
+        elif name == "heads":
+            found |= {f"heads.{number}": head for number, head in part.named_children()}
+        else:
+            found[block_of(name)] = part
     return found
 
 

@@ -102,6 +102,7 @@ class Kind(ABC):
     uses: ClassVar[frozenset[str]]  # the table's keys, but for name and block; without "channels": a kind of the head
     pools: ClassVar[bool] = False  # whether it averages over the whole image, so that what follows is 1x1
     classifies: ClassVar[bool] = False  # whether it ends a network, with one output a class
+    anchors: ClassVar[int] = 0  # boxes at each place of the map that a detector's head reads; 0: it is no such head
     in_tables: ClassVar[bool] = True  # whether a stage table can hold it
 
     @abstractmethod
@@ -118,6 +119,10 @@ class Kind(ABC):
     def residual(self, block: Block) -> bool:
         """Whether the block's input is added to its output."""
         return False
+
+    def classes(self, block: Block) -> int:
+        """How many classes the block tells apart, where it ends a network."""
+        return block.out_shape[0]
 
 
 KINDS: dict[str, Kind] = {}  # filled when nas.space is imported

@@ -114,7 +114,7 @@ def all_blocks(space: SearchSpace, classes: int | None = None, resolution: int |
     found: dict[Block, None] = {}
     work = 0
     for i, stage in enumerate(space.stages):
-        for j in range(min(2, stage.deepest)):  # blocks after the first are alike
+        for j in range(stage.own_blocks):
             names, options = _choices_of(space, i, j, resolution)
             work += prod(map(len, options))
             if work > MOST_MADE:
@@ -141,11 +141,12 @@ def blocks_at(
     for i, stage in enumerate(space.stages):
         made = [
             tuple(dict.fromkeys(_made(space, i, j, *_choices_of(space, i, j, resolution), classes)))
-            for j in range(min(2, stage.deepest))
+            for j in range(stage.own_blocks)
         ]
         for j in range(stage.deepest):
             # the first block may be an identity where shapes stay; then a later one is the first that is there
-            here = made[-1] if j else made[0] if None not in made[0] else made[0] + made[-1]
+            later = made[min(j, len(made) - 1)]
+            here = later if j else made[0] if None not in made[0] else made[0] + made[-1]
             found[i, j] = tuple(dict.fromkeys(block for block in here if block is not None))
     return {position: blocks for position, blocks in found.items() if blocks}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nas.space.block import Block
 from nas.space.candidate import Candidate
-from nas.space.language import Language, sizes
+from nas.space.language import Language, Maker, sizes
 from nas.space.stage import PER_BLOCK, Stage, as_options
 
 if TYPE_CHECKING:
@@ -155,21 +155,16 @@ class CanonicalForm:
             if k == i
         }
         for size, language in languages.items():
-            for width in language.widths:
+            for number, width in enumerate(language.widths):
+                if self.space.stages[i].detects:
+                    taps = language.taps(number)[: self.space.stages[i].deepest]
+                    yield _pattern([language.maker(i, j, shape, 0) for j, shape in enumerate(taps)])
+                    continue
                 into = (3,) if before is None else language.channels(before, width)
                 for channels in language.channels(i, width):
                     for shape in ((n, size, size) for n in into):
-                        made, first = language.maker(i, 0, shape, channels)
                         out = language.after(i, 0, shape, channels)
-                        made_later, later = language.maker(i, 1, out, channels)
-                        both: dict[tuple[Block | None, ...], int] = {}
-                        pairs = zip(made, made_later, strict=True)
-                        stand = tuple(both.setdefault(pair, number) for number, pair in enumerate(pairs))
-                        yield (
-                            tuple(first[block] for block in made), tuple(later[block] for block in made_later),
-                            stand,
-                            tuple(block is None for block in made), tuple(block is None for block in made_later),
-                        )  # fmt: skip
+                        yield _pattern([language.maker(i, 0, shape, channels), language.maker(i, 1, out, channels)])
 
     def of(self, candidate: Candidate) -> Candidate:
         """The canonical candidate. Its resolution may be one that the space does not have."""
@@ -220,3 +215,15 @@ class CanonicalForm:
     @cached_property
     def _languages(self) -> dict[int, Language]:
         return {}
+
+
+def _pattern(makers: Sequence[Maker]) -> Pattern:
+    """The pattern of a stage whose blocks differ as these positions do: the first, and the later ones."""
+    (made, first), (made_later, later) = makers[0], makers[min(1, len(makers) - 1)]
+    both: dict[tuple[Block | None, ...], int] = {}
+    together = zip(*(blocks for blocks, _ in makers), strict=True)
+    return (
+        tuple(first[block] for block in made), tuple(later[block] for block in made_later),
+        tuple(both.setdefault(blocks, number) for number, blocks in enumerate(together)),
+        tuple(block is None for block in made), tuple(block is None for block in made_later),
+    )  # fmt: skip

@@ -48,10 +48,19 @@ class Language:
     space: SearchSpace
     resolution: int
     _makers: dict[tuple[int, bool, Shape, int], Maker] = field(default_factory=dict)
+    _taps: dict[int, tuple[Shape, ...]] = field(default_factory=dict)
 
     @cached_property
     def widths(self) -> tuple[float, ...]:
         return tuple(float(width) for width in as_options(self.space.table.width))
+
+    def taps(self, width: int) -> tuple[Shape, ...]:
+        """What a detector's heads read, in their order, with that option of the width."""
+        if width not in self._taps:
+            option = as_options(self.space.table.width)[width]
+            get = self.space.getter({"resolution": self.resolution, "width": option})
+            self._taps[width] = self.space.tap_shapes(get)
+        return self._taps[width]
 
     @cached_property
     def count(self) -> int:
@@ -79,7 +88,7 @@ class Language:
 
         Raises ValueError where none does.
         """
-        for width, option in zip(self.widths, as_options(self.space.table.width), strict=True):
+        for width, option in enumerate(as_options(self.space.table.width)):
             found = self._parse(blocks, width, 0, 0, self._image, set())
             if found is not None:
                 return {"width": option, **found}
@@ -103,7 +112,7 @@ class Language:
         """The shape that position j of stage i gives of `shape`, where a block or an identity stands there."""
         stage = self.space.stages[i]
         if not stage.body:
-            return (shape[0], 1, 1)
+            return shape if stage.detects else (shape[0], 1, 1)
         return strided(shape, channels, stage.stride if j == 0 else 1)
 
     def maker(self, i: int, j: int, shape: Shape, channels: int) -> Maker:
@@ -135,7 +144,8 @@ class Language:
         if state.place == stage.deepest:
             return
         shape = self.after(state.stage, state.place, state.shape, state.channels)
-        blocks, first = self.maker(state.stage, state.place, state.shape, state.channels)
+        read = self.taps(state.width)[state.place] if stage.detects else state.shape
+        blocks, first = self.maker(state.stage, state.place, read, state.channels)
         moved = state._replace(place=state.place + 1, shape=shape)
         if stage.per == "block":
             yield from ((block, moved) for block in first)
@@ -188,7 +198,7 @@ class Language:
     # --- the way back ---------------------------------------------------------------------------------------------
 
     def _parse(
-        self, blocks: tuple[Block, ...], width: float, i: int, start: int, shape: Shape,
+        self, blocks: tuple[Block, ...], width: int, i: int, start: int, shape: Shape,
         dead: set[tuple[int, int, Shape]],
     ) -> dict[str, Value] | None:  # fmt: skip
         """The choices of stages i and later that make the blocks from `start` on; None where there are none."""
@@ -197,10 +207,10 @@ class Language:
         if (i, start, shape) in dead:
             return None
         stage = self.space.stages[i]
-        for channels, option in self.channels(i, width).items():
+        for channels, option in self.channels(i, self.widths[width]).items():
             out = self.after(i, 0, shape, channels)
             for depth in as_options(stage.depth):
-                for end, chosen in self._fits(blocks, i, start, shape, channels, int(depth)):
+                for end, chosen in self._fits(blocks, width, i, start, shape, channels, int(depth)):
                     rest = self._parse(blocks, width, i + 1, end, out, dead)
                     if rest is not None:
                         own = {f"{stage.name}.depth": depth, **named(stage, chosen)}
@@ -209,10 +219,16 @@ class Language:
         return None
 
     def _fits(
-        self, blocks: tuple[Block, ...], i: int, start: int, shape: Shape, channels: int, depth: int
+        self, blocks: tuple[Block, ...], width: int, i: int, start: int, shape: Shape, channels: int, depth: int
     ) -> Iterator[tuple[int, list[int]]]:
         """Ways for stage i to make blocks from `start` on: where they end, and the combination at each position."""
         stage = self.space.stages[i]
+        if stage.detects:
+            rows = [self.maker(i, j, tap, channels)[0] for j, tap in enumerate(self.taps(width)[:depth])]
+            for number, heads_of in enumerate(zip(*rows, strict=True)):
+                if blocks[start : start + depth] == heads_of:
+                    yield start + depth, [number]
+            return
         made, first = self.maker(i, 0, shape, channels)
         made_later, later = self.maker(i, 1, self.after(i, 0, shape, channels), channels)
         if stage.per == "stage":

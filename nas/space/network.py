@@ -53,7 +53,12 @@ class Network:
 
     @property
     def classes(self) -> int:
-        return self.blocks[-1].out_shape[0]
+        return KINDS[self.blocks[-1].kind].classes(self.blocks[-1])
+
+    @property
+    def detects(self) -> bool:
+        """Whether its heads give boxes."""
+        return KINDS[self.blocks[-1].kind].anchors > 0
 
     @property
     def params(self) -> int:

@@ -182,7 +182,18 @@ class SearchSpace:
             for j in range(int(get(f"{stage.name}.depth")))
             if (block := self.block(i, j, get, classes or self.table.classes))
         ]
-        return Network(tuple(b for b, _ in found), tuple(i for _, i in found))
+        blocks, stages = tuple(b for b, _ in found), tuple(i for _, i in found)
+        if not self.stages[-1].detects:
+            return Network(blocks, stages)
+        heads = tuple(number for number, i in enumerate(stages) if i == len(self.stages) - 1)
+        last = {i: number for number, i in enumerate(stages)}  # a stage of identities alone gives what it reads
+        taps = [max(last[k] for k in last if k <= i) for i in self.taps]
+        return Network(blocks, stages, tuple(taps[: len(heads)]), heads)
+
+    @cached_property
+    def taps(self) -> tuple[int, ...]:
+        """The stages that a detector's heads read, the last one first."""
+        return tuple(i for i in reversed(range(len(self.stages))) if self.stages[i].tap)
 
     def getter(self, values: dict[str, Value]) -> Get:
         """The value of a choice by its name; a name that is no choice has the one option that the table gives."""
@@ -211,7 +222,7 @@ class SearchSpace:
 
     def block_of(self, i: int, j: int, options: Mapping[int, int], classes: int) -> Block | None:
         """Block j (from 0) of stage i by the options of the choices that it depends on, both by number; remembered."""
-        key = (i, min(j, 1), classes, *options.values())  # blocks after the first are alike
+        key = (i, min(j, self.stages[i].own_blocks - 1), classes, *options.values())  # the later ones are alike
         if key not in self._made:
             values = {self.choices[c].name: self.choices[c].options[option] for c, option in options.items()}
             self._made[key] = self.block(i, j, self.getter(values), classes)
@@ -221,6 +232,8 @@ class SearchSpace:
         """The names that block j of stage i is made from, choices or not; whether it is there, the depth decides."""
         stage = self.stages[i]
         own = [f"{stage.name}.{field}" for field in ("channels", *PER_BLOCK)]
+        if stage.detects:
+            return ("resolution", "width", *own)  # what has a tap has one width
         if stage.per == "block":
             own += [f"{stage.name}.block{j + 1}.{field}" for field in PER_BLOCK]
         before = [f"{self.stages[k].name}.channels" for k in [self._channels_stage(i - 1)] if k >= 0]
@@ -255,11 +268,17 @@ class SearchSpace:
 
     def _shape(self, i: int, j: int, get: Get) -> Shape:
         """The shape that block j of stage i reads."""
+        if self.stages[i].detects:
+            return self.tap_shapes(get)[j]
         size = int(get("resolution"))
         for stage in self.stages[:i] if j == 0 else self.stages[: i + 1]:
             size = 1 if stage.pools else -(-size // stage.stride)
         before = self._channels_stage(i - 1 if j == 0 else i)
         return (self._channels(before, get) if before >= 0 else 3, size, size)
+
+    def tap_shapes(self, get: Get) -> tuple[Shape, ...]:
+        """What a detector's heads read, in their order."""
+        return tuple(self._shape(i, 1, get) for i in self.taps)  # as a later block of the stage with the tap does
 
     def _channels_stage(self, i: int) -> int:
         """The last stage up to i that sets the channels; -1: the image itself."""

@@ -85,7 +85,8 @@ class Stage(Table):
 
     `per` says whether kernel, expand, se and op are chosen for each block or once for the stage. `se` is squeeze-
     excite's ratio, of the expanded channels or of the block's input. `scale` says whether the width multiplier
-    changes the channels: always, never, or only up (MobileNetV2's head).
+    changes the channels: always, never, or only up (MobileNetV2's head). A detector's heads read what stages with
+    `tap` give: the last stage is such a head, once for each tap, and its `depth` says how many taps from the last one.
     """
 
     name: Annotated[str, AfterValidator(_label)] = ""
@@ -104,6 +105,7 @@ class Stage(Table):
     norm: bool = True
     scale: Literal["always", "never", "up"] = "always"
     per: Literal["block", "stage"] = "block"
+    tap: bool = False
 
     @property
     def deepest(self) -> int:
@@ -130,6 +132,16 @@ class Stage(Table):
         """Whether it ends the network, with one output a class."""
         return self.block in HEADS and KINDS[self.block].classifies
 
+    @property
+    def detects(self) -> bool:
+        """Whether it is a detector's heads, one for each tap."""
+        return self.block in HEADS and KINDS[self.block].anchors > 0
+
+    @property
+    def own_blocks(self) -> int:
+        """How many of its blocks may differ in shape: of a body's stage the first and the later ones."""
+        return self.deepest if self.detects else min(2, self.deepest)
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         check_lists(self)
@@ -140,7 +152,12 @@ class Stage(Table):
         if (self.op is not None) != (self.block == "ops"):
             raise ValueError(f"op is given for block 'ops' and for no other; block is {self.block!r}")
         used = {"op", "channels", "stride", "activation"} if self.block == "ops" else KINDS[self.block].uses
-        _refuse_unused(self, used | ({"depth", "scale", "per"} if self.body else set()), self.block)
+        more = {"depth", "scale", "per", "tap"} if self.body else {"depth", "per"} if self.detects else set()
+        _refuse_unused(self, used | more, self.block)
+        if self.detects and self.per == "block" and self.chosen:
+            raise ValueError(f"the heads of a detector must be alike: {self.chosen[0]} needs per = 'stage'")
+        if self.tap and len(as_options(self.channels)) > 1:
+            raise ValueError(f"a stage with a tap must have one width; got channels {self.channels}")
         return self
 
 

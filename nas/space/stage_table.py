@@ -84,9 +84,10 @@ class StageTable(Table):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_lists(self)
-        if self.stage[-1].body or not self.stage[-1].classifies:
-            known = " or ".join(name for name in HEADS if KINDS[name].classifies)
+        if not (self.stage[-1].classifies or self.stage[-1].detects):
+            known = " or ".join(name for name in HEADS if KINDS[name].classifies or KINDS[name].anchors)
             raise ValueError(f"the last stage must be {known}; it is {self.stage[-1].block!r}")
+        self._check_taps()
         if (blocks := sum(stage.deepest for stage in self.stage)) > MOST_BLOCKS:
             raise ValueError(f"the stages must have at most {MOST_BLOCKS:,} blocks together; got {blocks:,}")
         if (variants := self._variants()) > MOST_VARIANTS:
@@ -114,6 +115,22 @@ class StageTable(Table):
                     raise ValueError(f"hyperparameters.{error}") from None
         return self
 
+    def _check_taps(self) -> None:
+        """Raises ValueError where a detector's heads find no tap to read, or taps are read by nobody."""
+        taps = sum(stage.tap for stage in self.stage)
+        if not self.stage[-1].detects:
+            if taps:
+                raise ValueError(f"only a detector's heads read taps; the last stage is {self.stage[-1].block!r}")
+            return
+        if not self.stage[-2].tap:
+            raise ValueError("the last stage before a detector's heads must have tap = true: nothing else reads it")
+        if not 1 <= self.stage[-1].deepest <= taps:
+            raise ValueError(f"depth of the heads must be 1 to {taps}, the taps; got {self.stage[-1].depth}")
+        if self.stage[-1].deepest < taps:
+            raise ValueError(
+                f"every tap must be read: depth of the heads must reach {taps}; got {self.stage[-1].depth}"
+            )
+
     def _check_stage(self, number: int, stage: Stage, pooled: bool) -> None:
         if missing := [op for op in stage.op or [] if op not in self.ops]:
             raise ValueError(f"op {missing[0][:80]!r} is not in [ops] (known: {', '.join(self.ops)[:200]})")
@@ -122,10 +139,12 @@ class StageTable(Table):
             raise ValueError("a stage whose ops can skip must have one depth and one width")
         if not stage.body and not number:
             raise ValueError(f"a {stage.block} stage must come after a stage with channels")
-        if stage.classifies and number < len(self.stage) - 1:
+        if (stage.classifies or stage.detects) and number < len(self.stage) - 1:
             raise ValueError(f"only the last stage can be {stage.block}")
         if stage.pools and pooled:
             raise ValueError(f"only one stage can pool; {stage.block} is the second")
+        if stage.detects and pooled:
+            raise ValueError(f"a {stage.block} stage must not come after a stage that pools")
         if stage.classifies and not (stage.pools or pooled):
             raise ValueError(f"a {stage.block} stage must come after a stage that pools (pool), or be pool_linear")
         if stage.body:

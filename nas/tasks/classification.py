@@ -27,6 +27,8 @@ class Classification:
         self.reset()
 
     def check(self, network: Network, dataset: str) -> None:
+        if network.detects:
+            raise UserError(f"{dataset} has no boxes, which a network with a detector's heads needs")
         if (len(self.classes), 1, 1) != network.blocks[-1].out_shape:
             found = f"{len(self.classes)} of {dataset}"
             raise UserError(f"a network of {network.classes} classes cannot learn the {found}")

@@ -19,6 +19,8 @@ from nas.space.stage import BODY, HEADS, Op, Stage
 from nas.space.stage_table import StageTable
 from tests.space.random_tables import spaces
 
+COPIES = {("shuffle", 1), ("concat", 1)}
+
 
 def seen(model: nn.Module, image: Tensor) -> tuple[list[tuple[object, ...]], Tensor]:
     """Every convolution, linear layer, norm and pool in order of execution, and what the module gives."""
@@ -65,6 +67,13 @@ def wanted(network: Network) -> list[tuple[object, ...]]:
     return layers
 
 
+def boxes_of(network: Network) -> int:
+    """How many boxes a detector gives: 6 anchors, or 1, at each place of the maps."""
+    heads = [network.blocks[i] for i in network.heads]
+    each = {"ssdlite": 6, "anchor_free": 1}
+    return sum(each[head.kind] * head.in_shape[1] * head.in_shape[2] for head in heads)
+
+
 def comparable(layer: Layer) -> tuple[object, ...]:
     return (layer.op, layer.in_shape, layer.out_shape, layer.kernel, layer.stride, layer.groups, layer.function,
             layer.norm, layer.bias)  # fmt: skip
@@ -82,10 +91,15 @@ def test_every_legal_table_is_built_as_it_is_priced(space: SearchSpace, seed: in
             layers, output = seen(model, image)
         assert counter.get_total_flops() == 2 * network.macs
         assert layers == wanted(network)
-        assert output.shape == (1, network.classes)
+        assert (
+            output.shape == (1, network.classes) if not network.detects else (1, boxes_of(network), network.classes + 4)
+        )
         read = read_module(model, network.input_shape)
         assert read.unread == ()
-        assert [comparable(layer) for layer in read.network.layers] == [comparable(x) for x in network.layers]
+        # what a detector's heads say is turned and joined box by box, which copies it: no layer of a block
+        copies = [x for x in read.network.layers if network.detects and (x.op, x.groups) in COPIES]
+        of_blocks = [layer for layer in read.network.layers if layer not in copies]
+        assert [comparable(layer) for layer in of_blocks] == [comparable(x) for x in network.layers]
 
 
 def test_the_drawn_tables_reach_every_key() -> None:

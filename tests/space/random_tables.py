@@ -71,7 +71,19 @@ def spaces(draw: st.DrawFn, *, most_stages: int = 3, most_depth: int = 3) -> Sea
 
     count = draw(st.integers(1, most_stages))
     stages = [stage(number) for number in range(count)]
-    if draw(st.booleans()):
+    ending = draw(st.sampled_from(["classifier", "pool and linear", "detector"]))
+    if ending == "detector":
+        taps = {count - 1, *draw(st.lists(st.integers(0, count - 1), max_size=2))}
+        for number in taps:
+            stages[number]["tap"] = True
+            if isinstance(stages[number]["channels"], list):
+                stages[number]["channels"] = stages[number]["channels"][:1]
+        head = {"block": draw(st.sampled_from(["ssdlite", "anchor_free"])), "per": "stage"}
+        least = draw(st.integers(1, len(taps)))
+        head["depth"] = [*range(least, len(taps) + 1)] if least < len(taps) or draw(st.booleans()) else len(taps)
+        head |= {key: some(options) for key, options in OPTIONS.items() if key in KINDS[head["block"]].uses}
+        stages.append(head | {"activation": draw(st.sampled_from(ACTIVATIONS))})
+    elif ending == "pool and linear":
         after = [stage(number + 10) for number in range(draw(st.integers(0, 2)))]
         stages += [{"block": "pool"}, *after, {"block": "linear"}]
     else:

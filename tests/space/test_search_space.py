@@ -73,8 +73,11 @@ def test_blocks_chain_and_the_canonical_candidate_builds_the_same_network(space:
         candidate = space.decode(code)
         network = space.network(candidate, classes=7)
         assert network == space.network(space.canonical(candidate), classes=7)
-        for before, after in zip(network.blocks, network.blocks[1:], strict=False):
+        first = network.heads[0] if network.detects else len(network.blocks)
+        for before, after in zip(network.blocks[:first], network.blocks[1:first], strict=False):
             assert before.out_shape == after.in_shape
+        for tap, head in zip(network.taps, network.heads, strict=True):
+            assert network.blocks[tap].out_shape == network.blocks[head].in_shape
         assert network.classes == 7
         for block in network.blocks:
             assert block.layers[0].in_shape == block.in_shape

@@ -1,0 +1,240 @@
+"""A detector's loss, assignment and metric: by hand, against pycocotools, and as far as a small network learns."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nas.data import boxes as board
+from nas.data.augmentation import augment_boxes
+from nas.data.boxes import Detections, priors
+from nas.errors import UserError
+from nas.models.builder import build
+from nas.space.network import Network
+from nas.space.search_space import load_space, parse_space
+from nas.tasks.assignment import assign
+from nas.tasks.by_name import task_of
+from nas.tasks.classification import Classification
+from nas.tasks.detection import Detection, decode
+from nas.tasks.precision import Truth, average_precision
+
+CLASSES = ("cat", "dog")
+TABLE = """
+name = "d"
+title = "t"
+source = "a test"
+classes = 2
+resolution = 32
+stage = [
+  { block = "conv", kernel = 3, stride = 2, channels = 8, activation = "relu6" },
+  { block = "mbconv", kernel = 3, expand = 2, channels = 16, stride = 2, activation = "relu6", tap = true },
+  { block = "mbconv", kernel = 3, expand = 2, channels = 16, stride = 2, activation = "relu6", tap = true },
+  { block = "HEAD", depth = 2, kernel = 3, activation = "relu6", per = "stage" },
+]
+"""
+
+
+def network(head: str = "anchor_free") -> Network:
+    space = parse_space(TABLE.replace("HEAD", head), Path("d.toml"))
+    return space.network(space.sample(np.random.default_rng(0)), 2)
+
+
+def targets(*objects: tuple[float, ...]) -> Tensor:
+    """One picture of 100 pixels with these objects: class, x1, y1, x2, y2; and a row of padding."""
+    rows = [[*one, 0.0, 100.0] for one in objects] + [[-1.0, 0, 0, 0, 0, 0, 100.0]]
+    return torch.tensor([rows])
+
+
+def said(task: Detection, head: str, objects: Tensor, wrong: float = 0.0) -> Tensor:
+    """What a network says that finds exactly these objects, each at the box that learns it; `wrong` moves them."""
+    prior = torch.from_numpy(priors(head, task._maps[task_boxes(task)]))
+    learned = assign(task._standing(prior), levels(task), objects[..., 1:5], objects[..., 0] >= 0)[0]
+    found = torch.full((1, len(prior), 6), -9.0)
+    found[..., 2:] = 0
+    for box in (learned >= 0).nonzero()[:, 0]:
+        row = objects[0, learned[box]]
+        found[0, box, int(row[0])] = 9.0
+        middle, size = prior[box, :2], prior[box, 2:]
+        corners = row[1:5] + wrong
+        if head == "ssdlite":
+            center, sides = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
+            found[0, box, 2:] = torch.cat([(center - middle) / size / 0.1, (sides / size).log() / 0.2])
+        else:
+            found[0, box, 2:] = torch.cat([(middle - corners[:2]) / size, (corners[2:] - middle) / size]).log()
+    return found
+
+
+def task_boxes(task: Detection) -> int:
+    return list(task._maps)[-1]
+
+
+def levels(task: Detection) -> list[int]:
+    each = 6 if task.head == "ssdlite" else 1
+    return [each * h * w for h, w in task._maps[task_boxes(task)]]
+
+
+@pytest.mark.parametrize("head", ["ssdlite", "anchor_free"])
+def test_what_finds_every_object_has_no_loss_and_a_precision_of_1(head: str) -> None:
+    task = Detection(CLASSES, network(head))
+    there = targets((0, 0.1, 0.1, 0.4, 0.5), (1, 0.5, 0.4, 0.9, 0.95))
+    exact, moved = said(task, head, there), said(task, head, there, 0.02)
+    assert float(task.loss(exact, there, 0.0)) < 0.01
+    assert float(task.loss(moved, there, 0.0)) > 0.1
+    task.process(exact, there)
+    assert task.evaluate() == pytest.approx(1.0)
+    task.reset()
+    task.process(torch.full_like(exact, -9.0), there)
+    assert task.evaluate() == 0.0
+
+
+@pytest.mark.parametrize("head", ["ssdlite", "anchor_free"])
+def test_training_decodes_as_the_board_does(head: str) -> None:
+    prior = priors(head, [(2, 2), (4, 4)])
+    numbers = np.random.default_rng(0).normal(size=(len(prior), 4)).astype(np.float32) * 3
+    wanted = board.decode(numbers, prior, head)
+    np.testing.assert_allclose(decode(torch.tensor(numbers), torch.tensor(prior), head), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_picture_without_objects_teaches_that_there_is_none() -> None:
+    task = Detection(CLASSES, network())
+    output = torch.zeros(1, task_boxes(task), 6, requires_grad=True)
+    empty = targets()
+    loss = task.loss(output, empty, 0.0)
+    # no box learns an object: 80 places, two classes, probability one half each: 0.25 x ln 2, over one
+    assert float(loss.detach()) == pytest.approx(task_boxes(task) * 2 * 0.25 * math.log(2), rel=1e-5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert output.grad is not None
+    assert float(output.grad[..., :2].min()) > 0
+    task.process(output, empty)
+    assert task.evaluate() == 0.0
+
+
+def test_a_crowd_is_not_learned_and_what_lies_in_it_is_not_counted() -> None:
+    task = Detection(CLASSES, network())
+    one = targets((0, 0.1, 0.1, 0.4, 0.5))
+    crowd = torch.cat([one[:, :1], torch.tensor([[[0, 0.5, 0.5, 1.0, 1.0, 1.0, 100.0]]])], 1)
+    exact = said(task, "anchor_free", one)
+    inside = said(task, "anchor_free", targets((0, 0.6, 0.6, 0.9, 0.9)))
+    both = torch.where(inside[..., :1] > 0, inside - 1, exact)  # a little less sure than the object itself
+    assert float(task.loss(exact, crowd, 0.0)) < 0.01
+    task.process(both, crowd)
+    assert task.evaluate() == pytest.approx(1.0)
+    task.reset()
+    task.process(both, one)
+    assert task.evaluate() == pytest.approx(1.0)  # a false alarm below the last object found costs nothing
+    task.reset()
+    task.process(torch.where(inside[..., :1] > 0, inside + 1, exact), one)
+    assert task.evaluate() < 1.0
+
+
+def test_an_object_that_no_place_lies_in_is_learned_by_the_nearest() -> None:
+    prior = torch.from_numpy(priors("anchor_free", [(4, 4)]))
+    standing = torch.cat([prior[:, :2] - 0.3, prior[:, :2] + 0.3], 1)
+    small = torch.tensor([[[0.24, 0.24, 0.26, 0.26]]])  # between the four places around a quarter
+    learned = assign(standing, [16], small, torch.ones(1, 1, dtype=torch.bool))
+    assert int((learned >= 0).sum()) == 1
+    nobody = assign(standing, [16], small, torch.zeros(1, 1, dtype=torch.bool))
+    assert int((nobody >= 0).sum()) == 0
+
+
+def test_average_precision_is_that_of_pycocotools() -> None:
+    """Random pictures: crowds, pictures without objects, false alarms, boxes that fit more or less."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    rng, truth, found = np.random.default_rng(0), [], []
+    for picture in range(30):
+        n = int(rng.integers(0, 8)) if picture else 0
+        low = rng.random((n, 2)) * 0.7
+        there = np.concatenate([low, low + 0.03 + rng.random((n, 2)) * 0.27], axis=1).astype(np.float32)
+        labels = rng.integers(2, size=n)
+        truth.append(Truth(labels, there, rng.random(n) < 0.1, float(rng.integers(200, 700))))
+        m = int(rng.integers(0, 5))
+        corner = rng.random((m, 2)) * 0.7
+        extra = np.concatenate([corner, corner + np.array([0.1, 0.2])], axis=1)
+        boxes = np.concatenate([there + rng.normal(size=there.shape) * 0.01, extra]).clip(0, 1).astype(np.float32)
+        guessed = np.concatenate([np.where(rng.random(n) < 0.8, labels, 1 - labels), rng.integers(2, size=m)])
+        scores = rng.random(n + m).astype(np.float32)
+        order = np.argsort(-scores)
+        found.append(Detections(guessed[order].astype(np.int64), scores[order], boxes[order]))
+    ours = average_precision(found, truth, CLASSES)
+
+    def pixels(box: np.ndarray, side: float) -> list[float]:
+        x1, y1, x2, y2 = (float(v) * side for v in box)
+        return [x1, y1, x2 - x1, y2 - y1]
+
+    objects, results = [], []
+    for image, (t, f) in enumerate(zip(truth, found, strict=True), 1):
+        for label, box, crowd in zip(t.labels, t.boxes, t.crowd, strict=True):
+            x, y, w, h = pixels(box, t.side)
+            objects.append({"id": len(objects) + 1, "image_id": image, "category_id": int(label) + 1,
+                            "bbox": [x, y, w, h], "area": w * h, "iscrowd": int(crowd)})  # fmt: skip
+        for label, score, box in zip(f.labels, f.scores, f.boxes, strict=True):
+            results.append({"image_id": image, "category_id": int(label) + 1, "bbox": pixels(box, t.side),
+                            "score": float(score)})  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "info": {}, "images": [{"id": i + 1} for i in range(len(truth))], "annotations": objects,
+            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        }  # fmt: skip
+        coco.createIndex()
+        counted = COCOeval(coco, coco.loadRes(results), "bbox")
+        counted.evaluate()
+        counted.accumulate()
+        counted.summarize()
+    wanted = counted.stats[:6]
+    got = [ours.mean, ours.at_50, ours.at_75, ours.small, ours.medium, ours.large]
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+    assert 0.05 < ours.mean < 0.9
+
+
+def test_a_task_refuses_networks_of_another() -> None:
+    tiny = load_space("tiny")
+    classifier = tiny.network(tiny.sample(np.random.default_rng(0)), 2)
+    with pytest.raises(UserError, match="needs a detector; the network ends in pool_linear"):
+        task_of("detection", CLASSES, classifier)
+    with pytest.raises(UserError, match="digits has no boxes"):
+        Classification(CLASSES).check(network(), "digits")
+    with pytest.raises(UserError, match="a network of 2 classes cannot learn the 1 of d"):
+        Detection(("cat",), network()).check(network(), "d")
+
+
+def test_smaller_pictures_have_their_own_maps() -> None:
+    task, module = Detection(CLASSES, network()), build(network()).eval()
+    there = targets((0, 0.1, 0.1, 0.6, 0.6))
+    for resolution in (16, 24, 32):
+        with torch.no_grad():
+            output = module(torch.zeros(1, 3, resolution, resolution))
+        assert math.isfinite(float(task.loss(output, there, 0.0)))
+    with pytest.raises(UserError, match="a picture of another size"):
+        task.loss(torch.zeros(1, 7, 6), there, 0.0)
+
+
+def test_boxes_move_with_their_pictures() -> None:
+    """A white square on black: after every augmentation the box is still around what is white."""
+    pixels = torch.zeros(64, 64, 64, 3, dtype=torch.uint8)
+    pixels[:, 20:36, 8:40] = 255
+    there = targets((1, 8 / 64, 20 / 64, 40 / 64, 36 / 64)).repeat(64, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    moved, boxes = augment_boxes(pixels, there, "crop-flip", flip=True, generator=generator)
+    assert moved.shape == pixels.shape and moved.dtype == torch.uint8
+    mirrored = 0
+    for image, box in zip(moved, boxes[:, 0], strict=True):
+        white = (image[..., 0] > 190).nonzero()
+        if box[0] < 0:
+            continue
+        low, high = white.min(0).values.flip(0) / 64, (white.max(0).values.flip(0) + 1) / 64
+        torch.testing.assert_close(torch.cat([low, high]), box[1:5], atol=2 / 64, rtol=0)
+        mirrored += float(box[1] + box[3]) > 1
+    assert 10 < mirrored < 54
+    assert (boxes[:, 0, 0] == 1).float().mean() > 0.9
+    same, kept = augment_boxes(pixels, there, "none", flip=True, generator=generator)
+    assert torch.equal(same, pixels) and torch.equal(kept, there)
