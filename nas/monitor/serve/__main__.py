@@ -86,7 +86,8 @@ def options_of(given: argparse.Namespace) -> Options:
     every = given.every_frame or (given.images is not None and not given.fps)
     return Options(
         every=every, fps=given.fps, deadline_ms=given.deadline_ms, top=given.top, as_json=given.json,
-        quiet=given.quiet, keep=given.keep, precision=given.precision, threads=given.threads,
+        quiet=given.quiet, keep=given.keep, automatic_return=not given.no_return, precision=given.precision,
+        threads=given.threads,
     )  # fmt: skip
 
 

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 def health_of(serving: Serving) -> dict[str, Any]:
     """/health: `status` is "alarm" while a chart alarms, else "ok"."""
     return {
-        "status": "alarm" if serving.alarms else "ok", "alarms": sorted(serving.alarms),
-        "version": serving.model.version, "precision": serving.model.precision, **serving.counts(),
+        "status": "alarm" if serving.watching.alarms else "ok", "alarms": sorted(serving.watching.alarms),
+        "version": serving.model.version, "precision": serving.model.precision, **serving.counts.now(),
         **serving.health.facts,
     }  # fmt: skip
 
 
 def metrics_of(serving: Serving) -> str:
     """/metrics, in Prometheus' text format."""
-    counts, facts, estimate = serving.counts(), serving.health.facts, serving.estimate
+    counts, facts, estimate = serving.counts.now(), serving.health.facts, serving.watching.estimate
     parts = [
         metric(f"nas_frames_{name}_total", "counter", f"Frames {name}.", {"": count}) for name, count in counts.items()
     ]
     for name, words, times in (
-        ("nas_inference_milliseconds", "Time of the network alone.", serving.inference),
-        ("nas_result_milliseconds", "Time from capture to result.", serving.result),
+        ("nas_inference_milliseconds", "Time of the network alone.", serving.counts.inference),
+        ("nas_result_milliseconds", "Time from capture to result.", serving.counts.result),
     ):
         shares: dict[str, Any] = {label(quantile=str(share)): times.at(share) for share in (0.5, 0.9, 0.99)}
         text = metric(name, "summary", words, shares)
@@ -36,7 +36,7 @@ def metrics_of(serving: Serving) -> str:
     parts.append(metric("nas_version_info", "gauge", "The version that is served.", {served: 1}))
     parts.append(metric("nas_accuracy_estimate", "gauge", "Estimated without labels.", {"": estimate.get("accuracy")}))
     charts = ("picture", "features", "accuracy", "latency")
-    alarms: dict[str, Any] = {label(chart=chart): int(chart in serving.alarms) for chart in charts}
+    alarms: dict[str, Any] = {label(chart=chart): int(chart in serving.watching.alarms) for chart in charts}
     parts.append(metric("nas_alarm", "gauge", "1 while a chart alarms.", alarms))
     parts.append(metric("nas_temperature_celsius", "gauge", "Of the hottest sensor.", {"": facts["temperature_c"]}))
     parts.append(metric("nas_frequency_mhz", "gauge", "Of the fastest processor.", {"": facts["frequency_mhz"]}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,13 +20,13 @@ from .terminal import Refused, say
 
 STATE, LOCK = "state.json", ".lock"
 FORMAT = 1
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 21
 MOST_WAITING = 200  # lines that could not be written yet
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """The whole file or nothing, also after a power cut. Raises OSError."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -43,6 +44,22 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def dumped(value: Any) -> str:
+    """JSON; a number that is not finite becomes null, as JSON has no other word for it."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Journal:
     """The state and the log of one folder; one process at a time. Raises Refused where another one holds them."""
 
@@ -55,6 +72,8 @@ class Journal:
         try:
             folder.mkdir(exist_ok=True)
             self.lock = locked(folder / LOCK)
+            for left in folder.glob(f".{STATE}.*.part"):
+                left.unlink()
             self.log.open()
         except OSError as error:
             raise Refused(f"{folder}: cannot be written: {error.strerror or error}") from None
@@ -84,22 +103,26 @@ class Journal:
         """A line for the log; `save` writes it."""
         self.n += 1
         line = dict({"n": self.n, "time": now(), "kind": kind, "version": version, "precision": precision}, **facts)
-        if len(json.dumps(line)) >= MOST_LINE:
+        text = dumped(line)
+        line = json.loads(text)
+        if len(text) >= MOST_LINE:
             line = {key: line[key] for key in ("n", "time", "kind", "version", "precision")}
         self.waiting = [*self.waiting, line][-MOST_WAITING:]
 
     def save(self, state: dict[str, Any]) -> None:
         """Writes the state, then the lines that wait."""
-        whole = dict(state, format=FORMAT, n=self.n, lines=self.waiting)
-        content = json.dumps(whole, allow_nan=False).encode("ascii")
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"a state must have at most {MOST_BYTES} bytes; got {len(content)}")
+        content = self._content(state)
+        if len(content) > MOST_BYTES:  # what watches begins again after a restart: better than no state
+            content = self._content({key: value for key, value in state.items() if key != "watch"})
         try:
             write_atomic(self.folder / STATE, content)
         except OSError as error:
             self._refused(error)
             return
         self._append()
+
+    def _content(self, state: dict[str, Any]) -> bytes:
+        return dumped(dict(state, format=FORMAT, n=self.n, lines=self.waiting)).encode("ascii")
 
     def _append(self) -> None:
         try:

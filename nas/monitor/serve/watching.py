@@ -1,0 +1,98 @@
+"""The watch of each model that is served, and what adapts it; the alarms that stand, and the frames kept of them."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable
+
+import numpy as np
+
+from .acting import Acting, open_acting
+from .health import Health
+from .kept import Kept
+from .terminal import say
+from .versions import Model
+from .watch import Watch, read_reference
+
+MOST_STATES = 4  # models whose watches a state keeps: those that were served last
+
+
+class Watching:
+    """`states` are those that an earlier serving left, by the model's name; a watch goes on from its own."""
+
+    def __init__(self, kept: Kept, health: Health, states: Any, alarms: Any) -> None:
+        self.kept, self.health = kept, health
+        self.states: dict[str, Any] = dict(states) if isinstance(states, dict) else {}
+        self.alarms = {str(chart) for chart in alarms[:100]} if isinstance(alarms, list) else set()
+        self.watches: dict[str, Watch] = {}
+        self.actings: dict[str, Acting | None] = {}
+        self.estimate: dict[str, Any] = {}  # of the last window
+        self._told: dict[str, Any] = {}  # the health that each watch was told last
+
+    def watch(self, model: Model) -> Watch:
+        """The watch of a model, made when it is first served."""
+        if model.name not in self.watches:
+            self.watches[model.name] = made = _watch(model, self.states.get(model.name))
+            self.actings[model.name] = open_acting(model, made)
+            for line in made.off:
+                say(line)
+        return self.watches[model.name]
+
+    def observe(
+        self, model: Model, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float
+    ) -> list[dict[str, Any]]:
+        """One frame that was served; what the log has of it, mostly nothing."""
+        watch = self.watch(model)
+        if self._told.get(model.name) is not self.health.facts:
+            self._told[model.name] = self.health.facts
+            watch.health(**self.health_facts())
+        events = watch.observe(pixels, scores, features, ms, image=self.kept.see(pixels))
+        acting = self.actings[model.name]
+        if acting is not None:
+            acting.hear(pixels, scores, events)
+        return [self._noted(dict(event)) for event in events]
+
+    def _noted(self, event: dict[str, Any]) -> dict[str, Any]:
+        chart = str(event.get("chart"))
+        if event.get("kind") == "alarm":
+            self.alarms.add(chart)
+            event["frames"] = self.kept.keep()
+        elif event.get("kind") == "clear":
+            self.alarms.discard(chart)
+        return event
+
+    def window(self, model: Model) -> dict[str, Any]:
+        """What the log has of a window: the board's health, and the estimated accuracy."""
+        self.estimate = self.watch(model).estimate()
+        return {**self.health_facts(), **self.estimate}
+
+    def health_facts(self) -> dict[str, Any]:
+        """What of the board's health the log and the watch are told."""
+        return {name: self.health.facts[name] for name in ("temperature_c", "frequency_mhz", "throttled")}
+
+    def keep_only(self, models: Iterable[Model]) -> None:
+        """Only these are served from here on; the alarms were of others."""
+        self._note_states()
+        names = {model.name for model in models}
+        self.watches = {name: watch for name, watch in self.watches.items() if name in names}
+        self.actings = {name: acting for name, acting in self.actings.items() if name in names}
+        self.alarms.clear()
+
+    def state(self) -> dict[str, Any]:
+        """The states of the models that were served last, by name."""
+        self._note_states()
+        return self.states
+
+    def _note_states(self) -> None:
+        for name, watch in self.watches.items():
+            self.states.pop(name, None)
+            self.states[name] = watch.state()
+        self.states = dict(list(self.states.items())[-MOST_STATES:])
+
+
+def _watch(model: Model, state: Any) -> Watch:
+    reference = read_reference(model.place / "watch.npz", model.precision)
+    try:
+        return Watch(reference, state if isinstance(state, dict) else None)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        say(f"what watched {model.name} before cannot be read: {error}; it begins again")
+        return Watch(reference)
