@@ -30,10 +30,21 @@ def search(
         ),
     ] = None,
     space: Annotated[
-        str,
-        typer.Option(help="A search space, by name or file; nas spaces lists them.", autocompletion=completion.spaces),
-    ] = "tiny",
-    dataset: Annotated[str, typer.Option(help="The images: digits, cifar10, folder:PATH or npz:PATH.")] = "digits",
+        str | None,
+        typer.Option(
+            help="A search space, by name or file; nas spaces lists them (default: tiny; mobiledet for detection).",
+            autocompletion=completion.spaces,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="The images: digits, cifar10, folder:PATH or npz:PATH; with boxes coco:PATH (default: digits)."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or detection (default: what the dataset is for).")
+    ] = None,
     objectives: Annotated[
         str | None,
         typer.Option(
@@ -157,6 +168,8 @@ def search(
     Example: nas search --device raspberry-pi-4
 
     Example: nas search --device raspberry-pi-4 --space mobilenet-v3 --dataset cifar10 --max-latency 60ms --time 2h
+
+    Example: nas search --task detection --device raspberry-pi-4 --dataset coco:photos --time 2h
     """
     if (device is None) == (resume is None):
         raise UserError("give --device, or --resume with the run to continue; nas devices lists the devices")
@@ -184,7 +197,7 @@ def search(
             }
             run = api.search(
                 device, space, dataset, None if objectives is None else listed(objectives),
-                sampler=sampler, trials=trials, time=time,
+                sampler=sampler, trials=trials, time=time, task=task,
                 precisions=precisions(precision), target=target, budgets=limits,
                 proxy={name: value for name, value in proxy.items() if value is not None},
                 estimator=estimator, estimator_settings=named_values(estimator_setting, "--estimator-setting"),

@@ -34,6 +34,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def counted(self) -> int:
+        """How many answers an accuracy on these images counts: an image's, or an object's that is no crowd's."""
+        if self.labels.ndim == 1:
+            return len(self)
+        return int(((self.labels[..., 0] >= 0) & (self.labels[..., 5] == 0)).sum())
+
     def subset(self, indices: Tensor) -> Split:
         return Split(self.images.subset(indices), self.labels[indices])
 

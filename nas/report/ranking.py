@@ -23,7 +23,8 @@ def source_of(settings: Settings) -> str:
         first = f"first {own['first']}" if "first" in own else "first"
         return f"{predicted} trainings of other networks: {fidelity}. Those of the search had the {first} epochs of it."
     part = float(settings.proxy.get("validation_share", 1)) < 1
-    images = f", on {settings.validation_images:,} validation images" if part and settings.validation_images else ""
+    what = "validation images" if settings.task == "classification" else "objects of the validation images"
+    images = f", on {settings.validation_images:,} {what}" if part and settings.validation_images else ""
     at = f"They were measured at each network's own resolution and precision{images}. "
     return (
         f"Accuracies are from a short training: {fidelity}. {at if settings.proxy.get('full_resolution_share') else ''}"

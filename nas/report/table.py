@@ -85,7 +85,7 @@ def accuracy_notes(run: Run, *, whole: bool = False) -> list[str]:
     front = run.front_trials
     if not believed(front):
         return []
-    notes = [f"{EXPECTED} {MEASURED}" if whole else EXPECTED]
+    notes = [*metric_notes(run), f"{EXPECTED} {MEASURED}" if whole else EXPECTED]
     if any(t.front_probability is not None for t in front):
         notes.append(f"{'On the front' if whole else 'front'}: probability that no other network of the run is better "
                      "in every objective.")  # fmt: skip
@@ -99,6 +99,15 @@ def accuracy_notes(run: Run, *, whole: bool = False) -> list[str]:
         notes.append(f"{which} {len(front)} networks on the front can be told apart." if len(front) > 1 else "")
     notes = [note for note in notes if note]
     return notes + [left_off_text(run)] * bool(run.left_off)
+
+
+def metric_notes(run: Run) -> list[str]:
+    """What an accuracy is, where it is not the share of images classified correctly."""
+    if run.settings.task != "detection":
+        return []
+    number = run.settings.validation_images
+    of = f" Intervals take each of the {number:,} objects of the validation images for one answer." if number else ""
+    return [f"Accuracy is mAP, COCO's average precision, over overlaps from 0.5 to 0.95 and all classes.{of}"]
 
 
 def left_off_text(run: Run) -> str:

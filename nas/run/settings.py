@@ -39,7 +39,8 @@ class Settings:
     minutes: float = 0.0  # that the whole search was given, and was planned by; 0: it was not
     confirm: float = 0.0  # share of the trials, or of the time, for training networks again with other seeds
     dataset_sha256: str = ""
-    validation_images: int = 0  # that accuracies were measured on; 0: they are exact, or nobody can say
+    task: str = "classification"  # what the networks are for; of detection an accuracy is COCO's mAP
+    validation_images: int = 0  # that accuracies were measured on, of detection objects; 0: exact, or nobody can say
     precisions: tuple[str, ...] = ()  # those that were searched
     target: str = ""  # the accelerator that every network must run on as a whole; empty: none
     target_sha256: str = ""  # of its rules
@@ -138,6 +139,7 @@ class _File(Table):
     minutes: float = Field(0.0, ge=0)
     confirm: float = Field(0.0, ge=0, lt=1)
     dataset_sha256: str = ""
+    task: str = "classification"  # what the networks are for; of detection an accuracy is COCO's mAP
     validation_images: int = Field(0, ge=0, le=MOST)
     precisions: list[Precision] = []
     target: str = ""

@@ -47,16 +47,20 @@ MINUTES = 5.0  # of a search that is given neither a time nor a number of trials
 CONFIRM = 0.2
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
+USUAL = {"classification": ("tiny", "digits"), "detection": ("mobiledet", "")}  # space and dataset of each task
+BOXED = ("coco",)  # kinds of datasets with boxes
+
 
 def search(
     device: str,
-    space: str = "tiny",
-    dataset: str = "digits",
+    space: str | None = None,
+    dataset: str | None = None,
     objectives: Sequence[str] | None = None,
     *,
     sampler: str | None = None,
     trials: int | None = None,
     time: str | float | None = None,
+    task: str | None = None,
     precisions: Sequence[Precision] | None = None,
     target: str | None = None,
     budgets: Mapping[str, float] | None = None,
@@ -85,6 +89,9 @@ def search(
     `proxy` give stays. Without either it is 5 minutes; with `trials` alone there is no limit, and trainings are as the
     space has them.
 
+    The `task` is that of the dataset (default of both: tiny and digits). For "detection" the dataset has boxes, as
+    coco:PATH does, and the space detectors (default: mobiledet); accuracies are COCO's mAP.
+
     `objectives` are some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, size (default:
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
     and tpe where the objectives are fewer than two or more than four). `budgets` may hold max_latency_ms,
@@ -105,6 +112,7 @@ def search(
 
         nas.search("raspberry-pi-4", trials=50, budgets={"max_latency_ms": 3.0}).front
     """
+    space, dataset = _usual(task, space, dataset)
     for what, value in (("dataset", dataset), ("storage", storage), ("guide", guide or "")):
         require(what, value, str, "text")
     for what, listed in (("objectives", objectives or []), ("precisions", precisions or [])):
@@ -131,6 +139,7 @@ def search(
     settings = Settings(
         space=lasting(space, ".toml"), space_sha256=searched.fingerprint, device=lasting(device),
         device_sha256=profile.fingerprint, dataset=lasting_dataset(dataset), classes=0, objectives=wanted,
+        task=searched.task,
         sampler=sampler or default_sampler(len(wanted)), seed=seed,
         trials=TRIALS if trials is None else trials, max_minutes=minutes, confirm=confirm,
         early_stopping=early_stopping,
@@ -144,12 +153,26 @@ def search(
     if guide not in (None, NONE):
         check_guide(guide, settings)
         settings = replace(settings, guide=guide)
-    elif guide is None and estimator == "proxy":
+    elif guide is None and estimator == "proxy" and settings.task == "classification":
         settings = replace(settings, guide=usual_guide(minutes, settings, path))
     asked = Asked(minutes, begun, trials, proxy or {}, guide is not None) if minutes and estimator == "proxy" else None
     return _run(
         settings, profile, searched, accelerator, path, False, asked, test, cluster, database, on_progress, on_note
     )
+
+
+def _usual(task: str | None, space: str | None, dataset: str | None) -> tuple[str, str]:
+    """The space and the dataset of a task where they are not given. Raises UserError for an unknown task."""
+    if task is None:
+        kind = (dataset or "").partition(":")[0]
+        task = "detection" if kind in BOXED else "classification"
+    require("task", task, str, "text")
+    if task not in USUAL:
+        raise unknown("task", task, USUAL)
+    usual_space, usual_dataset = USUAL[task]
+    if task == "detection" and dataset is None:
+        raise UserError("a search for detection needs a dataset with boxes, e.g. --dataset coco:PATH")
+    return space or usual_space, dataset or usual_dataset
 
 
 def resume(
@@ -200,6 +223,8 @@ def _run(
 
     threads = torch.get_num_threads()
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
+    if dataset.task != space.task:
+        raise UserError(f"space {space.name} is for {space.task}, and dataset {dataset.name} for {dataset.task}")
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
     searched = for_target(space, tuple(p for p in PRECISIONS if p in settings.precisions), target, settings.classes)
     narrowed = searched.space
@@ -222,7 +247,7 @@ def _run(
         settings, planned = in_time(settings, asked, estimator, narrowed, path, pool, cluster)
         estimator = estimator_of(settings, dataset, space)
     if settings.estimator in REPEATABLE and isinstance(estimator, ProxyTraining):
-        settings = replace(settings, validation_images=len(estimator.validation))
+        settings = replace(settings, validation_images=estimator.validation.counted)
     notes = [note for note in (dataset.description, *searched.removed, gap, guided, planned) if note]
 
     def show(progress: Progress) -> None:

@@ -28,6 +28,8 @@ def check_guide(guide: str, settings: Settings) -> None:
     from nas.estimate.guide import guide_scores  # late: PyTorch takes a second to start
 
     guide_scores(guide)
+    if settings.task != "classification":
+        raise UserError(f"guide {guide} scores classifiers; a search for {settings.task} has none")
     if ACCURACY not in settings.goals:
         raise UserError(f"guide {guide} needs the objective accuracy; got {', '.join(settings.objectives)}")
 

@@ -52,6 +52,11 @@ class SearchSpace:
         return self.table.source
 
     @property
+    def task(self) -> str:
+        """What its networks are for, by its name in nas.tasks."""
+        return "detection" if self.stages[-1].detects else "classification"
+
+    @property
     def proxy(self) -> Proxy:
         return self.table.proxy
 

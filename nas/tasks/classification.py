@@ -26,6 +26,10 @@ class Classification:
         self.classes, self.weights = tuple(classes), weights
         self.reset()
 
+    @property
+    def guessed(self) -> float:
+        return 1 / len(self.classes)
+
     def check(self, network: Network, dataset: str) -> None:
         if network.detects:
             raise UserError(f"{dataset} has no boxes, which a network with a detector's heads needs")

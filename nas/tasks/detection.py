@@ -44,6 +44,10 @@ class Detection:
         self._priors: dict[int, Tensor] = {}
         self.reset()
 
+    @property
+    def guessed(self) -> float:
+        return 0.0
+
     def check(self, network: Network, dataset: str) -> None:
         if network.classes != len(self.classes):
             raise UserError(f"a network of {network.classes} classes cannot learn the {len(self.classes)} of {dataset}")

@@ -27,6 +27,10 @@ class Task(Protocol):
     def classes(self) -> tuple[str, ...]:
         """What it tells apart."""
 
+    @property
+    def guessed(self) -> float:
+        """The metric of a network that guesses; 0: it gets nothing right."""
+
     def check(self, network: Network, dataset: str) -> None:
         """Raises UserError, with the dataset's name, unless the network ends in what the task needs."""
 
