@@ -12,9 +12,11 @@ from nas.numbers import percent
 from nas.space.candidate import Value
 from nas.space.hyperparameters import HYPERPARAMETERS
 from nas.tasks.by_name import task_of
+from nas.train.distill import Teacher
+from nas.train.fake_quantization import FakeQuantized
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import best_device, calibrate, evaluate
-from nas.train.recipe import recipe
+from nas.train.recipe import recipe as recipe_of
 from nas.train.resumption import SAVE_SECONDS, memory_told, train_resumably, weights_of
 from nas.train.training import Lesson
 
@@ -45,6 +47,10 @@ class Tuned:
         return f"{percent(self.before)} of validation images before, {percent(self.after)} after {epochs}"
 
 
+class NotFinite(UserError):
+    """A training whose numbers are not finite."""
+
+
 def check_epochs(epochs: int) -> None:
     """Raises UserError for a number of epochs that no fine-tuning can have."""
     if epochs < 1:
@@ -57,34 +63,42 @@ def check_classes(model: TrainedModel, given: Given) -> None:
         raise UserError(f"dataset {given.dataset.name} must have the model's classes; got others")
 
 
-def fine_tuned(before: TrainedModel, changed: TrainedModel, given: Given, epochs: int) -> Tuned:
+def fine_tuned(
+    before: TrainedModel, changed: TrainedModel, given: Given, epochs: int, *, recipe: FullRecipe | None = None,
+    teacher: Teacher | None = None, change: str = "the change",
+) -> Tuned:  # fmt: skip
     """`changed`, made from `before`, trained on with the recipe that its last training had, but a gentler rate.
 
-    The state is kept in the step's folder every half minute, and what is there is gone on with. Raises UserError for
-    numbers that are not finite, a full disk and too little memory; KeyboardInterrupt after the state was kept.
+    `recipe` goes before that. The state is kept in the step's folder every half minute, and what is there is gone on
+    with. Raises UserError for a full disk and too little memory, its kind NotFinite for numbers that are not finite,
+    after which nothing is kept; KeyboardInterrupt after the state was kept.
     """
     data, device = given.dataset, best_device()
     task = task_of(data.task, data.classes, changed.network)
     resolution = changed.network.input_shape[1]
-    chosen = tuning_recipe(changed, epochs)
+    chosen = recipe or tuning_recipe(changed, epochs)
 
     def start() -> nn.Module:
-        module = changed.module().to(device)
-        calibrate(module, data.train, resolution, CALIBRATED)
+        module = changed.module()
+        if chosen.rounding == "int8":
+            return FakeQuantized(module, data.train, resolution).to(device)
+        calibrate(module.to(device), data.train, resolution, CALIBRATED)
         return module
 
-    lesson = Lesson(task, data.train, data.validation, data.flip, given.seed, device)
+    lesson = Lesson(task, data.train, data.validation, data.flip, given.seed, device, teacher)
     try:
         with memory_told("fine-tuning", chosen):
             was = evaluate(before.module().to(device), task, data.validation, resolution)
             raw = evaluate(start(), task, data.validation, resolution)
             seen = f"{len(data.validation):,} validation images"
-            given.on_progress(f"{percent(was)} of {seen} before, {percent(raw)} with the change, not yet fine-tuned")
+            given.on_progress(f"{percent(was)} of {seen} before, {percent(raw)} with {change}, not yet fine-tuned")
             state = train_resumably(
                 start, lesson, chosen, given.folder / STATE, save_seconds=SAVE_SECONDS, on_progress=given.on_training
             )
     except FloatingPointError as error:
-        raise UserError(f"the network cannot be fine-tuned: {error}") from None
+        (given.folder / STATE).unlink(missing_ok=True)  # what it kept would lead there again
+        rate = chosen.learning_rate
+        raise NotFinite(f"the network cannot be fine-tuned: {error}; the learning rate was {rate:g}") from None
     made = replace(changed, weights=weights_of(state), recipe=without_int8(changed.recipe))
     return Tuned(made, was, raw, state.curve[-1].validation_accuracy, epochs)
 
@@ -94,7 +108,7 @@ def tuning_recipe(model: TrainedModel, epochs: int) -> FullRecipe:
     values: dict[str, Value] = {n: v for n, v in model.recipe.items() if n in HYPERPARAMETERS}
     own = model.recipe.get("batch_size", BATCH)
     batch = min(own, MOST_BATCH) if isinstance(own, int) and own > 1 else BATCH
-    found = recipe(
+    found = recipe_of(
         values, epochs=epochs, batch_size=batch, resolution=model.network.input_shape[1], calibration_images=CALIBRATED
     )
     return FullRecipe(**asdict(replace(found, learning_rate=GENTLER * found.learning_rate)))

@@ -1,8 +1,8 @@
-"""The most compressed form of a model that loses no more than is allowed: int8, blocks in float, fp16, fp32."""
+"""The most compressed form of a model that loses no more than is allowed: int8, blocks in float, QAT, fp16, fp32."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from nas.compress.drop import Drop, answers, drop_of
+from nas.compress.finetune import NotFinite
 from nas.compress.sensitivity import quantized_blocks, sensitivity
 from nas.errors import UserError
 from nas.models.int8 import Int8
@@ -21,6 +22,7 @@ from nas.space.layer import Precision
 if TYPE_CHECKING:
     from nas.compress.step import OnProgress
     from nas.data.dataset import Split
+    from nas.models.trained import TrainedModel
     from nas.runtimes.onnx.variants import Variants
 
 MOST_IMAGES = 5000  # of the validation split that each form is measured on
@@ -35,6 +37,7 @@ class Rung:
     int8: Int8 | None
     drop: Drop
     megabytes: float  # 10^6 bytes of the file
+    tuned: Variants | None = None  # of the model after quantization-aware training; None: its weights are as they were
 
     @property
     def name(self) -> str:
@@ -42,7 +45,8 @@ class Rung:
             return self.precision
         if self.int8.scheme == "dynamic":
             return "int8 in linear layers alone"
-        return f"int8, in float {', '.join(self.int8.float_blocks)}" if self.int8.float_blocks else "int8"
+        name = "int8 after QAT" if self.tuned else "int8"
+        return f"{name}, in float {', '.join(self.int8.float_blocks)}" if self.int8.float_blocks else name
 
     @property
     def text(self) -> str:
@@ -70,40 +74,61 @@ class Ladder:
             f"measured in {duration(perf_counter() - start)}"
         )
 
-    def measure(self, precision: Precision, int8: Int8 | None = None) -> Rung:
-        """One form, and says what it loses."""
-        given, megabytes = (self.fp32, self.fp32_mb) if precision == "fp32" else self.answers(precision, int8)
-        rung = Rung(precision, int8, drop_of(self.labels, self.fp32, given), megabytes)
+    def measure(self, precision: Precision, int8: Int8 | None = None, tuned: Variants | None = None) -> Rung:
+        """One form, of the model or of what quantization-aware training made of it, and says what it loses."""
+        if precision == "fp32" and tuned is None:
+            given, megabytes = self.fp32, self.fp32_mb
+        else:
+            given, megabytes = self.answers(precision, int8, tuned)
+        rung = Rung(precision, int8, drop_of(self.labels, self.fp32, given), megabytes, tuned)
         self.tell(rung.text)
         return rung
 
-    def descend(self, first: Rung, most: float) -> Rung:
-        """The first form that loses at most the fraction `most`: `first`, then with blocks in float, fp16, fp32.
+    def trained_on(self, int8: Int8, train: Callable[[], TrainedModel]) -> Rung:
+        """int8 of the model that quantization-aware training gives, against fp32 before it."""
+        return self.measure("int8", int8, self.variants.of(train()))
 
-        fp32 loses nothing, so there is one.
+    def descend(self, first: Rung, most: float, train: Callable[[], TrainedModel] | None = None) -> Rung:
+        """The first form that loses at most the fraction `most`, in this order, each measured when its turn comes:
+
+        `first`; with the blocks that suffer most in float; the same two after quantization-aware training, which
+        `train` does where `first` is not of one already; fp16; fp32, which loses nothing.
         """
         if first.drop.value <= most:
             return self._chosen(first, most)
-        for rung in self._below(first, most):
+        for rung in self._below(first, most, train):
             if rung.drop.value <= most:
                 return self._chosen(rung, most)
         return self.measure("fp32")
 
-    def _below(self, first: Rung, most: float) -> Iterator[Rung]:
+    def _below(self, first: Rung, most: float, train: Callable[[], TrainedModel] | None) -> Iterator[Rung]:
         if first.int8 is not None and first.int8.scheme == "static":
-            blocks = quantized_blocks(self.variants)
-            start = perf_counter()
-            order = sensitivity(self.variants, blocks)
-            worst = ", ".join(f"{block} {db:.0f} dB" for block, db in list(order.items())[:4])
-            self.tell(
-                f"more than {100 * most:g} points; each of {len(blocks)} blocks quantized alone, in "
-                f"{duration(perf_counter() - start)}: signal to error of the logits is worst in {worst}"
-            )
-            for number in _numbers(int(FLOAT_SHARE * len(blocks))):
-                left = tuple(block for block in blocks if block in list(order)[:number])
-                yield self.measure("int8", Int8(target=first.int8.target, float_blocks=left))
+            yield from self._in_float(first, first.int8, most)
+            if train is not None and first.tuned is None:
+                try:
+                    rung = self.trained_on(Int8(target=first.int8.target), train)
+                    yield rung
+                    yield from self._in_float(rung, first.int8, most)
+                except NotFinite as error:
+                    self.tell(f"{error}; there is no int8 after QAT")
         if first.precision == "int8":
             yield self.measure("fp16")
+
+    def _in_float(self, rung: Rung, int8: Int8, most: float) -> Iterator[Rung]:
+        """More and more of the blocks that suffer most left in float."""
+        variants = rung.tuned or self.variants
+        blocks = quantized_blocks(variants)
+        start = perf_counter()
+        order = list(sensitivity(variants, blocks).items())
+        worst = ", ".join(f"{block} {db:.0f} dB" for block, db in order[:4])
+        self.tell(
+            f"more than {100 * most:g} points; each of {len(blocks)} blocks quantized alone, in "
+            f"{duration(perf_counter() - start)}: signal to error of the logits is worst in {worst}"
+        )
+        for number in _numbers(int(FLOAT_SHARE * len(blocks))):
+            suffering = {block for block, _ in order[:number]}
+            left = tuple(block for block in blocks if block in suffering)
+            yield self.measure("int8", Int8(target=int8.target, float_blocks=left), rung.tuned)
 
     def _chosen(self, rung: Rung, most: float) -> Rung:
         if rung.drop.interval[1] > most:
@@ -113,10 +138,13 @@ class Ladder:
             )
         return rung
 
-    def answers(self, precision: Precision, int8: Int8 | None = None) -> tuple[np.ndarray, float]:
+    def answers(
+        self, precision: Precision, int8: Int8 | None = None, tuned: Variants | None = None
+    ) -> tuple[np.ndarray, float]:
         """The class that the file gives each image, int (n,), and the file's megabytes."""
-        data = self.variants.graph(precision, int8).SerializeToString()
-        run = self.variants.runtime.session(data)
+        variants = tuned or self.variants
+        data = variants.graph(precision, int8).SerializeToString()
+        run = variants.runtime.session(data)
         return answers(run, network_inputs(self.variants.model.preprocessing, self.images)), len(data) / 1e6
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nas.compress.ladder import Ladder
+from nas.compress.qat import Qat
 from nas.compress.step import Given, with_step
 from nas.errors import UserError
 from nas.models.int8 import Int8, Scheme, Target, without_int8
@@ -25,6 +26,7 @@ class Quantize:
 
     `most` is the largest drop of accuracy, a fraction, measured on the validation images with the exported file in ONNX
     Runtime against fp32. What loses more is not given: see `Ladder.descend`. None: whatever it loses, which is said.
+    `qat` comes before the rest: the weights are then those of a quantization-aware training, and still float.
     """
 
     name: str = field(default="quantize", init=False)
@@ -32,12 +34,15 @@ class Quantize:
     most: float | None = None
     scheme: Scheme = "static"
     target: Target = "cpu"
+    qat: Qat | None = None
 
     def __post_init__(self) -> None:
         if self.precision == "fp32":
             raise UserError("a model is quantized to int8 or fp16; got fp32")
         if self.most is not None and not 0 <= self.most < 1:
             raise UserError(f"the largest drop must be from 0% to below 100%; got {100 * self.most:g}%")
+        if self.qat and (self.precision != "int8" or self.scheme != "static"):
+            raise UserError("quantization-aware training is for int8 with ranges that are measured before (static)")
 
     def apply(self, model: TrainedModel, given: Given) -> TrainedModel:
         """Raises UserError for data of other classes, without images to validate, or to calibrate, of two classes."""
@@ -47,11 +52,20 @@ class Quantize:
         ladder = Ladder(variants, given.dataset.validation, given.on_progress)
         int8 = Int8(self.scheme, self.target) if self.precision == "int8" else None
         rung = ladder.measure(self.precision, int8)
+        qat = self.qat or Qat()
+
+        def train() -> TrainedModel:
+            given.on_progress(f"{qat.text}, from the float weights")
+            return qat.train(model, given)
+
+        if self.qat and int8:
+            rung = ladder.trained_on(int8, train)
         if self.most is not None:
-            rung = ladder.descend(rung, self.most)
-        plain = replace(model, recipe=without_int8(model.recipe), precision=rung.precision)
+            rung = ladder.descend(rung, self.most, train)
+        trained = rung.tuned.model if rung.tuned else model
+        plain = replace(trained, recipe=without_int8(model.recipe), precision=rung.precision)
         made = plain if rung.int8 is None else rung.int8.within(plain)
-        return with_step(made, f"{self.name}: {rung.text}")
+        return with_step(made, f"{self.name}: {rung.text}" + f"; {qat.text}" * (rung.tuned is not None))
 
 
 def calibration_images(dataset: Dataset) -> Split:

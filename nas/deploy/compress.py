@@ -46,6 +46,8 @@ def compress(
     check_model_folder(out, force=force)
     if not steps:
         raise UserError("compress needs a step, e.g. --quantize int8")
+    if steps[0].name == "quantize" and "int8_scheme" in source.model.recipe:
+        raise UserError("the model is int8 already; quantize the one that it was made from, whose accuracy is compared")
     dataset, model, work = source.dataset(), source.model, work_folder(out)
     digest = _digest(model, dataset.fingerprint, source.seed, profile)
     digests = [(digest := sha256(f"{digest} {step!r}".encode()).hexdigest()) for step in steps]

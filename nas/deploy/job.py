@@ -157,9 +157,9 @@ def deploy(
             _say(steps_of(job, out, precisions), tell)
         work = out / WORK / digest[:16]
         make_folder(work)
-        model = as_dataset_sees(source.model, data)
-        model = _compressed(job, model, precisions, data, source.seed, work, tell)
-        place = _made(job, model, precisions, data, source.seed, digest, out, work, tell)
+        trained = as_dataset_sees(source.model, data)
+        model = _compressed(job, trained, precisions, data, source.seed, work, tell, on_training)
+        place = _made(job, model, trained, precisions, data, source.seed, digest, out, work, tell)
         _clear(out, digest)
         return place
 
@@ -217,23 +217,26 @@ def _digest(job: Job, source: Source) -> str:
 
 
 def _compressed(
-    job: Job, model: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, seed: int, work: Path, tell: Tell
+    job: Job, model: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, seed: int, work: Path, tell: Tell,
+    on_training: OnFullProgress,
 ) -> TrainedModel:  # fmt: skip
     """The model in the precision that is used; with a largest drop, in the one that keeps it."""
     first = precisions[0]
     if job.most is None or first == "fp32":
         return replace(model, precision=first)
     make_folder(work / "quantize")
-    given = Given(data, seed, work / "quantize", on_progress=tell)
+    given = Given(data, seed, work / "quantize", on_progress=tell, on_training=on_training)
     return kept(work / "quantized", lambda: Quantize(first, job.most).apply(model, given))
 
 
 def _made(
-    job: Job, model: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, seed: int, digest: str, out: Path,
-    work: Path, tell: Tell,
+    job: Job, model: TrainedModel, trained: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, seed: int,
+    digest: str, out: Path, work: Path, tell: Tell,
 ) -> Path:  # fmt: skip
+    """The version; only the file that is used has other weights than the model as it was `trained`."""
     given = dict.fromkeys((model.precision, *(p for p in precisions[1:] if p != model.precision)))
-    files = _exported(model, tuple(given), data, work, tell)
+    models = {p: model if p == model.precision else trained for p in given}
+    files = _exported(models, data, work, tell)
     version = next_version(out)
     if (work / CARD).exists():
         card = read_card(work).model_copy(update={"version": version})
@@ -243,11 +246,17 @@ def _made(
         origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets)
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
         write_atomic(work / CARD, card_text(card).encode())
-    return write_version(out, model, card, {p: one.path for p, one in files.items()}, _beside(model, files, tell))
+    own = {p: one for p, one in files.items() if models[p] is model or _equal(model, trained)}
+    return write_version(out, model, card, {p: one.path for p, one in files.items()}, _beside(model, own, tell))
+
+
+def _equal(model: TrainedModel, other: TrainedModel) -> bool:
+    """Whether quantization has left the weights as they were."""
+    return all(tensor.equal(other.weights[name]) for name, tensor in model.weights.items())
 
 
 def _beside(model: TrainedModel, files: Files, tell: Tell) -> dict[str, bytes]:
-    """What the board needs beside the models to adapt them: see `nas.runtimes.onnx.adapt`."""
+    """What the board needs beside the models to adapt those that have these weights: `nas.runtimes.onnx.adapt`."""
     try:
         made = OnnxRuntime().adaptable(model, {p: one.path.read_bytes() for p, one in files.items()})
     except UserError as error:
@@ -256,12 +265,10 @@ def _beside(model: TrainedModel, files: Files, tell: Tell) -> dict[str, bytes]:
     return {GRAPH: made.graph, ARRAYS: made.arrays}
 
 
-def _exported(
-    model: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, work: Path, tell: Tell
-) -> Files:  # fmt: skip
+def _exported(models: Mapping[Precision, TrainedModel], data: Dataset, work: Path, tell: Tell) -> Files:
     """The file of each precision; what an earlier process wrote is not written again."""
     files: dict[Precision, Exported] = {}
-    for precision in precisions:
+    for precision, model in models.items():
         path, note = work / f"model-{precision}.onnx", work / f"exported-{precision}.json"
         if not note.exists():
             tell(f"exporting {precision}")

@@ -29,9 +29,9 @@ class FakeQuantized(nn.Module):
     Hooks and rounded weights live for one pass, so `network` remains a plain one, with float weights of its own names:
     it is copied, saved and averaged like any other.
 
-    torchao's PT2E is not used: its quantizer for x86 rounds where Inductor does, between a convolution and its ReLU6,
-    and leaves additions in float, where ONNX Runtime, which the weights are for, rounds otherwise; and its graph has
-    neither the blocks nor the names that the weights must go back to.
+    torchao's PT2E (0.18) gives weights back by their names too, but rounds only what its kernels for x86 read: inputs
+    of convolutions. ONNX Runtime, which the weights are for, also rounds before an h-swish, what gates are and give,
+    and both sides of an addition, which is where networks with h-swish and squeeze-excite lose.
     """
 
     def __init__(self, network: nn.Module, train: Split, resolution: int) -> None:

@@ -191,6 +191,7 @@ CASES = {
     "train-failed": ("train run --pick 4", "trial 4 of run failed to train"),
     "train-no-network": ("train run --pick 3", "space tiny has changed since run was searched"),
     "train-time": ("train run --pick 3 --time soon", "time must be a length of time above 0, .*got 'soon'"),
+    "compress-epochs": ("compress run --pick 3 --quantize int8 --qat --epochs 0 --out new", "--epochs"),
     "train-epochs": ("train run --pick 3 --epochs 0", "--epochs"),
     "train-augmentation": ("train run --pick 3 --augmentation cropflip", "augmentation 'cropflip'; did you mean"),
     "train-own-teacher": ("train run --pick 3 --teacher 3", "trial 3 cannot be its own teacher"),

@@ -90,7 +90,7 @@ def test_where_no_block_helps_it_is_fp16_and_then_fp32(ruined: Variants, monkeyp
         "fp16",
     ]
     original = ladder.answers
-    monkeypatch.setattr(ladder, "answers", lambda precision, int8: (original(precision, int8)[0] * 0 - 1, 1.0))
+    monkeypatch.setattr(ladder, "answers", lambda *form: (original(*form)[0] * 0 - 1, 1.0))
     last = ladder.descend(first, 0.01)
     assert last.precision == "fp32" and last.drop.value == 0 and last.int8 is None
 

@@ -14,11 +14,14 @@ import pytest
 import torch
 
 from nas.compress.finetune import fine_tuned
+from nas.compress.qat import Qat
+from nas.compress.quantize import Quantize
 from nas.compress.step import Given, with_step
 from nas.deploy.compress import compress, work_folder
 from nas.deploy.source import Source
 from nas.errors import UserError
 from nas.files.lock import locked
+from nas.models.int8 import Int8
 from nas.models.trained import TrainedModel, load_trained, save_trained
 from nas.train.resumption import FullProgress
 from tests.cli.command import ROOT
@@ -127,3 +130,12 @@ def test_a_step_that_is_refused_leaves_nothing_and_what_went_before_is_kept(tmp_
 def test_two_processes_do_not_compress_into_one_folder(tmp_path: Path) -> None:
     with locked(work_folder(tmp_path / "out")), pytest.raises(UserError, match="another process is compressing into"):
         compress(Source(trained(), "digits", 0), [Marked("one")], tmp_path / "out")
+
+
+def test_what_is_int8_already_is_not_quantized_again(tmp_path: Path) -> None:
+    """What it loses would be measured against itself; after a step that changes the weights it is in float again."""
+    source = Source(Int8().within(trained()), "digits", 0)
+    with pytest.raises(UserError, match="the model is int8 already; quantize the one that it was made from"):
+        compress(source, [Quantize("int8", qat=Qat())], tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    compress(source, [Marked("one")], tmp_path / "out")

@@ -16,6 +16,8 @@ import numpy as np
 import onnx
 import pytest
 
+from nas.compress.qat import Qat
+from nas.compress.quantize import Quantize
 from nas.deploy import job as module
 from nas.deploy import measure
 from nas.deploy.build import build
@@ -211,6 +213,30 @@ def test_the_precision_that_is_asked_for_is_used_and_a_trained_folder_is_deploye
         Job(model, None)
     with pytest.raises(UserError, match="a largest drop is that of int8 or fp16"):
         Job(model, None, ("fp32",), None, 0.01)
+
+
+def test_after_qat_fp32_is_the_network_before_it_and_only_int8_is_adapted(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real training of one epoch, and a drop that int8 holds only after it."""
+    monkeypatch.setattr(module, "Quantize", lambda first, most: Quantize(first, most, qat=Qat(1)))
+    model, out = made / "run/models" / str(TRIAL), tmp_path / "new"
+    data, seen = load_run(made / "run").settings.dataset, list[object]()
+    place = deploy(Job(model, None, ("int8",), None, 0.99, "", {}, data), out, on_training=seen.append)
+    card = read_card(place)
+    assert "int8 after QAT loses" in card.steps[-1] and card.steps[-1].endswith(
+        "1 epoch of QAT, taught by the float model"
+    )
+    assert seen  # the training's progress is shown
+
+    def weights(path: Path) -> list[np.ndarray]:
+        graph = onnx.load(path).graph
+        return [onnx.numpy_helper.to_array(t) for t in graph.initializer if len(t.dims) == 4]
+
+    before = weights(version_folder(made / "out") / "model-fp32.onnx")
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(place / "model-fp32.onnx"), strict=True))
+    with np.load(place / ARRAYS) as arrays:
+        assert {name.partition("/")[0] for name in arrays.files if "/" in name} == {"int8"}
 
 
 def test_a_network_is_trained_in_full_first(made: Path, tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ class Variants(Reference):
         self._folder = TemporaryDirectory(prefix="nas-")
         finalize(self, self._folder.cleanup)
 
+    def of(self, model: TrainedModel) -> Variants:
+        """Those of another model, calibrated on the same images."""
+        return Variants(model, self.calibration, self.runtime)
+
     @cached_property
     def exported(self) -> onnx.ModelProto:
         return float_graph(self.module, self.model)
