@@ -102,7 +102,7 @@ def resized(network: Network, sizes: Sizes) -> Network | None:
     for old, new in zip(network.blocks, blocks, strict=True):
         if old.residual != new.residual or _unprojected(old) != _unprojected(new):
             return None
-    return Network(tuple(blocks), network.stages, network.taps, network.heads)
+    return replace(network, blocks=tuple(blocks))
 
 
 def importance(model: TrainedModel, groups: Sequence[Group]) -> dict[Group, Tensor]:

@@ -12,6 +12,7 @@ from torch import nn
 from nas.errors import UserError
 from nas.models.blocks import module_of
 from nas.models.detector import Detector, rows_of
+from nas.models.parts import Again
 from nas.space.block import KINDS, Block
 from nas.space.network import Network
 
@@ -26,7 +27,7 @@ def build(network: Network, *, seed: int = 0) -> nn.Module:
     called conv_stem and bn1, the body blocks.<stage>.<block>, the head conv_head, bn2 or act2, and classifier.
     A detector's output is (n, boxes, classes + 4), as of `nas.models.detector.Detector`; its body has the names of a
     classifier's. Raises UserError for a network read from a file, which has no blocks, and for heads that read the body
-    elsewhere than at its end.
+    elsewhere than at its end, or that share the weights of a block.
     """
     lone = len(network.heads) <= 1 and all(t + 1 == h for t, h in zip(network.taps, network.heads, strict=True))
     if not (lone or network.detects):
@@ -59,6 +60,12 @@ def draw_weights(model: nn.Module) -> None:
             module.draw_predictions()
 
 
+def shareable(network: Network) -> range:
+    """The numbers of the blocks that may share weights: those between stem and head."""
+    start, head = _body(network)
+    return range(start, head)
+
+
 def _parts(network: Network) -> Iterator[tuple[str, nn.Module]]:
     """The module's parts in order of execution, each under its own name."""
     taken: dict[str, int] = {}
@@ -71,16 +78,15 @@ def _named(network: Network) -> Iterator[tuple[str, nn.Module]]:
     """The parts with timm's names, which a second convolution of a head has once more."""
     blocks = network.blocks
     stages = network.stages or tuple(range(len(blocks)))
-    head = len(network.backbone)
-    if network.detects:
-        pass
-    elif not any(block.kind == "conv" for block in blocks[head:]) and head > 1 and blocks[head - 1].kind == "conv":
-        head -= 1  # EfficientNet's convolution before the pool is of its head; MobileNetV3's comes after it
-    start = 0
-    if blocks[0].kind == "conv" and head:
+    start, head = _body(network)
+    if start:
         yield from _renamed(blocks[0], STEM)
-        start = 1
-    rows = [[module_of(blocks[i]) for i in row] for row in rows_of(stages, start, head)]
+    shares = {number: source for number, source in enumerate(network.shared) if source != number}
+    if any(not start <= source < number < head for number, source in shares.items()):
+        raise UserError("only blocks between stem and head can share weights")
+    own = {i: module_of(blocks[i]) for i in range(start, head) if i not in shares}
+    body = {i: own[i] if i in own else Again(own[shares[i]]) for i in range(start, head)}
+    rows = [[body[i] for i in row] for row in rows_of(stages, start, head)]
     yield "blocks", nn.Sequential(*(nn.Sequential(*row) for row in rows))
     if network.detects:
         yield "heads", nn.ModuleList(module_of(block) for block in blocks[head:])
@@ -92,6 +98,16 @@ def _named(network: Network) -> Iterator[tuple[str, nn.Module]]:
             yield "head", module_of(block)
         else:
             yield from module_of(block).named_children()
+
+
+def _body(network: Network) -> tuple[int, int]:
+    """The number of the first block after the stem, and that of the head's first."""
+    blocks, head = network.blocks, len(network.backbone)
+    if network.detects:
+        pass
+    elif not any(block.kind == "conv" for block in blocks[head:]) and head > 1 and blocks[head - 1].kind == "conv":
+        head -= 1  # EfficientNet's convolution before the pool is of its head; MobileNetV3's comes after it
+    return int(blocks[0].kind == "conv" and head > 0), head
 
 
 def _renamed(block: Block, names: dict[str, str]) -> Iterator[tuple[str, nn.Module]]:

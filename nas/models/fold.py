@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
+from timm.layers import BatchNormAct2d
 from torch import nn
 
 
@@ -13,6 +16,20 @@ def fold_batch_norms(model: nn.Module) -> None:
         if isinstance(module, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d):
             _fold(previous, module)
         previous = module
+
+
+def without_batch_norms(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that computes the same with its batch norms folded, and has none.
+
+    An exporter that finds a weight used twice folds nothing into it.
+    """
+    copy = deepcopy(model).eval()
+    fold_batch_norms(copy)
+    for parent in list(copy.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BatchNormAct2d):
+                setattr(parent, name, child.act)
+    return copy
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:

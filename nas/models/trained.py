@@ -97,6 +97,7 @@ class _ModelFile(Table):
     stages: tuple[int, ...]
     taps: tuple[int, ...]
     heads: tuple[int, ...]
+    shared: tuple[int, ...] = ()
 
 
 def save_trained(folder: Path, model: TrainedModel, files: Mapping[str, bytes] | None = None) -> None:
@@ -111,6 +112,7 @@ def save_trained(folder: Path, model: TrainedModel, files: Mapping[str, bytes] |
         "format": FORMAT, "task": model.task, "classes": model.classes, "preprocessing": asdict(model.preprocessing),
         "precision": model.precision, "recipe": dict(model.recipe), "lineage": asdict(model.lineage),
         "stages": model.network.stages, "taps": model.network.taps, "heads": model.network.heads,
+        "shared": model.network.shared,
         "blocks": [asdict(block) for block in model.network.blocks],
     }  # fmt: skip
     with atomic_folder(folder) as part:
@@ -219,6 +221,8 @@ def _read_network(table: _ModelFile, file: Path) -> tuple[Network, dict[str, Ten
         for value in (*b.in_shape, *b.out_shape, b.kernel, b.stride, b.groups):
             if not 0 < value <= LARGEST_SIDE:
                 raise UserError(f"{file}: shapes must be from 1 to {LARGEST_SIDE}; block {number} has {value}")
+        if odd := [rank for ranks in b.ranks for rank in ranks if not 0 < rank <= LARGEST_SIDE]:
+            raise UserError(f"{file}: ranks must be from 1 to {LARGEST_SIDE}; block {number} has {odd[0]}")
         if not (0 <= b.mid <= LARGEST_SIDE and 0 <= b.se <= LARGEST_SIDE):
             raise UserError(f"{file}: mid and se must be from 0 to {LARGEST_SIDE}; block {number} has {b.mid}, {b.se}")
     if not 0 <= table.preprocessing.side <= LARGEST_SIDE:
@@ -226,7 +230,7 @@ def _read_network(table: _ModelFile, file: Path) -> tuple[Network, dict[str, Ten
     if not all(x > 0 for x in table.preprocessing.std):
         raise UserError(f"{file}: preprocessing.std must be above 0; got {table.preprocessing.std}")
     try:
-        network = Network(blocks, table.stages, table.taps, table.heads)
+        network = Network(blocks, table.stages, table.taps, table.heads, table.shared)
         if network.input_shape != (3, resolution, resolution):
             raise UserError(f"{file}: the network's input must be (3, {resolution}, {resolution}), as in preprocessing")
         if network.classes != len(table.classes):

@@ -15,7 +15,7 @@ from nas.space.layer import Precision
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
 Outputs = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # of one image, every output of a graph by its name
 LEAST_SNR = 10.0  # dB of a block's output against its error: a third of the values' size is error
@@ -46,18 +46,29 @@ def largest_difference(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) 
 
 
 def block_values(module: nn.Module, images: Iterable[np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """The output of each block of a module, by the block's name in order of execution, of each image."""
+    """The output of each block of a module, by the block's name in order of execution, of each image.
+
+    A block whose weights are shared runs more than once: its own output is the first.
+    """
     import torch
 
     found: dict[str, list[np.ndarray]] = {}
+    seen: dict[str, np.ndarray] = {}  # of one image
+
+    def note(name: str, output: Tensor) -> None:
+        seen.setdefault(name, output.numpy())
+
     hooks = [
-        part.register_forward_hook(lambda _, inputs, out, name=name: found.setdefault(name, []).append(out.numpy()))
+        part.register_forward_hook(lambda _, inputs, output, name=name: note(name, output))
         for name, part in block_modules(module).items()
     ]
     try:
         with torch.inference_mode():
             for image in images:
+                seen.clear()
                 module(torch.from_numpy(image))
+                for name, value in seen.items():
+                    found.setdefault(name, []).append(value)
     finally:
         for hook in hooks:
             hook.remove()

@@ -20,6 +20,8 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
+Ranks = tuple[int, ...]  # of one weight that is a product; none: it is whole. See `nas.space.parts.conv_layers`
+
 _USUAL_GATES = {"relu": "hsigmoid", "hswish": "hsigmoid"}  # by activation: MobileNetV3's; all others have sigmoid
 
 
@@ -40,6 +42,11 @@ class Block:
     norm: bool = True
     project_activation: str = ""  # ds only: an activation after the pointwise convolution (MobileNetV1)
     imported: tuple[Layer, ...] = field(default=(), repr=False)
+    ranks: tuple[Ranks, ...] = ()  # of its weights but depthwise and squeeze-excite's, in order of execution
+
+    def ranks_of(self, number: int) -> Ranks:
+        """The ranks of weight `number` of those that may be products; none where it is whole."""
+        return self.ranks[number] if number < len(self.ranks) else ()
 
     @property
     def residual(self) -> bool:
@@ -55,8 +62,13 @@ class Block:
         """The block's name in a lookup table: equal for blocks that cost the same, without spaces or commas."""
         shapes = ("x".join(map(str, shape)) for shape in (self.in_shape, self.out_shape))
         shared = (f"g{self.groups}" * (self.groups > 1), f"se{self.se}" * (self.se > 0))
-        words = (self.activation, self.project_activation, self._unusual_gate)
+        words = (self.activation, self.project_activation, self._unusual_gate, self._factors)
         return "-".join(filter(None, (self.kind, *shapes, *KINDS[self.kind].figures(self), *shared, *words)))
+
+    @property
+    def _factors(self) -> str:
+        """The ranks as a key names them: rank_16_0, 0 for a weight that is whole."""
+        return "_".join(["rank", *("x".join(map(str, ranks)) or "0" for ranks in self.ranks)]) if self.ranks else ""
 
     @property
     def _unusual_gate(self) -> str:

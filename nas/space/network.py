@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from nas.space.block import KINDS, Block
@@ -18,13 +18,17 @@ class Network:
     that heads begin with, `taps` those of the blocks whose outputs they read. Where they are not given, there is one
     head, a classifier: from the first block that pools over the whole image, after the block before it. A network
     that was read from a file has none.
-    Raises ValueError where a head does not read what its tap gives.
+
+    `shared` gives, for each block, the number of the block whose weights it computes with, its own where they are its
+    own; none given: all are. Such blocks are equal. What they share is stored, and counted, once; each computes.
+    Raises ValueError where a head does not read what its tap gives, and where a block shares what it cannot.
     """
 
     blocks: tuple[Block, ...]
     stages: tuple[int, ...] = field(default=(), compare=False)
     taps: tuple[int, ...] = ()
     heads: tuple[int, ...] = ()
+    shared: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.heads:
@@ -36,6 +40,17 @@ class Network:
         for tap, head in zip(self.taps, self.heads, strict=True):
             if not 0 <= tap < self.heads[0] <= head or self.blocks[tap].out_shape != self.blocks[head].in_shape:
                 raise ValueError(f"head {head} must read a block of the backbone that gives its input; got {tap}")
+        if len(self.shared) not in (0, len(self.blocks)):
+            raise ValueError(f"each of {len(self.blocks)} blocks has weights; got those of {len(self.shared)}")
+        for number, source in enumerate(self.shared):
+            if not 0 <= source <= number or self.shared[source] != source:
+                raise ValueError(f"block {number} must share the weights of an earlier one with its own; got {source}")
+            if self.blocks[source] != self.blocks[number]:
+                raise ValueError(f"block {number} must be equal to block {source}, whose weights it shares")
+
+    def weights_of(self, number: int) -> int:
+        """The number of the block whose weights block `number` computes with."""
+        return self.shared[number] if self.shared else number
 
     @property
     def backbone(self) -> tuple[Block, ...]:
@@ -44,8 +59,9 @@ class Network:
 
     @property
     def layers(self) -> Iterator[Layer]:
-        for block in self.blocks:
-            yield from block.layers
+        for number, block in enumerate(self.blocks):
+            own = self.weights_of(number) == number
+            yield from block.layers if own else (replace(layer, stored=0) for layer in block.layers)
 
     @property
     def input_shape(self) -> Shape:

@@ -107,6 +107,7 @@ def _digest(
         FORMAT,
         network.blocks,
         network.stages,
+        network.shared,
         dataset.fingerprint,
         sorted(asdict(recipe).items()),
         seed,

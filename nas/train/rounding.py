@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from nas.data.dataset import Split
 from nas.models.fold import fold_batch_norms
+from nas.models.parts import Product
 from nas.space.layer import Precision
 from nas.train.loop import CALIBRATION_BATCH, normalize, spread
 
@@ -89,6 +90,8 @@ def rounding_points(model: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
             yield module, False
         if isinstance(module, SqueezeExcite):
             yield module.conv_reduce, False  # the average
+        if isinstance(module, Product):
+            yield from ((part, True) for part in list(module)[:-1] if isinstance(part, nn.Conv2d))
         if isinstance(module, BatchNormAct2d):
             if isinstance(module.act, nn.Identity):
                 yield module, True

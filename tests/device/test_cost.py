@@ -307,3 +307,23 @@ def test_a_block_costs_the_same_wherever_it_stands(tmp_path: Path) -> None:
     profile = hand_made(tmp_path / "p")
     other = Block("conv", (3, 32, 32), (8, 16, 16), 3, 2, activation="relu")
     assert predict(profile, Network((BODY, other, HEAD, BODY)), "fp32").latency_ms == 8.5
+
+
+@pytest.mark.parametrize("device", ["raspberry-pi-4", "samsung-note10"])
+def test_sharing_weights_changes_no_latency_and_factors_are_predicted_by_rates(device: str) -> None:
+    """What is shared is read again for each block."""
+    profile, network = load_device(device), reference_network("mobilenet_v2", resolution=224)
+    number = next(n for n, b in enumerate(network.blocks) if network.blocks[n + 1] == b)
+    sharing = (*range(number + 1), number, *range(number + 2, len(network.blocks)))
+    shared = replace(network, shared=sharing)
+    precision = profile.precisions[0]
+    assert (
+        predict(profile, shared, precision) == predict(profile, network, precision) and shared.params < network.params
+    )
+    factors = replace(network.blocks[number], ranks=((8,), (8,)))
+    changed = replace(network, blocks=(*network.blocks[:number], factors, *network.blocks[number + 1 :]))
+    found = predict(profile, changed, precision)
+    if profile.rates is None:
+        assert found.latency_partial and factors.key in found.unknown
+    else:
+        assert not found.latency_partial and found.latency_basis == "fitted"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -10,8 +12,9 @@ from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.models.builder import build
+from nas.models.builder import build, shareable
 from nas.models.trace import read_module
+from nas.space.block import Block
 from nas.space.layer import Layer
 from nas.space.network import Network
 from nas.space.search_space import SearchSpace
@@ -83,23 +86,83 @@ def comparable(layer: Layer) -> tuple[object, ...]:
 @given(space=spaces(), seed=st.integers(0, 2**32 - 1))
 def test_every_legal_table_is_built_as_it_is_priced(space: SearchSpace, seed: int) -> None:
     for code in space.sample_codes(2, np.random.default_rng(seed)):
-        network = space.network(space.decode(code))
-        with torch.device("meta"):
-            model, image = build(network).eval(), torch.empty(1, *network.input_shape)
-        assert sum(p.numel() for p in model.parameters()) == network.params
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            layers, output = seen(model, image)
-        assert counter.get_total_flops() == 2 * network.macs
-        assert layers == wanted(network)
-        assert (
-            output.shape == (1, network.classes) if not network.detects else (1, boxes_of(network), network.classes + 4)
-        )
-        read = read_module(model, network.input_shape)
-        assert read.unread == ()
-        # what a detector's heads say is turned and joined box by box, which copies it: no layer of a block
-        copies = [x for x in read.network.layers if network.detects and (x.op, x.groups) in COPIES]
-        of_blocks = [layer for layer in read.network.layers if layer not in copies]
-        assert [comparable(layer) for layer in of_blocks] == [comparable(x) for x in network.layers]
+        check_built_as_priced(space.network(space.decode(code)))
+
+
+def check_built_as_priced(network: Network) -> None:
+    with torch.device("meta"):
+        model, image = build(network).eval(), torch.empty(1, *network.input_shape)
+    assert sum(p.numel() for p in model.parameters()) == network.params
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layers, output = seen(model, image)
+    assert counter.get_total_flops() == 2 * network.macs
+    assert layers == wanted(network)
+    assert output.shape == (1, network.classes) if not network.detects else (1, boxes_of(network), network.classes + 4)
+    read = read_module(model, network.input_shape)
+    assert read.unread == () and read.network.params == network.params
+    # what a detector's heads say is turned and joined box by box, which copies it: no layer of a block
+    copies = [x for x in read.network.layers if network.detects and (x.op, x.groups) in COPIES]
+    of_blocks = [layer for layer in read.network.layers if layer not in copies]
+    assert [comparable(layer) for layer in of_blocks] == [comparable(x) for x in network.layers]
+
+
+def factorized(network: Network, rng: np.random.Generator) -> Network:
+    """The network with a third of the weights that may be products as products, of any ranks."""
+    weights = {"conv": 1, "ds": 1, "mbconv": 2, "shuffle": 2, "fused_mbconv": 2, "linear": 1, "pool_linear": 1}
+
+    def ranks(block: Block, number: int) -> tuple[int, ...]:
+        if block.groups > 1 or rng.random() > 1 / 3:
+            return ()
+        wide = block.kernel > 1 and number == 0 and block.kind in ("conv", "fused_mbconv")
+        return tuple(int(rank) for rank in rng.integers(1, 20, 2 if wide else 1))
+
+    def changed(block: Block) -> Block:
+        made = tuple(ranks(block, number) for number in range(weights.get(block.kind, 0)))
+        return replace(block, ranks=made if any(made) else ())
+
+    return replace(network, blocks=tuple(changed(block) for block in network.blocks))
+
+
+def sharing(network: Network, rng: np.random.Generator) -> Network:
+    """The network with half of its equal blocks sharing their weights."""
+    first: dict[tuple[int, Block], int] = {}
+    shared = list(range(len(network.blocks)))
+    for number in shareable(network):
+        source = first.setdefault((network.stages[number], network.blocks[number]), number)
+        if rng.random() < 1 / 2:
+            shared[number] = source
+    return replace(network, shared=tuple(shared))
+
+
+@settings(max_examples=30, deadline=None)
+@given(space=spaces(), seed=st.integers(0, 2**32 - 1))
+def test_factors_and_shared_weights_are_built_as_they_are_priced(space: SearchSpace, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    network = space.network(space.sample(rng))
+    factors = factorized(network, rng)
+    check_built_as_priced(sharing(factors, rng))
+    shared = sharing(network, rng)
+    check_built_as_priced(shared)
+    assert (shared.macs, shared.peak_memory_mb("int8")) == (network.macs, network.peak_memory_mb("int8"))
+
+
+def test_the_drawn_networks_have_factors_and_share() -> None:
+    drawn, kinds, shared = np.random.default_rng(0), set[tuple[str, int, int]](), 0
+
+    @settings(max_examples=100, deadline=None, derandomize=True, database=None)
+    @given(space=spaces(), seed=st.integers(0, 2**32 - 1))
+    def draw(space: SearchSpace, seed: int) -> None:
+        nonlocal shared
+        network = space.network(space.sample(np.random.default_rng(seed)))
+        for block in factorized(network, drawn).blocks:
+            kinds.update((block.kind, place, len(ranks)) for place, ranks in enumerate(block.ranks) if ranks)
+        shared += sharing(network, drawn).params < network.params
+
+    draw()
+    assert shared > 5 and kinds >= {
+        ("conv", 0, 1), ("conv", 0, 2), ("ds", 0, 1), ("mbconv", 0, 1), ("mbconv", 1, 1), ("fused_mbconv", 0, 2),
+        ("fused_mbconv", 1, 1), ("linear", 0, 1), ("pool_linear", 0, 1),
+    }  # fmt: skip
 
 
 def test_the_drawn_tables_reach_every_key() -> None:

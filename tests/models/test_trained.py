@@ -20,6 +20,8 @@ from safetensors.torch import save
 from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel, load_trained, save_trained
+from nas.space.block import Block
+from nas.space.network import Network
 from nas.space.search_space import SearchSpace, load_space
 from tests.space.random_tables import spaces
 
@@ -61,6 +63,40 @@ def test_the_module_of_any_network_takes_its_weights(
     image = torch.randn(1, *network.input_shape, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         assert torch.equal(again.module()(image), module(image))
+
+
+def test_factors_and_shared_weights_come_back_as_they_were(tmp_path: Path) -> None:
+    """A shared weight is one tensor of the file."""
+    wide = (16, 8, 8)
+    equal = Block("mbconv", wide, wide, 3, 1, mid=32, activation="relu", ranks=((), (8,)))
+    stem = Block("conv", (3, 8, 8), wide, 3, 1, activation="relu")
+    head = Block("pool_linear", wide, (3, 1, 1), ranks=((4,),))
+    network = Network((stem, equal, equal, head), (0, 1, 1, 2), shared=(0, 1, 1, 3))
+    module = build(network, seed=1).eval()
+    saved = TrainedModel(network, module.state_dict(), "classification", ("a", "b", "c"), Preprocessing(8))
+    save_trained(tmp_path / "m", saved)
+    again = load_trained(tmp_path / "m")
+    assert again.network == network and again.network.shared == (0, 1, 1, 3)
+    assert not [name for name in again.weights if name.startswith("blocks.0.1.")]
+    image = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(again.module()(image), module(image))
+    for key, value, message in (
+        ("shared", [0, 0, 0, 3], "block 1 must be equal to block 0"),
+        ("shared", [0, 1], "each of 4 blocks has weights"),
+        ("blocks", [[10**6]], "ranks must be from 1 to 65536; block 1 has 1000000"),
+        ("blocks", [[2, 2, 2]], "cannot have the ranks"),
+    ):
+        table = json.loads((tmp_path / "m/model.json").read_text())
+        if key == "shared":
+            table["shared"] = value
+        else:
+            table["blocks"][1]["ranks"] = table["blocks"][2]["ranks"] = value
+        (tmp_path / "odd").mkdir(exist_ok=True)
+        (tmp_path / "odd/model.json").write_text(json.dumps(table))
+        (tmp_path / "odd/weights.safetensors").write_bytes((tmp_path / "m/weights.safetensors").read_bytes())
+        with pytest.raises(UserError, match=message):
+            load_trained(tmp_path / "odd")
 
 
 def test_saving_again_replaces_the_folder_whole(model: TrainedModel, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,16 @@ import torch
 from nas.data.catalog import load_dataset
 from nas.errors import UserError
 from nas.models.builder import build
+from nas.models.int8 import block_of
 from nas.models.trained import Preprocessing, TrainedModel
 from nas.runtimes.by_name import runtime_of
 from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.runtimes.parity import block_values
 from nas.space.block import Block
+from nas.space.layer import Precision
 from nas.space.network import Network
+from nas.space.onnx.file import read_onnx
 from nas.space.search_space import load_space
 
 SPACES = ("tiny", "mobilenet-v3", "efficientnet", "fbnet-cifar")  # ReLU6; h-swish, squeeze-excite; swish; shuffles
@@ -77,6 +82,71 @@ def test_so_have_those_of_litert(name: str) -> None:
         assert tflite_operators(runtime.write_blocks(network.blocks, precision, whole=True)) == deployed
         assert sum(count for op, count in deployed.items() if op.startswith("TRANSPOSE")) == shuffles
         assert sum(count for op, count in deployed.items() if "CONV" in op) >= 5
+
+
+def compressed_network() -> Network:
+    """Weights of low rank, dense ones too, and three equal blocks that share theirs."""
+    stem, wide = (16, 16, 16), (32, 8, 8)
+    equal = Block("mbconv", wide, wide, 5, 1, mid=64, se=8, activation="relu6", ranks=((), (16,)))
+    blocks = (
+        Block("conv", (3, 16, 16), stem, 3, 1, activation="relu6"),
+        Block("fused_mbconv", stem, wide, 3, 2, mid=64, activation="relu6", ranks=((8, 16), (8,))),
+        equal, equal, equal,
+        Block("conv", wide, wide, 3, 1, activation="relu6", ranks=((16, 8),)),
+        Block("pool_linear", wide, (10, 1, 1), ranks=((8,),)),
+    )  # fmt: skip
+    return Network(blocks, (0, 1, 1, 1, 1, 2, 3), shared=(0, 1, 2, 2, 2, 5, 6))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_factors_and_shared_weights_are_deployed_as_they_are_timed(precision: Precision, tmp_path: Path) -> None:
+    """No batch norm is left, each shared weight is one initializer, and int8 computes in integers."""
+    network, runtime = compressed_network(), OnnxRuntime()
+    digits = load_dataset("digits").train.subset(torch.arange(16))
+    model = replace(trained(network), precision=precision)
+    graph = runtime.variants(model, digits).graph(precision)
+    deployed = operators(graph.SerializeToString(), tmp_path)
+    assert operators(runtime.write_blocks(network.blocks, precision, whole=True), tmp_path) == deployed
+    if precision == "int8":
+        assert deployed["QLinearConv"] == 1 + 5 + 3 * 6 + 3 and not deployed["Conv"]
+        return
+    assert not deployed["BatchNormalization"]
+    written = runtime.export(model, tmp_path / "net.onnx", calibration=digits)
+    assert written.difference < 1e-4
+    weights = [
+        tensor.name for tensor in graph.graph.initializer if "blocks.0.1." in tensor.name and "weight" in tensor.name
+    ]
+    assert len(weights) == 6 and not any("blocks.0.2." in tensor.name for tensor in graph.graph.initializer)
+    assert {block_of(node.name) for node in graph.graph.node} >= {"blocks.0.1", "blocks.0.2", "blocks.0.3"}
+    wanted = block_values(model.module(), variants_images(network))
+    assert list(wanted)[1:5] == [f"blocks.0.{n}" for n in range(4)] and len(wanted["blocks.0.1"]) == 2
+    got = read_onnx(tmp_path / "net.onnx").network
+    assert got.macs == network.macs and got.params < network.params  # its norms are folded
+
+
+def test_so_are_those_of_litert(tmp_path: Path) -> None:
+    """A weight that blocks share is one buffer, in every precision."""
+    network, runtime = compressed_network(), LiteRT()
+    digits = load_dataset("digits").train.subset(torch.arange(16))
+    apart = replace(network, shared=())
+    weights = trained(network).module().state_dict()
+    equal = {name: weights[name.replace("blocks.0.2", "blocks.0.1").replace("blocks.0.3", "blocks.0.1")]
+             for name in build(apart).state_dict()}  # fmt: skip
+    for precision in runtime.timed:
+        model = replace(trained(network), precision=precision)
+        written = runtime.export(model, tmp_path / f"{precision}.tflite", calibration=digits)
+        deployed = tflite_operators((tmp_path / f"{precision}.tflite").read_bytes())
+        assert tflite_operators(runtime.write_blocks(network.blocks, precision, whole=True)) == deployed
+        assert written.difference < (0.2 if precision == "int8" else 1e-4)
+        each = runtime.export(
+            replace(model, network=apart, weights=equal), tmp_path / "apart.tflite", calibration=digits
+        )
+        assert each.difference == written.difference
+
+
+def variants_images(network: Network) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((1, *network.input_shape), dtype=np.float32) for _ in range(2)]
 
 
 @pytest.mark.parametrize("activation", ["relu6", "hswish", "swish"])

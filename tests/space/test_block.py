@@ -41,3 +41,44 @@ def test_the_keys_of_shipped_profiles_are_those_of_their_spaces(name: str) -> No
 @pytest.mark.parametrize("name", REFERENCES)
 def test_published_networks_have_the_usual_gates(name: str) -> None:
     assert not [b.key for b in reference_network(name, resolution=64).blocks if "gate" in b.key]
+
+
+def test_a_weight_of_low_rank_is_counted_as_its_factors() -> None:
+    """By hand: 1x1 from 24 to 96 of rank 16 and back of rank 8; 3x3 with stride 2 from 32 to 64 of ranks 8 and 16."""
+    shape = (24, 8, 8)
+    block = Block("mbconv", shape, shape, 3, 1, mid=96, activation="relu", ranks=((16,), (8,)))
+    factors = [24 * 16, 16 * 96, 9 * 96, 96 * 8, 8 * 24]
+    assert [layer.weights for layer in block.layers if layer.op == "conv"] == factors
+    assert sum(layer.params for layer in block.layers) == sum(factors) + 2 * (96 + 96 + 24)
+    assert sum(layer.macs for layer in block.layers) == 64 * sum(factors)
+    assert [layer.held for layer in block.layers if layer.op == "conv"] == [0] + 4 * [24 * 64]
+    tucker = Block("conv", (32, 8, 8), (64, 4, 4), 3, 2, activation="relu", ranks=((8, 16),))
+    assert [layer.macs for layer in tucker.layers[:3]] == [64 * 32 * 8, 16 * 9 * 8 * 16, 16 * 16 * 64]
+    assert sum(layer.params for layer in tucker.layers) == 32 * 8 + 9 * 8 * 16 + 16 * 64 + 2 * 64
+    linear = Block("pool_linear", shape, (10, 1, 1), ranks=((4,),))
+    assert [layer.params for layer in linear.layers] == [0, 24 * 4 + 4, 4 * 10 + 10]
+
+
+def test_a_block_of_low_rank_has_a_key_of_its_own() -> None:
+    shape = (24, 8, 8)
+    keys = [
+        Block("mbconv", shape, shape, 3, 1, mid=96, activation="relu", ranks=ranks).key
+        for ranks in ((), ((16,),), ((), (16,)), ((16,), (16,)))
+    ]
+    assert keys[1] == f"{keys[0]}-rank_16" and keys[2] == f"{keys[0]}-rank_0_16" and len(set(keys)) == 4
+    assert Block("conv", shape, shape, 3, 1, ranks=((8, 16),)).key == "conv-24x8x8-24x8x8-k3-s1-rank_8x16"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block("mbconv", (8, 4, 4), (8, 4, 4), 3, 1, mid=16, ranks=((2, 2),)),
+        Block("conv", (8, 4, 4), (8, 4, 4), 3, 1, ranks=((2,),)),
+        Block("shuffle", (8, 4, 4), (8, 4, 4), 3, 1, mid=16, groups=2, ranks=((2,),)),
+        Block("linear", (8, 1, 1), (4, 1, 1), ranks=((2, 2),)),
+        Block("ds", (8, 4, 4), (8, 4, 4), 3, 1, ranks=((0,),)),
+    ],
+)
+def test_ranks_that_a_weight_cannot_have_are_refused(block: Block) -> None:
+    with pytest.raises(ValueError, match="cannot have the ranks"):
+        list(block.layers)

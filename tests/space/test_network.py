@@ -73,3 +73,37 @@ def test_a_tap_is_held_while_its_own_block_goes_on() -> None:
 def test_a_head_must_read_what_its_tap_gives(taps: tuple[int, ...], heads: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="head"):
         Network((*BACKBONE, Block("conv", LARGE, LARGE)), taps=taps, heads=heads)
+
+
+def _repeated(shared: tuple[int, ...] = ()) -> Network:
+    """A stem, three equal inverted residuals and a classifier."""
+    shape = (8, 4, 4)
+    equal = Block("mbconv", shape, shape, 3, 1, mid=16, activation="relu")
+    ends = Block("conv", (3, 4, 4), shape, 3, 1, activation="relu"), Block("pool_linear", shape, (10, 1, 1))
+    return Network((ends[0], equal, equal, equal, ends[1]), (0, 1, 1, 1, 2), shared=shared)
+
+
+def test_shared_weights_are_counted_once_and_compute_each_time() -> None:
+    """By hand: a block has 8 16 + 9 16 + 16 8 = 400 weights and norms of 16, 16 and 8 channels."""
+    plain, shared = _repeated(), _repeated((0, 1, 1, 1, 4))
+    stem, block, head = 3 * 9 * 8 + 2 * 8, 400 + 2 * (16 + 16 + 8), 8 * 10 + 10
+    assert plain.params == stem + 3 * block + head and shared.params == stem + block + head
+    assert plain.macs == shared.macs == 16 * (3 * 9 * 8 + 3 * 400) + 80
+    assert shared.size_mb("int8") == pytest.approx((216 + 4 * 8 + 400 + 4 * (16 + 16 + 8) + 80 + 4 * 10) / 1e6)
+    assert shared.peak_memory_mb("fp32") == plain.peak_memory_mb("fp32")
+    assert shared != plain and _repeated((0, 1, 2, 1, 4)).params == stem + 2 * block + head
+
+
+@pytest.mark.parametrize(
+    ("shared", "message"),
+    [
+        ((0, 1, 1), "each of 5 blocks has weights; got those of 3"),
+        ((0, 2, 2, 3, 4), "block 1 must share the weights of an earlier one with its own; got 2"),
+        ((0, 1, 1, 2, 4), "block 3 must share the weights of an earlier one with its own; got 2"),
+        ((0, 0, 2, 3, 4), "block 1 must be equal to block 0"),
+        ((0, -1, 2, 3, 4), "got -1"),
+    ],
+)
+def test_a_block_shares_only_with_an_equal_one_before_it(shared: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _repeated(shared)

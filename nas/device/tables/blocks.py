@@ -20,8 +20,9 @@ MOST_SRAM = 1e9  # KiB
 # kind, shapes in and out, sizes by their letters, activations. A kind that this version does not know is kept: the
 # profile of a newer one stays readable, and no network of this version asks for it.
 _SHAPE = r"-[1-9]\d{0,5}x[1-9]\d{0,5}x[1-9]\d{0,5}"
+_RANKS = r"(?:-rank(?:_\d{1,5}(?:x\d{1,5})?)+)?"
 KEY = re.compile(
-    rf"[a-z][a-z_]*{_SHAPE}{_SHAPE}(?:-[a-z]{{1,4}}[1-9]\d{{0,5}})*(?:-[a-z_]{{3,30}}\d?){{0,2}}", re.ASCII
+    rf"[a-z][a-z_]*{_SHAPE}{_SHAPE}(?:-[a-z]{{1,4}}[1-9]\d{{0,5}})*(?:-[a-z_]{{3,30}}\d?){{0,2}}{_RANKS}", re.ASCII
 )
 
 

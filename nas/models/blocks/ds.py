@@ -18,7 +18,7 @@ class DepthwiseSeparable(nn.Module):
         self.conv_dw = convolution(channels, channels, block.kernel, block.stride, groups=channels)
         self.bn1 = norm(channels, block.activation)
         self.se = squeeze_excite(block, channels)
-        self.conv_pw = convolution(channels, out)
+        self.conv_pw = convolution(channels, out, ranks=block.ranks_of(0))
         self.bn2 = norm(out, block.project_activation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ class FusedInvertedResidual(nn.Module):
         super().__init__()
         mid, out = block.mid, block.out_shape[0]
         self.residual = block.residual
-        self.conv_exp = convolution(block.in_shape[0], mid, block.kernel, block.stride)
+        self.conv_exp = convolution(block.in_shape[0], mid, block.kernel, block.stride, ranks=block.ranks_of(0))
         self.bn1 = norm(mid, block.activation)
         self.se = squeeze_excite(block, mid)
-        self.conv_pwl = convolution(mid, out)
+        self.conv_pwl = convolution(mid, out, ranks=block.ranks_of(1))
         self.bn2 = norm(out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class ResidualConvolution(nn.Module):
         super().__init__()
         out = block.out_shape[0]
         self.residual = block.residual
-        self.conv = convolution(block.in_shape[0], out, block.kernel, block.stride)
+        self.conv = convolution(block.in_shape[0], out, block.kernel, block.stride, ranks=block.ranks_of(0))
         self.bn1 = norm(out, block.activation)
         self.se = squeeze_excite(block, out)
 

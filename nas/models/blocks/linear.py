@@ -6,9 +6,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from nas.models.parts import linear
 from nas.space.block import Block
 
 
 def module(block: Block) -> nn.Module:
-    classifier = nn.Linear(block.in_shape[0], block.out_shape[0])
+    classifier = linear(block.in_shape[0], block.out_shape[0], block.ranks_of(0))
     return nn.Sequential(OrderedDict(flatten=nn.Flatten(1), classifier=classifier))

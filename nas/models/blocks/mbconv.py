@@ -15,13 +15,13 @@ class InvertedResidual(nn.Module):
         super().__init__()
         mid, out, groups = block.mid, block.out_shape[0], block.groups
         self.residual = block.residual
-        self.conv_pw = convolution(block.in_shape[0], mid, groups=groups)
+        self.conv_pw = convolution(block.in_shape[0], mid, groups=groups, ranks=block.ranks_of(0))
         self.bn1 = norm(mid, block.activation)
         depthwise = convolution(mid, mid, block.kernel, block.stride, groups=mid)
         self.conv_dw = nn.Sequential(nn.ChannelShuffle(groups), depthwise) if groups > 1 else depthwise
         self.bn2 = norm(mid, block.activation)
         self.se = squeeze_excite(block, mid)
-        self.conv_pwl = convolution(mid, out, groups=groups)
+        self.conv_pwl = convolution(mid, out, groups=groups, ranks=block.ranks_of(1))
         self.bn3 = norm(out)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def _write_layer(graph: _Graph, layer: Layer, x: str) -> str:
         pads = padding_of(layer.in_shape, layer.out_shape, layer.kernel, layer.stride)
         return graph.node("Conv", [x, weight, graph.weight(channels)], pads=pads, group=layer.groups, **attributes)
     if layer.op == "linear":
-        flat = graph.node("Flatten", [x])
+        flat = x if x.startswith("gemm") else graph.node("Flatten", [x])  # the first factor's output is flat
         return graph.node("Gemm", [flat, graph.weight(channels, layer.in_shape[0]), graph.weight(channels)], transB=1)
     if layer.op == "activation":
         return _write_activation(graph, layer.function, x)

@@ -25,9 +25,20 @@ def name_nodes(graph: onnx.GraphProto) -> None:
         if not said:
             continue
         scopes = ast.literal_eval(said)
-        name = f"{scopes[-2]}.{node.op_type}" if len(scopes) > 1 and scopes[-2] else node.op_type
+        part = _within_its_block(scopes[:-1])
+        name = f"{part}.{node.op_type}" if part else node.op_type
         taken[name] += 1
         node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+
+
+def _within_its_block(scopes: list[str]) -> str:
+    """The innermost of the modules around a node, as a part of the block that runs it.
+
+    A block that shares another's weights runs that one's module: blocks.0.2, blocks.0.1, blocks.0.1.conv_pw.
+    """
+    inner = scopes[-1] if scopes else ""
+    block = next((scope for scope in scopes if scope.startswith("blocks.") and scope.count(".") == 2), "")
+    return block + inner.removeprefix(block_of(inner)) if block else inner
 
 
 def nodes_of(graph: onnx.GraphProto, blocks: tuple[str, ...]) -> list[str]:

@@ -26,6 +26,10 @@ def float_graph(module: nn.Module, model: TrainedModel) -> onnx.ModelProto:
     """
     import torch
 
+    from nas.models.fold import without_batch_norms
+
+    if model.network.shared:
+        module = without_batch_norms(module)
     proto = _traced(module, torch.zeros(1, *model.network.input_shape))
     name_nodes(proto.graph)
     _strip(proto)

@@ -65,6 +65,7 @@ class TfliteFile:
         self.scope, self.computed = "", list[Tensor]()
         self.codes: dict[tuple[str, int], int] = {}  # operation and version, in the order of the file
         self.buffers: list[Any] = [schema.BufferT()]  # the first is empty: that of tensors that are computed
+        self.places: dict[bytes, int] = {}  # of buffers, by what they hold
         self.tensors: list[Any] = []
         self.operators: list[Any] = []
 
@@ -198,6 +199,8 @@ class TfliteFile:
     def _buffer(self, data: np.ndarray) -> int:
         """A constant's place in the file, its bytes aligned as the format asks for."""
         schema, content = self.schema, data.tobytes()
+        if self.weights.once and content in self.places:
+            return self.places[content]
 
         class Aligned(schema.BufferT):  # type: ignore[misc, name-defined]
             def Pack(self, builder: Any) -> Any:  # the schema's own aligns to one byte
@@ -210,6 +213,7 @@ class TfliteFile:
                 return schema.BufferEnd(builder)
 
         self.buffers.append(Aligned())
+        self.places[content] = len(self.buffers) - 1
         return len(self.buffers) - 1
 
     def _add(

@@ -23,5 +23,5 @@ class Conv(Kind):
     def layers(self, block: Block) -> Iterator[Layer]:
         return conv_layers(
             block.in_shape, block.out_shape[0], block.kernel, block.stride, block.activation, groups=block.groups,
-            norm=block.norm,
+            norm=block.norm, ranks=block.ranks_of(0),
         )  # fmt: skip

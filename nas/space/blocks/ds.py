@@ -28,14 +28,17 @@ class DepthwiseSeparable(Kind):
 
     def layers(self, block: Block) -> Iterator[Layer]:
         held = prod(block.in_shape) if block.residual else 0
-        channels = block.in_shape[0]  # the first layer reads the block's input, which is then not held a second time
-        yield from conv_layers(block.in_shape, channels, block.kernel, block.stride, groups=channels)
+        channels = block.in_shape[0]
+        yield from conv_layers(
+            block.in_shape, channels, block.kernel, block.stride, block.activation, groups=channels, held=held,
+            enters=True,
+        )  # fmt: skip
         shape = strided(block.in_shape, channels, block.stride)
-        if block.activation:
-            yield Layer("activation", shape, shape, function=block.activation, held=held)
         if block.se:
             yield from squeeze_excite(block, shape, held)
-        yield from conv_layers(shape, block.out_shape[0], activation=block.project_activation, held=held)
+        yield from conv_layers(
+            shape, block.out_shape[0], activation=block.project_activation, held=held, ranks=block.ranks_of(0)
+        )
         if block.residual:
             yield Layer("add", block.out_shape, block.out_shape)
 

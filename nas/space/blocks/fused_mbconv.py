@@ -33,14 +33,14 @@ class FusedInvertedResidual(Kind):
         held = prod(block.in_shape) if block.residual else 0
         projects = block.mid != block.in_shape[0]
         shape = strided(block.in_shape, block.mid if projects else block.out_shape[0], block.stride)
-        # the first layer reads the block's input, which is then not held a second time
-        yield from conv_layers(block.in_shape, shape[0], block.kernel, block.stride)
-        if block.activation:
-            yield Layer("activation", shape, shape, function=block.activation, held=held)
+        yield from conv_layers(
+            block.in_shape, shape[0], block.kernel, block.stride, block.activation, held=held, enters=True,
+            ranks=block.ranks_of(0),
+        )  # fmt: skip
         if block.se:
             yield from squeeze_excite(block, shape, held)
         if projects:
-            yield from conv_layers(shape, block.out_shape[0], held=held)
+            yield from conv_layers(shape, block.out_shape[0], held=held, ranks=block.ranks_of(1))
         if block.residual:
             yield Layer("add", block.out_shape, block.out_shape)
 

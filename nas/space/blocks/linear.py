@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nas.space.block import Block, Kind, Row
 from nas.space.layer import Layer, Shape
+from nas.space.parts import linear_layers
 
 
 class Linear(Kind):
@@ -18,7 +19,7 @@ class Linear(Kind):
         return Block("linear", shape, (row.classes, 1, 1))
 
     def layers(self, block: Block) -> Iterator[Layer]:
-        yield Layer("linear", (block.in_shape[0], 1, 1), block.out_shape, bias=True)
+        return linear_layers(block.in_shape[0], block.out_shape[0], block.ranks_of(0))
 
     def figures(self, block: Block) -> tuple[str, ...]:
         return ()

@@ -34,10 +34,10 @@ class InvertedResidual(Kind):
     def layers(self, block: Block) -> Iterator[Layer]:
         held = prod(block.in_shape) if block.residual else 0
         shape = (block.mid, *block.in_shape[1:])
-        # the first layer reads the block's input, which is then not held a second time
-        yield Layer("conv", block.in_shape, shape, groups=block.groups, norm=True)
-        if block.activation:
-            yield Layer("activation", shape, shape, function=block.activation, held=held)
+        yield from conv_layers(
+            block.in_shape, block.mid, activation=block.activation, groups=block.groups, held=held, enters=True,
+            ranks=block.ranks_of(0),
+        )  # fmt: skip
         if block.groups > 1:
             yield Layer("shuffle", shape, shape, groups=block.groups, held=held)
         yield from conv_layers(
@@ -46,7 +46,7 @@ class InvertedResidual(Kind):
         shape = strided(shape, block.mid, block.stride)
         if block.se:
             yield from squeeze_excite(block, shape, held)
-        yield from conv_layers(shape, block.out_shape[0], groups=block.groups, held=held)
+        yield from conv_layers(shape, block.out_shape[0], groups=block.groups, held=held, ranks=block.ranks_of(1))
         if block.residual:
             yield Layer("add", block.out_shape, block.out_shape)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nas.space.block import Block, Kind, Row
 from nas.space.layer import Layer, Shape
+from nas.space.parts import linear_layers
 
 
 class PoolLinear(Kind):
@@ -21,7 +22,7 @@ class PoolLinear(Kind):
     def layers(self, block: Block) -> Iterator[Layer]:
         pooled = (block.in_shape[0], 1, 1)
         yield Layer("global_pool", block.in_shape, pooled, function="avg")
-        yield Layer("linear", pooled, block.out_shape, bias=True)
+        yield from linear_layers(pooled[0], block.out_shape[0], block.ranks_of(0))
 
     def figures(self, block: Block) -> tuple[str, ...]:
         return ()
