@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WORST = 5  # blocks slower in int8 that are named
-SOURCES = {"measured blocks": "blocks", "fitted blocks": "fitted", "fitted rates": "rates", " networks)": "", "(": ""}
+SOURCES = {
+    "measured blocks": "blocks", "fitted blocks": "fitted", "fitted rates": "rates", "compiler estimate": "estimate",
+    " networks)": "", "(": "",
+}  # fmt: skip
 HIDDEN = {  # keys of profile.toml that are said in words
     "calibration", "energy_calibration", "energy_without_idle", "idle_w", "adapted_from", "batch", "blocks",
     "reference", "reference_ms",
@@ -152,7 +155,8 @@ def _print_list(found: list[dict[str, Any]]) -> None:
     console.print(table)
     print(
         "\nfrom: blocks measured one by one; blocks fitted or rates fitted to whole\n"
-        "networks; adapted from so many networks and other devices.\n"
+        "networks; adapted from so many networks and other devices; estimate: by the\n"
+        "accelerator's compiler, nothing was run.\n"
         "error: mean over held-out networks, in the worst precision; ?: not checked;\n"
         "-: no energy. More: nas devices show NAME"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli import completion
+from nas.cli import completion, profile_vela
 from nas.cli.amounts import precisions
 from nas.cli.output import Quiet, hushed, note, stderr_console
 from nas.numbers import clock, percent
@@ -50,7 +50,8 @@ app = typer.Typer(
     "is printed. Stop it at any time; the same command continues. Keep the machine idle meanwhile.\n\n"
     "Example: nas profile --space mobilenet-v3 --resolution 160 --name my-laptop\n\n"
     "Over ssh: nas profile --ssh pi@raspberrypi --space tiny --name my-board\n\n"
-    "By hand: nas profile pack --out bundle.zip; on the board python3 agent.pyz; nas profile build results.json",
+    "By hand: nas profile pack --out bundle.zip; on the board python3 agent.pyz; nas profile build results.json\n\n"
+    "Without a board, an Arm Ethos-U: nas profile vela --config ethos-u55-128 --space mobilenet-v2",
     invoke_without_command=True,
 )
 
@@ -86,7 +87,7 @@ def profile(
     from nas.profiling.measure import measure
     from nas.profiling.plan.request import plan_for
 
-    folder, units = _folder(name, out), power_units(power_unit)
+    folder, units = own_folder(name, out), power_units(power_unit)
     if power is not None and meter != "external":
         raise UserError(f"--power {power}: the agent must know that a meter runs beside it: add --meter external")
     plan = plan_for(
@@ -162,10 +163,13 @@ def build(
     from nas.profiling.results.results import read_results
 
     units = power_units(power_unit)
-    _build(read_results(results), _folder(name, out), power, units, noisy)
+    _build(read_results(results), own_folder(name, out), power, units, noisy)
 
 
-def _folder(name: str, out: Path | None) -> Path:
+app.command("vela", short_help="Estimate an Ethos-U by its compiler, without a board.")(profile_vela.vela)
+
+
+def own_folder(name: str, out: Path | None) -> Path:
     """The profile's folder, which must be ours to write, and can be a profile's name."""
     from nas.catalog import home
     from nas.device.folder import require_ours

@@ -242,3 +242,16 @@ def test_a_full_disk_keeps_the_profile_that_was_there(profile: Command, tmp_path
     assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith("File too large"), done.stderr
     assert "Traceback" not in done.stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_an_ethos_u_is_estimated_without_a_board(profile: Command, tmp_path: Path) -> None:
+    pytest.importorskip("ethosu.vela", reason="vela is not installed: pip install -e '.[vela]'")
+    said = profile("vela", "--config", "ethos-u55-64", "--space", "nas-bench-macro", "--networks", "4")
+    assert said.status == 0 and "networks compiled whole" in said.out
+    assert "a compiler estimate; search with --device ethos-u55-64" in said.out
+    assert "compiler estimate" in profile.run("devices", "show", "ethos-u55-64").out
+    listed = profile.run("devices").out
+    assert "estimate" in next(line for line in listed.splitlines() if line.startswith("ethos-u55-64"))
+    said = profile("vela", "--config", "ethos-u99")
+    assert said.status == 2 and "unknown configuration 'ethos-u99'" in said.err
+    assert "Example: nas profile vela --config ethos-u55-128" in " ".join(profile("vela", "--help").out.split())

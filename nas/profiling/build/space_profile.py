@@ -97,7 +97,7 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
         found = _of_precision(results, networks, precision)
         table = {item.name: times[item.id].median_ms for item in blocks if item.precision == precision}
         measured = np.array([times[item.id].median_ms for item in found.items])
-        line, ms, error = _calibrated(found, table, measured, precision, "latency")
+        line, ms, error = calibrated(found.networks, table, measured, precision, "latency")
         slope, each, weights, offset = line
         lines[precision] = Line(slope=slope, offset_ms=offset, per_block_ms=each, per_million_params_ms=weights)
         errors.append(error)
@@ -112,7 +112,7 @@ def space_profile(results: Results, energy: MeasuredEnergy | None = None) -> Spa
                     f"{len(kept)}" + "".join(f": {reason}" for reason in energy.lost[:1])
                 )
             measured_mj[kept] = [energy.items[item.id].mj for item in read.items]
-            line, mj[kept], error = _calibrated(read, table, measured_mj[kept], precision, "energy")
+            line, mj[kept], error = calibrated(read.networks, table, measured_mj[kept], precision, "energy")
             slope, each, weights, offset = line
             energy_lines[precision] = EnergyLine(
                 slope=slope, offset_mj=offset, per_block_mj=each, per_million_params_mj=weights
@@ -155,17 +155,22 @@ def _of_precision(results: Results, networks: Mapping[str, Network], precision: 
     return _Measured(items, [networks[item.id] for item in items])
 
 
-def _calibrated(
-    found: _Measured, table: Mapping[str, float], measured: np.ndarray, precision: Precision, quantity: Quantity
-) -> tuple[tuple[float, float, float, float], np.ndarray, HeldOutError]:
-    """The line of `fit_line`, what lines without each network give for it (n,), and the error of those."""
-    if lacking := next((b.key for network in found.networks for b in network.blocks if b.key not in table), None):
+def calibrated(
+    networks: Sequence[Network], table: Mapping[str, float], measured: np.ndarray, precision: Precision,
+    quantity: Quantity,
+) -> tuple[tuple[float, float, float, float], np.ndarray, HeldOutError]:  # fmt: skip
+    """The line of `fit_line`, what lines without each network give for it (n,), and the error of those.
+
+    `measured` (n,) is what the networks cost, `table` what each of their blocks does. Raises UserError for a block that
+    the table lacks.
+    """
+    if lacking := next((b.key for network in networks for b in network.blocks if b.key not in table), None):
         raise UserError(f"results: the block {lacking} was not measured in {precision}, but networks have it")
     terms = np.array([
         (sum(table[block.key] for block in network.blocks), len(network.blocks), network.params / 1e6, 1.0)
-        for network in found.networks
+        for network in networks
     ])  # fmt: skip
-    macs = np.array([network.macs for network in found.networks], dtype=float)
+    macs = np.array([network.macs for network in networks], dtype=float)
 
     def by_line(rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         return on_line(terms[wanted], fit_line(terms[rest], measured[rest]))

@@ -1,4 +1,5 @@
-"""The models of a plan, written by several processes that end with the one that started them."""
+"""The models of a plan, written by several processes; and any work by processes that end with the one that started
+them."""
 
 from __future__ import annotations
 
@@ -8,16 +9,19 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import repeat
 from pathlib import Path
+from typing import Any, TypeVar
 
 from nas.errors import UserError
 from nas.profiling.plan.plan import Item
 from nas.runtimes.by_name import runtime_of
 from nas.runtimes.runtime import RuntimeName
+
+T = TypeVar("T")
 
 MOST_WORKERS = 8  # each holds a runtime
 
@@ -29,11 +33,21 @@ def write_models(
 
     Raises UserError where one of the processes that write was ended from outside; OSError where the disk refuses.
     """
+    yield from in_workers(_write_model, items, paths, repeat(runtime), scratch=scratch, what="writes models")
+
+
+def in_workers(
+    function: Callable[..., T], *arguments: Iterable[Any], scratch: Path, what: str
+) -> Generator[T, None, None]:
+    """`map` by several processes, in order; temporary files go into `scratch`.
+
+    Raises UserError where a process, which does `what`, was ended from outside, and what the function raises.
+    """
     pool = ProcessPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS), initializer=_begin, initargs=(str(scratch),))
     try:
-        yield from pool.map(_write_model, items, paths, repeat(runtime))
+        yield from pool.map(function, *arguments)
     except BrokenProcessPool:
-        raise UserError("a process that writes models was ended from outside (out of memory?)") from None
+        raise UserError(f"a process that {what} was ended from outside (out of memory?)") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
