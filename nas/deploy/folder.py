@@ -98,11 +98,11 @@ def find_version(folder: Path, job: str) -> int | None:
 
 def write_version(
     folder: Path, model: TrainedModel, card: Card, models: Mapping[Precision, Path],
-    beside: Mapping[str, bytes] | None = None,
+    beside: Mapping[str, bytes] | None = None, *, use: bool = True,
 ) -> Path:  # fmt: skip
-    """Writes the next version and puts it into use; `models` are the files by their precision, as in the card.
+    """Writes the next version and puts it into use, unless `use` is false.
 
-    `beside` are other files of it, by their names: what the board needs to adapt it. Returns its folder. Raises
+    `models` are the files by their precision, as in the card. `beside` are other files of it, by their names: what the board needs to adapt it. Returns its folder. Raises
     UserError where the disk refuses, or the version is there already.
     """
     place = folder / VERSIONS / str(card.version)
@@ -121,7 +121,8 @@ def write_version(
             _write(part, name, text)
         sums = "".join(f"{digest_of(path)}  {path.name}\n" for path in sorted(part.iterdir()))
         _write(part, SUMS, sums)
-    use_version(folder, card.version)
+    if use:
+        use_version(folder, card.version)
     return place
 
 

@@ -127,9 +127,12 @@ def _training(job: Job) -> str:
 
 
 def deploy(
-    job: Job, out: Path, *, tell: Tell = lambda line: None, on_training: OnFullProgress = lambda _: None
+    job: Job, out: Path, *, tell: Tell = lambda line: None, on_training: OnFullProgress = lambda _: None,
+    use: bool = True,
 ) -> Path:  # fmt: skip
     """Makes the next version of the deployment folder `out`, puts it into use, and returns its folder.
+
+    With `use` false the version in use stays in use.
 
     Where the same model was deployed in the same way, that version is put into use. A process that dies loses the step
     that it was in, at most. Raises UserError before anything is written for a source without a model, a dataset that
@@ -149,9 +152,10 @@ def deploy(
         precisions, digest = _precisions(job, source), _digest(job, source)
         done = find_version(out, digest)
         if done is not None:
-            use_version(out, done)
+            if use:
+                use_version(out, done)
             _clear(out, digest)
-            tell(f"version {done} was made by this command already; it is in use")
+            tell(f"version {done} was made by this command already" + ("; it is in use" if use else ""))
             return version_folder(out, done)
         if not told:
             _say(steps_of(job, out, precisions), tell)
@@ -159,7 +163,7 @@ def deploy(
         make_folder(work)
         trained = as_dataset_sees(source.model, data)
         model = _compressed(job, trained, precisions, data, source.seed, work, tell, on_training)
-        place = _made(job, model, trained, precisions, data, source.seed, digest, out, work, tell)
+        place = _made(job, model, trained, precisions, data, source.seed, digest, out, work, tell, use=use)
         _clear(out, digest)
         return place
 
@@ -231,7 +235,7 @@ def _compressed(
 
 def _made(
     job: Job, model: TrainedModel, trained: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, seed: int,
-    digest: str, out: Path, work: Path, tell: Tell,
+    digest: str, out: Path, work: Path, tell: Tell, *, use: bool,
 ) -> Path:  # fmt: skip
     """The version; only the file that is used has other weights than the model as it was `trained`."""
     given = dict.fromkeys((model.precision, *(p for p in precisions[1:] if p != model.precision)))
@@ -247,7 +251,8 @@ def _made(
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
         write_atomic(work / CARD, card_text(card).encode())
     own = {p: one for p, one in files.items() if models[p] is model or _equal(model, trained)}
-    return write_version(out, model, card, {p: one.path for p, one in files.items()}, _beside(model, own, tell))
+    paths = {p: one.path for p, one in files.items()}
+    return write_version(out, model, card, paths, _beside(model, own, tell), use=use)
 
 
 def _equal(model: TrainedModel, other: TrainedModel) -> bool:

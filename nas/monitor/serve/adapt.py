@@ -17,6 +17,7 @@ GRAPH, ARRAYS = "adapt.onnx", "adapt.npz"
 FEWEST, MOST = 64, 512  # images
 LEAST_MIX = 0.75  # of the entropy of predicted classes, to that of as many classes as the network has
 LEAST_GAIN = 0.01  # of the estimated accuracy
+SHARES = (1.0, 0.8)  # of the recent images' statistics, that are tried; those of the training have the rest
 TINY = 1e-12  # as adapt.onnx was written with
 
 Scores = np.ndarray  # float32 (n, classes)
@@ -71,6 +72,15 @@ class Folding:
         means = np.array([one[0] for one in found], np.float64)
         variances = np.array([one[1] for one in found], np.float64)
         return means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)
+
+    def blended(self, means: np.ndarray, variances: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Statistics (c,) of which recent images have that share, and those of the training the rest.
+
+        They are the mean and the variance of a mixture of the two.
+        """
+        usual, rest = np.maximum(self.gamma.astype(np.float64) ** 2 - self.least, 0), 1 - share
+        mixed = share * variances + rest * usual + share * rest * (means - self.beta) ** 2
+        return share * means + rest * self.beta, mixed
 
     def folded(self, means: np.ndarray, variances: np.ndarray) -> bytes:
         """The model's file with these statistics (c,) in its weights."""
@@ -135,20 +145,26 @@ def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarra
 def attempt(folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Start) -> Outcome:
     """Adapts to recent images, each float32 (1, 3, r, r), with what the network said of them, the oldest first.
 
-    It is accepted where the label-free estimate of the accuracy rises on the same images, and could be trusted.
+    Of each of SHARES the one is taken that the label-free estimate of the accuracy prefers on the same images, and
+    accepted where that rises.
     Raises NotAdaptable as `balanced`.
     """
     predicted = scores.argmax(axis=1)
     chosen = balanced(predicted, scores.shape[1])
-    network = start(folding.folded(*folding.statistics([images[i] for i in chosen])))
-    before = estimate(scores)
-    after = estimate(scores_of(network, images))
-    better = after[0] >= before[0] + LEAST_GAIN
+    before, best = estimate(scores)[0], None
+    found = folding.statistics([images[i] for i in chosen])
+    for share in SHARES:
+        network = start(folding.folded(*folding.blended(*found, share)))
+        after = estimate(scores_of(network, images))[0]
+        if best is None or after > best[0]:
+            best = after, share, network
+    assert best is not None
+    accepted = best[0] >= before + LEAST_GAIN
     facts = {
-        "before": round(before[0], 4), "after": round(after[0], 4), "images": len(chosen),
-        "mix": round(mix_of(predicted, scores.shape[1]), 3), "accepted": better,
+        "before": round(before, 4), "after": round(best[0], 4), "images": len(chosen), "share": best[1],
+        "mix": round(mix_of(predicted, scores.shape[1]), 3), "accepted": accepted,
     }  # fmt: skip
-    return Outcome(network if better else None, facts)
+    return Outcome(best[2] if accepted else None, facts)
 
 
 def scores_of(network: Any, images: Sequence[np.ndarray]) -> Scores:

@@ -37,15 +37,18 @@ class Bytes:
 
     model = b"0.5"
 
-    def __init__(self, after: bytes) -> None:
-        self.after, self.seen = after, 0
+    def __init__(self, after: bytes, best: float = adapt.SHARES[1]) -> None:
+        self.after, self.best, self.seen = after, best, 0
 
     def statistics(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         self.seen = len(images)
         return np.zeros(1), np.ones(1)
 
+    def blended(self, means: np.ndarray, variances: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        return means, variances * share
+
     def folded(self, means: np.ndarray, variances: np.ndarray) -> bytes:
-        return self.after
+        return self.after if variances[0] == self.best else b"0.2"
 
 
 def acting(after: bytes = b"0.8") -> Acting:
@@ -111,6 +114,7 @@ def test_an_alarm_of_the_accuracy_adapts_and_pictures_as_usual_undo_it() -> None
     feed(one, 1, events=ALARM)
     network, (event,) = news(one)
     assert network.sure == 0.8 and event["kind"] == "adapt" and (event["before"], event["after"]) == (0.5, 0.8)
+    assert event["share"] == adapt.SHARES[1], "the other would be worse than nothing"
     assert event["images"] == one.folding.seen == 202
     feed(one, 10, 0.8, [{"kind": "clear", "chart": "accuracy"}])
     assert news(one) is None, "it clears because it was adapted"

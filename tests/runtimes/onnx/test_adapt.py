@@ -117,6 +117,16 @@ def test_passes_of_a_few_images_give_the_statistics_of_all(variants: Variants, i
     assert np.corrcoef(found, whole[1])[0, 1] > 0.98
 
 
+def test_a_share_of_nothing_is_the_network_as_it_was_and_of_all_the_images_alone(
+    variants: Variants, images: list[np.ndarray]
+) -> None:
+    folding = folding_of(variants, "fp32")
+    found = folding.statistics(images)
+    for share, wanted in ((0.0, scores_of(folding.model, images)), (1.0, as_torch(trained(), images)[0])):
+        scores = scores_of(folding.folded(*folding.blended(*found, share)), images)
+        assert np.abs(scores - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
 def test_the_statistics_of_the_training_images_change_little(variants: Variants) -> None:
     plain = list(network_inputs(trained().preprocessing, digits().train, 256))
     folding = folding_of(variants, "fp32")

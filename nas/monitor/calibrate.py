@@ -1,0 +1,276 @@
+"""nas calibrate: from what a board has noted to a new version that does better on what its camera sees now.
+
+FOLDER/monitor/labels   pictures to label, where a person is asked      FOLDER/.models/N      the model of version N
+FOLDER/.calibrating     what is done so far: the same command goes on there
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from nas.compress.quantize import calibration_images
+from nas.data.dataset import Dataset
+from nas.deploy.card import Card, read_card
+from nas.deploy.facts import MOST_MODEL, Facts, read_facts
+from nas.deploy.folder import version_folder
+from nas.deploy.images import dataset_of
+from nas.deploy.job import Job, deploy
+from nas.errors import UserError
+from nas.files.atomic import make_folder
+from nas.files.lock import locked
+from nas.files.plain import read_bytes
+from nas.models.trained import TrainedModel, load_trained, save_trained
+from nas.monitor.compare import Verification, compare, scores_of
+from nas.monitor.labels import PLACE, Labelled, Pictures, most_uncertain, read_labels, read_pictures, write_request
+from nas.monitor.likeness import Likeness, likenesses, nearest
+from nas.monitor.log import FRAMES, MONITOR, Alarm, Clear, Log, Switch, Window, read_log
+from nas.monitor.relearn import EPOCHS, STEP, Lesson, relearn, split_labels, words_of
+from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.space.layer import Precision
+from nas.train.resumption import OnFullProgress
+from nas.train.loop import spread
+
+MODELS, WORK = ".models", ".calibrating"
+ASKED = 200  # pictures to label
+LEAST_FRAMES = 8  # that say what a drift looks like
+CHARTS = ("picture", "features", "accuracy")  # alarms that a new version may help against
+BUSY = "another process is calibrating {path}; wait for it"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What is asked. `images`: a folder of pictures in the place of the frames that the board kept.
+
+    `model`: the folder of the model that the version was made of, where it is not found by itself. `max_loss`: points
+    of accuracy on the old test images, a fraction. `unlabelled`: ask for no labels.
+    """
+
+    folder: Path
+    labels: Path | None = None
+    images: Path | None = None
+    model: Path | None = None
+    max_loss: float = 0.01
+    epochs: int = EPOCHS
+    ask: int = ASKED
+    unlabelled: bool = False
+    dry_run: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_loss < 1:
+            raise UserError(f"--max-loss must be from 0% to below 100%; got {100 * self.max_loss:g}%")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Whether anything needs doing, and why, in words; the alarms that hold."""
+
+    needed: bool
+    why: str
+    charts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of it: a new version, a file to fill in, or nothing. `lines` say what was found."""
+
+    version: int | None = None
+    asked: Path | None = None
+    verification: Verification | None = None
+
+
+def needed(log: Log, version: int) -> Need:
+    """By the alarms of a version that have not cleared."""
+    holding: dict[str, Alarm] = {}
+    last: Window | None = None
+    for record in log.records:
+        if isinstance(record, Alarm) and record.chart in CHARTS and record.version == version:
+            holding[record.chart] = record
+        elif isinstance(record, Clear):
+            holding.pop(record.chart, None)
+        elif isinstance(record, Switch) and not record.failed:
+            holding.clear()
+        elif isinstance(record, Window) and record.version == version:
+            last = record
+    if not holding:
+        return Need(False, f"no alarm of version {version} holds: nothing needs doing")
+    charts = tuple(chart for chart in CHARTS if chart in holding)
+    losses = [one.expected_loss_points for one in holding.values() if one.expected_loss_points is not None]
+    said = f"alarms of the {' and the '.join(charts)} hold"
+    if losses:
+        said += f"; expected to cost {max(losses):.1f} points of accuracy"
+    if last is not None and last.accuracy is not None:
+        said += f"; estimated accuracy {100 * last.accuracy:.1f}%{'' if last.trusted else ', not to be trusted'}"
+    return Need(True, said, charts)
+
+
+def calibrate(
+    asked: Calibration, *, tell: Tell = lambda line: None, on_training: OnFullProgress = lambda _: None
+) -> Done:  # fmt: skip
+    """Decides, asks for labels or learns again, verifies, and writes a new version; the one in use stays in use.
+
+    Without labels a person is asked for some first, where there are pictures. A process that dies loses the training
+    steps since the last checkpoint, at most. Raises UserError for what is not a deployment folder, files of it that
+    were changed, labels that cannot be, a dataset or a model that is not there; and for a new model that loses more
+    than `max_loss` on the old test images, or is no better on the drift: then nothing is written.
+    """
+    place = version_folder(asked.folder)
+    card, facts = read_card(place), read_facts(place)
+    need = _need(asked, card.version)
+    tell(f"version {card.version}, {card.precision}: {need.why}")
+    if not need.needed:
+        return Done()
+    frames = _frames(asked, facts)
+    labelled = read_labels(asked.labels, facts) if asked.labels is not None else None
+    for note in labelled.notes if labelled is not None else ():
+        tell(note)
+    if labelled is None and not asked.unlabelled and len(frames):
+        return _asked(asked, card, facts, frames, place, tell)
+    if labelled is None and len(frames) < LEAST_FRAMES:
+        raise UserError(
+            f"{asked.folder}: what the drift looks like must be known from at least {LEAST_FRAMES} pictures; got "
+            f"{len(frames)}: serve with --keep, or give --images or --labels"
+        )
+    data = dataset_of(card.dataset, card.dataset_sha256, card.dataset_seed)
+    model = find_model(asked, card)
+    seen = labelled.pictures if labelled is not None and len(labelled.pictures) >= len(frames) else frames
+    found = likenesses(seen.pixels, _clean(data, facts.resolution), seed=asked.seed)
+    drifts = nearest(found)
+    tell(f"the pictures look like {words_of(drifts)} (clean is {_clean_rank(found)} of {len(found)})")
+    learned, held = split_labels(labelled) if labelled is not None else (None, None)
+    lesson = Lesson(drifts, learned, asked.epochs, asked.seed)
+    tell(
+        f"{asked.epochs} epochs on pictures of the training, as they are and so changed"
+        + (f", and {len(learned.labels)} pictures with new labels ({len(held.labels)} are kept to verify)"
+           if learned is not None and held is not None else "")
+        + f"; may lose {100 * asked.max_loss:g} points on old test images"
+    )  # fmt: skip
+    if asked.dry_run:
+        tell("nothing is written: --dry-run")
+        return Done()
+    with locked(asked.folder / WORK, BUSY):
+        work = asked.folder / WORK / _digest(asked, card, lesson, frames)
+        make_folder(work)
+        line = f"{STEP} to {words_of(drifts)} after version {card.version}"
+        made = relearn(model, data, lesson, work / "trained", line=line, on_progress=on_training)
+        verification = _verified(card, facts, place, made, data, drifts, held, frames)
+        for text in verification.lines:
+            tell(text)
+        _check(verification, asked.max_loss)
+        if not (work / "model").exists():
+            save_trained(work / "model", made)
+        precisions: tuple[Precision, ...] = (card.precision, *(p for p in card.models if p != card.precision))
+        job = Job(work / "model", None, precisions, None, None, card.device, card.budgets, card.dataset)
+        new = deploy(job, asked.folder, tell=tell, use=False)
+        version = read_card(new).version
+        kept = asked.folder / MODELS / str(version)
+        if not kept.exists():
+            make_folder(kept.parent)
+            save_trained(kept, made)
+        shutil.rmtree(work, ignore_errors=True)
+    return Done(version=version, verification=verification)
+
+
+def find_model(asked: Calibration, card: Card) -> TrainedModel:
+    """The model that a version was made of, with the weights that its card's hashes name. Raises UserError."""
+    run = Path(card.run)
+    places = [asked.folder / MODELS / str(card.version)]
+    if asked.model is not None:
+        places = [asked.model]
+    elif card.trial is not None and card.run:
+        roots = (Path("runs"), asked.folder.absolute().parent, Path())
+        places += [root / run.name / kind / str(card.trial) for root in roots for kind in ("trained", "models")]
+    for place in places:
+        if not (place / "model.json").is_file():
+            continue
+        model = load_trained(place)
+        if list(model.lineage.steps) == card.steps and dict(model.lineage.hashes) == card.hashes:
+            return replace(model, precision=card.precision)
+        if asked.model is not None:
+            raise UserError(f"{place}: must be the model of version {card.version}; its steps or hashes are others")
+    named = f"{card.run}, trial {card.trial}" if card.trial is not None else card.run or "no run"
+    raise UserError(
+        f"{asked.folder}: the model of version {card.version} ({named}) is not found; name its folder with --model"
+    )
+
+
+def _need(asked: Calibration, version: int) -> Need:
+    if asked.labels is not None:
+        return Need(True, f"labels are given in {asked.labels}")
+    if asked.images is not None:
+        return Need(True, f"pictures are given in {asked.images}")
+    return needed(read_log(asked.folder), version)
+
+
+def _frames(asked: Calibration, facts: Facts) -> Pictures:
+    place = asked.images or asked.folder / MONITOR / FRAMES
+    if asked.images is None and not place.is_dir():
+        return Pictures((), np.zeros((0, facts.resolution, facts.resolution, 3), np.uint8))
+    return read_pictures(place, facts)
+
+
+def _asked(asked: Calibration, card: Card, facts: Facts, frames: Pictures, place: Path, tell: Tell) -> Done:
+    """Writes the pictures whose labels tell most, for a person to fill in."""
+    run = OnnxRuntime().session(read_bytes(place / facts.models[card.precision], MOST_MODEL))
+    scores = scores_of(run, frames.pixels, facts)
+    chosen = most_uncertain(scores, min(asked.ask, len(frames)))
+    tell(f"{len(chosen)} of {len(frames)} pictures are to be labelled: the least certain ones, and a few of the others")
+    if asked.dry_run:
+        tell("nothing is written: --dry-run")
+        return Done()
+    some = Pictures(tuple(frames.paths[i] for i in chosen), frames.pixels[chosen])
+    path = write_request(asked.folder / MONITOR / PLACE, some, scores[chosen].argmax(axis=1), facts.classes)
+    return Done(asked=path)
+
+
+def _clean(data: Dataset, resolution: int) -> np.ndarray:
+    return data.validation.images.take(spread(len(data.validation), 1000), resolution).numpy()
+
+
+def _clean_rank(found: tuple[Likeness, ...]) -> str:
+    number = next(n for n, one in enumerate(found, 1) if not one.severity)
+    return f"number {number}"
+
+
+def _digest(asked: Calibration, card: Card, lesson: Lesson, frames: Pictures) -> str:
+    """Names the work of equal commands on equal pictures."""
+    parts = [card.version, card.job, words_of(lesson.drifts), lesson.epochs, lesson.seed, frames.pixels.tobytes()]
+    if lesson.labelled is not None:
+        parts += [lesson.labelled.pictures.pixels.tobytes(), lesson.labelled.labels.tobytes()]
+    made = sha256()
+    for part in parts:
+        made.update(part if isinstance(part, bytes) else repr(part).encode())
+    return made.hexdigest()[:16]
+
+
+def _verified(
+    card: Card, facts: Facts, place: Path, made: TrainedModel, data: Dataset, drifts: tuple[Likeness, ...],
+    held: Labelled | None, frames: Pictures,
+) -> Verification:  # fmt: skip
+    runtime = OnnxRuntime()
+    before = runtime.session(read_bytes(place / facts.models[card.precision], MOST_MODEL))
+    graph = runtime.variants(made, calibration_images(data)).graph(card.precision)
+    return compare(before, runtime.session(graph.SerializeToString()), facts, data, drifts, held, frames)
+
+
+def _check(verification: Verification, max_loss: float) -> None:
+    lost = verification.old.drop.value
+    if lost > max_loss:
+        raise UserError(
+            f"no version is written: the new model loses {100 * lost:.1f} points on old test images, where at most "
+            f"{100 * max_loss:g} is allowed (--max-loss); more labels or fewer --epochs may help"
+        )
+    new = verification.decides
+    if new is not None and new.after <= new.before:
+        raise UserError(
+            f"no version is written: the new model is no better on {new.what}: {100 * new.after:.1f}% after "
+            f"{100 * new.before:.1f}%"
+        )
