@@ -12,6 +12,7 @@ from nas import __version__
 from nas.cli import (
     bench,
     build,
+    calibrate,
     compress,
     deploy,
     devices,
@@ -90,6 +91,7 @@ app.command("export", short_help="Write a trained model as a file for a runtime.
 app.command("deploy", short_help="Make a folder that runs a picked network on a board.")(deploy.deploy)
 app.command("verify", short_help="Run a deployment on its images and time it, here or on a board.")(verify.verify)
 app.command("monitor", short_help="Show what a served deployment has noted.")(monitor.monitor)
+app.command("calibrate", short_help="Make a version for what the camera sees now.")(calibrate.calibrate)
 app.command("switch", short_help="Put another version of a deployment into use, or go back.")(switch.switch)
 app.command("predict", short_help="Predict what any network costs on a device.")(predict.predict)
 app.command("spaces", short_help="List the search spaces, or show one.")(spaces.spaces)

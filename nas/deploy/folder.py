@@ -102,8 +102,9 @@ def write_version(
 ) -> Path:  # fmt: skip
     """Writes the next version and puts it into use, unless `use` is false.
 
-    `models` are the files by their precision, as in the card. `beside` are other files of it, by their names: what the board needs to adapt it. Returns its folder. Raises
-    UserError where the disk refuses, or the version is there already.
+    `models` are the files by their precision, as in the card. `beside` are other files of it, by their names: what the
+    board needs to adapt it. Returns its folder. Raises UserError where the disk refuses, or the version is there
+    already.
     """
     place = folder / VERSIONS / str(card.version)
     if os.path.lexists(place):

@@ -33,8 +33,8 @@ from nas.monitor.log import FRAMES, MONITOR, Alarm, Clear, Log, Switch, Window, 
 from nas.monitor.relearn import EPOCHS, STEP, Lesson, relearn, split_labels, words_of
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.space.layer import Precision
-from nas.train.resumption import OnFullProgress
 from nas.train.loop import spread
+from nas.train.resumption import OnFullProgress
 
 MODELS, WORK = ".models", ".calibrating"
 ASKED = 200  # pictures to label

@@ -1,8 +1,9 @@
-"""The state and the log of a folder that a board serves, fetched over ssh: no frames, no models, nothing else."""
+"""The state and the log of a folder that a board serves, fetched over ssh; frames that were kept only where asked."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import stat
 from pathlib import Path
 from typing import cast
@@ -11,19 +12,24 @@ import asyncssh
 
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.monitor.log import MONITOR, MOST_LOG, MOST_STATE, STATE
+from nas.files.plain import MB
+from nas.monitor.log import FRAMES, MONITOR, MOST_LOG, MOST_STATE, STATE
 from nas.monitor.serve.log import LOG, OLDER
 from nas.profiling.boards.remote import path_on_board
 from nas.profiling.boards.ssh_connection import connect, parse_target
 
 NAMES = {STATE: MOST_STATE, LOG: MOST_LOG, **{f"log.{number}.jsonl": MOST_LOG for number in range(1, OLDER + 1)}}
+FRAME = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\.png")  # as serve.pyz calls them
+MOST_FRAMES, MOST_FRAME = 10_000, MB
 
 
 def fetch(
-    target: str, folder: str, place: Path, *, known_hosts: Path | None = None, key: Path | None = None
+    target: str, folder: str, place: Path, *, frames: bool = False, known_hosts: Path | None = None,
+    key: Path | None = None,
 ) -> None:  # fmt: skip
     """Writes FOLDER/monitor's state and log into place/monitor. `folder` is on the board, below the home or absolute.
 
+    With `frames` those that --keep has kept there too, and nothing else.
     Raises UserError: a bad argument, a board that cannot be reached or trusted, a folder that was not served there,
     files that are too large.
     """
@@ -36,6 +42,8 @@ def fetch(
         async with connection, connection.start_sftp_client(path_errors="surrogateescape") as sftp:
             for name, most in NAMES.items():
                 files[name] = await _read(sftp, f"{path}/{MONITOR}/{name}", target, most)
+            for name in await _frames(sftp, f"{path}/{MONITOR}/{FRAMES}") if frames else ():
+                files[f"{FRAMES}/{name}"] = await _read(sftp, f"{path}/{MONITOR}/{FRAMES}/{name}", target, MOST_FRAME)
 
     try:
         asyncio.run(run())
@@ -46,6 +54,15 @@ def fetch(
     for name, content in files.items():
         if content:
             write_atomic(place / MONITOR / name, content)
+
+
+async def _frames(sftp: asyncssh.SFTPClient, path: str) -> list[str]:
+    """The names of kept frames, the last ones where there are too many."""
+    try:
+        names = [str(name) for name in await sftp.listdir(path)]
+    except asyncssh.SFTPNoSuchFile:
+        return []
+    return sorted(name for name in names if FRAME.fullmatch(name))[-MOST_FRAMES:]
 
 
 async def _read(sftp: asyncssh.SFTPClient, path: str, target: str, most: int) -> bytes:
