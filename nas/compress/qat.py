@@ -42,7 +42,8 @@ class Qat:
     @property
     def text(self) -> str:
         rate = "" if self.learning_rate is None else f" from a learning rate of {self.learning_rate:g}"
-        return f"{self.epochs} epoch{'s' * (self.epochs > 1)} of QAT{rate}{f', taught by {TEACHER}' * self.taught}"
+        what = "QAT" if self.rounding == "int8" else "training without rounding"
+        return f"{self.epochs} epoch{'s' * (self.epochs > 1)} of {what}{rate}{f', taught by {TEACHER}' * self.taught}"
 
     def recipe(self, model: TrainedModel) -> FullRecipe:
         """Raises UserError for values in the model's recipe that no training can have."""
@@ -56,7 +57,13 @@ class Qat:
         """The model with other weights. Raises UserError and KeyboardInterrupt as `fine_tuned`."""
         teacher = teacher_of(model, TEACHER, best_device()) if self.taught else None
         tuned = fine_tuned(
-            model, model, given, self.epochs, recipe=self.recipe(model), teacher=teacher, change="int8's rounding"
+            model,
+            model,
+            given,
+            self.epochs,
+            recipe=self.recipe(model),
+            teacher=teacher,
+            change="int8's rounding" if self.rounding == "int8" else "the same weights",
         )
         given.on_progress(f"{self.text}: {tuned.text}")
         return tuned.model
