@@ -39,7 +39,8 @@ def search(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="The images: digits, cifar10, folder:PATH or npz:PATH; with boxes coco:PATH (default: digits)."
+            help="The images: digits, cifar10, folder:PATH or npz:PATH; with boxes drawn, coco:PATH or voc:PATH "
+            "(default: digits; drawn for detection)."
         ),
     ] = None,
     task: Annotated[

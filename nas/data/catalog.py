@@ -1,4 +1,4 @@
-"""Datasets by name: `digits`, `cifar10`, `folder:PATH`, `npz:PATH`, and with boxes `coco:PATH`."""
+"""Datasets by name: `digits`, `cifar10`, `folder:PATH`, `npz:PATH`; with boxes `drawn`, `coco:PATH`, `voc:PATH`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch
 
 from nas.data.coco import read_coco
 from nas.data.dataset import Dataset, Found, Split, split_dataset
+from nas.data.drawn import read_drawn
 from nas.data.folder import read_folder
 from nas.data.images import ImagesInMemory
 from nas.data.npz import read_npz
+from nas.data.voc import read_voc
 from nas.errors import UserError, unknown
 
-KNOWN = ("digits", "cifar10", "folder:PATH", "npz:PATH", "coco:PATH")
+KNOWN = ("digits", "cifar10", "folder:PATH", "npz:PATH", "drawn", "coco:PATH", "voc:PATH")
 
 
 def load_dataset(
@@ -25,7 +27,9 @@ def load_dataset(
     Raises UserError for an unknown name and for data that cannot be read or split.
     """
     found = load_found(spec, cache_dir=cache_dir)
-    return split_dataset(spec, found, validation_share=validation_share, seed=seed, flip=spec != "digits")
+    return split_dataset(
+        spec, found, validation_share=validation_share, seed=seed, flip=spec not in ("digits", "drawn")
+    )
 
 
 def load_found(spec: str, *, cache_dir: Path = Path("~/.cache/nas"), in_files: bool = False) -> Found:
@@ -34,12 +38,15 @@ def load_found(spec: str, *, cache_dir: Path = Path("~/.cache/nas"), in_files: b
     Raises UserError for an unknown name and for data that cannot be read.
     """
     kind, _, path = spec.partition(":")
-    if kind in ("folder", "npz", "coco"):
+    if kind in ("folder", "npz", "coco", "voc"):
         if not path:
             raise UserError(f"dataset {spec!r} needs a path: {kind}:PATH")
         if kind == "npz":
             return read_npz(_path(path))
-        return (read_folder if kind == "folder" else read_coco)(_path(path), in_files=in_files)
+        read = {"folder": read_folder, "coco": read_coco, "voc": read_voc}[kind]
+        return read(_path(path), in_files=in_files)
+    if spec == "drawn":
+        return read_drawn()
     if spec == "digits":
         return _digits()
     if spec == "cifar10":

@@ -47,8 +47,8 @@ MINUTES = 5.0  # of a search that is given neither a time nor a number of trials
 CONFIRM = 0.2
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
-USUAL = {"classification": ("tiny", "digits"), "detection": ("mobiledet", "")}  # space and dataset of each task
-BOXED = ("coco",)  # kinds of datasets with boxes
+USUAL = {"classification": ("tiny", "digits"), "detection": ("mobiledet", "drawn")}  # space and dataset of each task
+BOXED = ("drawn", "coco", "voc")  # kinds of datasets with boxes
 
 
 def search(
@@ -89,8 +89,8 @@ def search(
     `proxy` give stays. Without either it is 5 minutes; with `trials` alone there is no limit, and trainings are as the
     space has them.
 
-    The `task` is that of the dataset (default of both: tiny and digits). For "detection" the dataset has boxes, as
-    coco:PATH does, and the space detectors (default: mobiledet); accuracies are COCO's mAP.
+    The `task` is that of the dataset. For "classification" space and dataset are tiny and digits where they are not
+    given, for "detection" mobiledet and drawn; the accuracies of detectors are COCO's mAP.
 
     `objectives` are some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, size (default:
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,
@@ -170,8 +170,6 @@ def _usual(task: str | None, space: str | None, dataset: str | None) -> tuple[st
     if task not in USUAL:
         raise unknown("task", task, USUAL)
     usual_space, usual_dataset = USUAL[task]
-    if task == "detection" and dataset is None:
-        raise UserError("a search for detection needs a dataset with boxes, e.g. --dataset coco:PATH")
     return space or usual_space, dataset or usual_dataset
 
 
