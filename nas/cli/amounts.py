@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from nas.errors import UserError, unknown
+from nas.runtimes.runtime import TITLES, RuntimeName
 from nas.space.layer import PRECISIONS, Precision
 
 SCALES: dict[str, dict[str, float]] = {
@@ -68,6 +69,21 @@ def precisions(text: str | None) -> list[Precision] | None:
     if not chosen:
         raise UserError(f"--precision must name at least one of {', '.join(PRECISIONS)}; got {text[:SHOWN]!r}")
     return chosen
+
+
+def runtimes(text: str | None) -> tuple[RuntimeName, ...]:
+    """The runtimes of a comma-separated option that folders are made for; ONNX Runtime where there is none.
+
+    Raises UserError for another one.
+    """
+    chosen: list[RuntimeName] = []
+    for name in listed(text) or ["onnxruntime"]:
+        runtime = next((r for r in TITLES if r == name), None)
+        if runtime is None:
+            raise unknown("runtime of a deployment", name, TITLES)
+        if runtime not in chosen:
+            chosen.append(runtime)
+    return tuple(chosen)
 
 
 def share(text: str | None, option: str) -> float | None:

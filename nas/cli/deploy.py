@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.amounts import drop, precisions
+from nas.cli.amounts import drop, precisions, runtimes
 from nas.cli.output import Quiet, hushed, note, print_json
 from nas.cli.pick import check_pick, picked
 from nas.cli.source import DatasetName, Model, Pick
@@ -18,6 +18,7 @@ from nas.files.plain import printable
 if TYPE_CHECKING:
     from nas.deploy.job import Job
     from nas.deploy.train import TrainingOptions
+    from nas.runtimes.runtime import RuntimeName
     from nas.space.layer import Precision
 
 
@@ -29,6 +30,9 @@ def deploy(
         str | None,
         typer.Option(help="fp32, fp16, int8: the first is used (default: the trial's); fp32 is always beside it."),
     ] = None,
+    runtime: Annotated[
+        str, typer.Option(help="Runtimes: onnxruntime, litert; of several the first is used.")
+    ] = "onnxruntime",
     max_drop: Annotated[
         str | None, typer.Option(metavar="PERCENT", help="Largest loss of accuracy in points, e.g. 1%.")
     ] = None,
@@ -47,7 +51,7 @@ def deploy(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make a folder that classifies pictures on a board, with NumPy, Pillow and ONNX Runtime alone.
+    """Make a folder that classifies pictures on a board, with NumPy, Pillow and a runtime alone.
 
     The network is trained in full, exported, run on its validation and test images, and timed here; the folder has the
     model files, a program, and a card that says all of it. A network that nas train has trained is taken as it is; else
@@ -75,7 +79,9 @@ def deploy(
     if no_train and asked:
         raise UserError("--epochs, --time and --teacher are of the training: leave out --no-train")
     training = replace(given, minutes=USUAL.minutes) if epochs is None and time is None else given
-    job = _job(model, pick, chosen, None if no_train else training, most, device, dataset, asked=asked)
+    job = _job(
+        model, pick, chosen, runtimes(runtime), None if no_train else training, most, device, dataset, asked=asked
+    )
     try:
         with hushed(), training_bar() as show:
             place = make(job, out, tell=note, on_training=show)
@@ -90,8 +96,8 @@ def deploy(
 
 
 def _job(
-    model: Path, pick: str | None, chosen: tuple[Precision, ...], training: TrainingOptions | None, most: float | None,
-    device: str | None, dataset: str | None, *, asked: bool,
+    model: Path, pick: str | None, chosen: tuple[Precision, ...], named: tuple[RuntimeName, ...],
+    training: TrainingOptions | None, most: float | None, device: str | None, dataset: str | None, *, asked: bool,
 ) -> Job:  # fmt: skip
     """The job of a run's trial, or of a model's folder, which is deployed as it is. Raises UserError."""
     from nas.deploy.job import Job, job_of_run
@@ -105,9 +111,11 @@ def _job(
         run = load_run(model)
         if pick is None:
             raise UserError(f"{model} is a run of many networks: say which with --pick")
-        return job_of_run(model, picked(run, pick, {}).trial.trial, chosen, training=training, most=most)
+        return job_of_run(
+            model, picked(run, pick, {}).trial.trial, chosen, training=training, most=most, runtimes=named
+        )
     if pick is not None or asked:
         raise UserError(f"{model} is a trained model: leave out --pick, --epochs, --time and --teacher")
     if device is not None:
         load_device(device)
-    return Job(model, None, chosen, None, most, device or "", {}, dataset)
+    return Job(model, None, chosen, None, most, device or "", {}, dataset, runtimes=named)

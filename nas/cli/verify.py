@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nas.deploy.verify import VerifiedModel
-    from nas.space.layer import Precision
+    from nas.runtimes.runtime import Form
 
 
 def verify(
@@ -34,8 +34,9 @@ def verify(
 ) -> None:
     """Run a deployed version on test images and time it, here or on a board, beside what was predicted.
 
-    Every precision runs on the same images with the same threads, in turn. What is found is kept in the version's
-    verified.json and verified.md. The board needs Python 3.8 with NumPy, Pillow and ONNX Runtime; nothing stays there.
+    Every model runs on the same images with the same threads, in turn. What is found is kept in the version's
+    verified.json and verified.md. The board needs Python 3.8 with NumPy, Pillow and ONNX Runtime or LiteRT; nothing
+    stays there, and a model whose runtime it has not is left out.
 
     Example: nas verify flowers --ssh pi@raspberrypi --python venv/bin/python
     """
@@ -68,12 +69,12 @@ def verify(
     print(printable(f"Written: {done.folder / PAGE}"))
 
 
-def _print(models: Mapping[Precision, VerifiedModel]) -> None:
+def _print(models: Mapping[Form, VerifiedModel]) -> None:
     """Accuracies, then costs: two tables of at most 80 columns."""
-    from nas.deploy.verified_page import points
+    from nas.deploy.verified_page import named, points
 
     rows = [
-        (p, percent(m.accuracy.value), f"{100 * m.accuracy.low:.1f} to {100 * m.accuracy.high:.1f}",
+        (named(p), percent(m.accuracy.value), f"{100 * m.accuracy.low:.1f} to {100 * m.accuracy.high:.1f}",
          points(m.less_fp32), figure(m.megabytes), m.verdict)
         for p, m in models.items()
     ]  # fmt: skip
@@ -81,7 +82,7 @@ def _print(models: Mapping[Precision, VerifiedModel]) -> None:
     energy = any(m.measured.energy_mj is not None for m in models.values())
     costs = [
         (
-            p, figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
+            named(p), figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
             figure(m.predicted.latency_ms if m.predicted else None), figure(t.first_ms), figure(t.memory_mb),
             *[figure(t.energy_mj)] * energy,
         )

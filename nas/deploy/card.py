@@ -10,7 +10,7 @@ from pydantic import Field
 from nas.deploy.accuracy import Accuracy
 from nas.files.toml import Table, read_toml
 from nas.run import BUDGETS
-from nas.runtimes.runtime import RuntimeName
+from nas.runtimes.runtime import Form, RuntimeName, form_of
 from nas.space.layer import Precision
 
 FORMAT = 1
@@ -22,6 +22,7 @@ class Predicted(Table):
     """What one inference should cost on a device: batch 1. An interval is that of 90% of held-out networks."""
 
     device: str
+    runtime: str = ""  # that the device was measured with, as its profile says
     latency_ms: float | None = None
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
@@ -74,6 +75,7 @@ class Card(Table):
     macs: int
     weights: Literal["full", "proxy"]  # of a training in full, or of the search's short one
     precision: Precision  # that is used unless another is asked for
+    runtime: RuntimeName = "onnxruntime"  # likewise
     run: str
     trial: int | None = None
     steps: list[str]
@@ -87,7 +89,12 @@ class Card(Table):
     budgets: dict[str, Positive]
     measured_on: str = ""
     job: str = ""  # SHA-256 of what was asked: the same command makes no second version
-    models: dict[Precision, ModelFile]
+    models: dict[Form, ModelFile]
+
+    @property
+    def first(self) -> Form:
+        """The model that is used unless another is asked for."""
+        return form_of(self.precision, self.runtime)
 
     @property
     def limits(self) -> dict[str, float]:

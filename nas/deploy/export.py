@@ -28,6 +28,7 @@ def export(
     UserError for a precision that the runtime does not export, and as `Runtime.export`.
     """
     made, model = runtime_of(runtime), source.model
+    made.check()
     precision = precision or model.precision
     if precision not in made.exported:
         known = f"in {', '.join(made.exported)}" if made.exported else "not yet"

@@ -20,7 +20,7 @@ from nas.files.toml import Table
 from nas.models.trained import LARGEST_SIDE, TrainedModel
 from nas.profiling.agent.plan import READS_FILES
 from nas.runtimes.board.run import FACTS, SUMS
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Form, parts_of
 
 MOST_MODEL = 1000 * MB
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
@@ -29,7 +29,7 @@ Side = Annotated[int, Field(ge=0, le=LARGEST_SIDE)]
 
 
 class Facts(Table):
-    """preprocess.json. `models`: the file of each precision, the one that is used unless another is asked for first."""
+    """preprocess.json. `models`: the files by their names, the one that is used unless another is asked for first."""
 
     format: Literal[1] = 1
     task: str
@@ -40,16 +40,21 @@ class Facts(Table):
     mean: Channels
     std: Channels
     threads: Annotated[int, Field(gt=0, le=1024)]
-    models: Annotated[dict[Precision, Name], Field(min_length=1)]
+    models: Annotated[dict[Form, Name], Field(min_length=1)]
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
 
 
 def facts_of(model: TrainedModel, card: Card) -> Facts:
     """The facts of a model that is deployed as the card says."""
-    ordered = sorted(card.models, key=lambda precision: (precision != card.precision, precision))
+
+    def place(form: Form) -> tuple[bool, bool, Form]:
+        precision, runtime = parts_of(form)
+        return runtime != card.runtime, precision != card.precision, form
+
+    ordered = sorted(card.models, key=place)
     return Facts(
         task=model.task, **asdict(model.preprocessing), threads=card.threads,
-        models={precision: card.models[precision].file for precision in ordered}, classes=model.classes,
+        models={form: card.models[form].file for form in ordered}, classes=model.classes,
     )  # fmt: skip
 
 

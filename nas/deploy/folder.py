@@ -1,6 +1,6 @@
 """The deployment folder: a version for each network that was deployed, and the name of the one in use.
 
-run.py       runs the version in use             versions/N/run.py, pixels.py      the program
+run.py       runs the version in use             versions/N/run.py, network.py, pixels.py   the program
 current      the number of the version in use    versions/N/model-int8.onnx, ...   the models
 previous     those in use before it, the last one last
 serve.pyz    serves frames and watches           monitor/    what it noted
@@ -15,6 +15,7 @@ A version is written whole or not at all, and never changed: the next one has th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,21 +30,22 @@ from nas.files.atomic import atomic_folder, write_atomic
 from nas.files.plain import read_bytes, read_text
 from nas.files.zipapp import packed
 from nas.models.trained import TrainedModel
+from nas.runtimes.board import network, start
 from nas.runtimes.board import run as program
-from nas.runtimes.board import start
 from nas.runtimes.board.run import FACTS, SUMS
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Form, RuntimeName, parts_of
 
 VERSIONS, CURRENT, PREVIOUS, RUN, WORK = "versions", "current", "previous", "run.py", ".work"
 SERVE, MONITOR = "serve.pyz", "monitor"
 OURS = frozenset({VERSIONS, CURRENT, PREVIOUS, RUN, WORK, SERVE, MONITOR, ".lock"})
 SERVING = Path(nas.__file__).parent / "monitor/serve"  # as data: a board's program, which nothing here imports
-REQUIREMENTS = {
-    "numpy": "1.24.4",
-    "pillow": "10.4.0",
-    "onnxruntime": "1.19.2",
-}  # the oldest that were tried, Python 3.8
-_IMPORT = "from nas.data.pixels import"
+REQUIREMENTS = ("numpy>=1.24.4", "pillow>=10.4.0")  # the oldest that were tried, Python 3.8
+RUNTIMES: dict[RuntimeName, tuple[str, ...]] = {
+    "onnxruntime": ("onnxruntime>=1.19.2",),
+    "litert": ("ai-edge-litert>=2.1; python_version >= '3.9'", "tflite-runtime>=2.14.0; python_version < '3.9'"),
+}
+_PROGRAM = {RUN: program.__file__, "network.py": network.__file__, "pixels.py": pixels.__file__}
+_IMPORT = re.compile(r"from nas\.[a-z.]*\.(network|pixels) import")
 
 
 def check_folder(folder: Path) -> None:
@@ -97,12 +99,12 @@ def find_version(folder: Path, job: str) -> int | None:
 
 
 def write_version(
-    folder: Path, model: TrainedModel, card: Card, models: Mapping[Precision, Path],
+    folder: Path, model: TrainedModel, card: Card, models: Mapping[Form, Path],
     beside: Mapping[str, bytes] | None = None, *, use: bool = True,
 ) -> Path:  # fmt: skip
     """Writes the next version and puts it into use, unless `use` is false.
 
-    `models` are the files by their precision, as in the card. `beside` are other files of it, by their names: what the
+    `models` are the files by their names, as in the card. `beside` are other files of it, by their names: what the
     board needs to adapt it. Returns its folder. Raises UserError where the disk refuses, or the version is there
     already.
     """
@@ -110,14 +112,16 @@ def write_version(
     if os.path.lexists(place):
         raise UserError(f"{place} exists, and a version is never changed; the next one gets another number")
     with atomic_folder(place) as part:
-        for precision, source in models.items():
-            (part / card.models[precision].file).write_bytes(read_bytes(source, MOST_MODEL, "model"))
+        for form, source in models.items():
+            (part / card.models[form].file).write_bytes(read_bytes(source, MOST_MODEL, "model"))
         for name, content in (beside or {}).items():
             (part / name).write_bytes(content)
         _write(part, FACTS, facts_text(facts_of(model, card)))
         _write(part, CARD, card_text(card))
         _write(part, "README.md", model_card(card, model.classes))
-        _write(part, "requirements.txt", "".join(f"{name}>={least}\n" for name, least in REQUIREMENTS.items()))
+        for runtime in {parts_of(form)[1] for form in card.models}:
+            name = "requirements.txt" if runtime == card.runtime else f"requirements-{runtime}.txt"
+            _write(part, name, "".join(f"{line}\n" for line in (*REQUIREMENTS, *RUNTIMES[runtime])))
         for name, text in programs().items():
             _write(part, name, text)
         sums = "".join(f"{digest_of(path)}  {path.name}\n" for path in sorted(part.iterdir()))
@@ -158,8 +162,7 @@ def clear_parts(folder: Path) -> None:
 
 def programs() -> dict[str, str]:
     """The program of a version, by the names of its files: it imports nothing of nas."""
-    text = Path(program.__file__).read_text("utf-8")
-    return {RUN: text.replace(_IMPORT, "from pixels import"), "pixels.py": Path(pixels.__file__).read_text("utf-8")}
+    return {name: _IMPORT.sub(r"from \1 import", Path(path).read_text("utf-8")) for name, path in _PROGRAM.items()}
 
 
 def _write(folder: Path, name: str, text: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 from nas.compress.quantize import Quantize, calibration_images
@@ -29,7 +30,7 @@ from nas.deploy.folder import (
     write_version,
 )
 from nas.deploy.images import dataset_of
-from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on_images
+from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on_images, within
 from nas.deploy.predicted import device_or_none
 from nas.deploy.source import Source, load_source
 from nas.deploy.train import TrainingOptions, train
@@ -39,15 +40,16 @@ from nas.files.lock import locked
 from nas.models.trained import MODEL, WEIGHTS, TrainedModel
 from nas.numbers import duration
 from nas.run import load_run, trained_folder
+from nas.runtimes.by_name import deployed_runtime
 from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.runtimes.runtime import Exported
+from nas.runtimes.runtime import TITLES, Exported, Form, RuntimeName, form_of
 from nas.space.layer import Precision
 from nas.train.full_folder import read_begun
 from nas.train.pilot import TrainingPlan
 from nas.train.resumption import OnFullProgress
 
-FORMAT = 3  # of a job's digest: another way of making a version gives another one
+FORMAT = 4  # of a job's digest: another way of making a version gives another one
 USUAL = TrainingOptions(minutes=6.0)  # with the other steps, ten minutes of two cores at most
 FIXED_S, FILE_S = 20.0, 20.0  # seconds of the other steps on two cores, and of each file that is exported and measured
 BUSY = "another process is deploying into {path}; wait for it"
@@ -72,11 +74,11 @@ class Job:
     device: str = ""  # a profile to predict by; empty: none
     budgets: Mapping[str, float] = field(default_factory=dict)
     dataset: str | None = None  # where the model does not say
+    runtimes: tuple[RuntimeName, ...] = ("onnxruntime",)  # that every precision is exported for; the first is used
 
     def __post_init__(self) -> None:
-        known = OnnxRuntime().exported
-        if odd := [p for p in self.precisions if p not in known]:
-            raise UserError(f"ONNX files are exported in {', '.join(known)}; got {odd[0]}")
+        for name in self.runtimes:
+            deployed_runtime(name).check()
         if self.most is not None and self.precisions[:1] == ("fp32",):
             raise UserError("a largest drop is that of int8 or fp16: name one of them first")
         if self.training is not None and self.trial is None:
@@ -85,7 +87,7 @@ class Job:
 
 def job_of_run(
     path: Path, trial: int, precisions: tuple[Precision, ...] = (), *, training: TrainingOptions | None,
-    most: float | None = None,
+    most: float | None = None, runtimes: tuple[RuntimeName, ...] = ("onnxruntime",),
 ) -> Job:  # fmt: skip
     """A job of a run's trial, with the run's device and budgets, in the trial's precision where none is named.
 
@@ -96,7 +98,7 @@ def job_of_run(
     if own is None:
         raise UserError(f"{path} has no trial {trial}")
     s = run.settings
-    return Job(path, trial, precisions or (own,), training, most, s.device, s.budgets)
+    return Job(path, trial, precisions or (own,), training, most, s.device, s.budgets, runtimes=runtimes)
 
 
 def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...]) -> list[str]:
@@ -105,7 +107,7 @@ def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...]) -> list[str
     drop = "" if first == "fp32" or job.most is None else f", losing at most {100 * job.most:g} points"
     return [
         f"{'' if job.trial is None else f'trial {job.trial} of '}{job.source}: {_training(job)}",
-        f"export {' and '.join(precisions)} for ONNX Runtime{drop}",
+        f"export {' and '.join(precisions)} for {' and '.join(TITLES[name] for name in job.runtimes)}{drop}",
         "run every file on the validation and test images, and time them here",
         f"write {out}/versions/{next_version(out)}, and put it into use",
     ]
@@ -203,8 +205,8 @@ def _train(job: Job, data: Dataset, tell: Tell, on_training: OnFullProgress) -> 
 
     def plan(planned: TrainingPlan) -> None:
         looked = planned.seconds / max(1, planned.epochs * (3 * len(data.train) + len(data.validation)))
-        images = 2 * len(precisions) * (len(data.validation) + len(data.test_split()))
-        rest = FIXED_S + FILE_S * len(precisions) + looked * images
+        images = 2 * len(precisions) * len(job.runtimes) * (len(data.validation) + len(data.test_split()))
+        rest = FIXED_S + FILE_S * len(precisions) * len(job.runtimes) + looked * images
         tell(f"training: {planned.text}; after it about {duration(rest)} for the other steps")
 
     given = None if resume else asked
@@ -216,7 +218,7 @@ def _train(job: Job, data: Dataset, tell: Tell, on_training: OnFullProgress) -> 
 def _digest(job: Job, source: Source) -> str:
     """A SHA-256 of all that the version is made from."""
     made = [digest_of(source.folder / name) for name in (MODEL, WEIGHTS)]
-    asked = [FORMAT, made, job.precisions, job.most, job.device, dict(job.budgets), job.dataset]
+    asked = [FORMAT, made, job.precisions, job.most, job.device, dict(job.budgets), job.dataset, job.runtimes]
     return sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -240,7 +242,7 @@ def _made(
     """The version; only the file that is used has other weights than the model as it was `trained`."""
     given = dict.fromkeys((model.precision, *(p for p in precisions[1:] if p != model.precision)))
     models = {p: model if p == model.precision else trained for p in given}
-    files = _exported(models, data, work, tell)
+    files = _exported(models, job.runtimes, data, work, tell)
     version = next_version(out)
     if (work / CARD).exists():
         card = read_card(work).model_copy(update={"version": version})
@@ -249,9 +251,11 @@ def _made(
         profile = device_or_none(job.device) if job.device else None
         origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets)
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
+        if job.most is not None:
+            card = within(card, job.most, tell)
         write_atomic(work / CARD, card_text(card).encode())
-    own = {p: one for p, one in files.items() if models[p] is model or _equal(model, trained)}
-    paths = {p: one.path for p, one in files.items()}
+    own = {form: one for form, one in files.items() if models[one.precision] is model or _equal(model, trained)}
+    paths = {form: files[form].path for form in card.models}
     return write_version(out, model, card, paths, _beside(model, own, tell), use=use)
 
 
@@ -263,28 +267,34 @@ def _equal(model: TrainedModel, other: TrainedModel) -> bool:
 def _beside(model: TrainedModel, files: Files, tell: Tell) -> dict[str, bytes]:
     """What the board needs beside the models to adapt those that have these weights: `nas.runtimes.onnx.adapt`."""
     try:
-        made = OnnxRuntime().adaptable(model, {p: one.path.read_bytes() for p, one in files.items()})
+        onnx = {one.precision: one.path.read_bytes() for one in files.values() if one.path.suffix == ".onnx"}
+        if not onnx:
+            return {}
+        made = OnnxRuntime().adaptable(model, onnx)
     except UserError as error:
         tell(str(error))
         return {}
     return {GRAPH: made.graph, ARRAYS: made.arrays}
 
 
-def _exported(models: Mapping[Precision, TrainedModel], data: Dataset, work: Path, tell: Tell) -> Files:
-    """The file of each precision; what an earlier process wrote is not written again."""
-    files: dict[Precision, Exported] = {}
-    for precision, model in models.items():
-        path, note = work / f"model-{precision}.onnx", work / f"exported-{precision}.json"
+def _exported(
+    models: Mapping[Precision, TrainedModel], runtimes: tuple[RuntimeName, ...], data: Dataset, work: Path, tell: Tell
+) -> Files:  # fmt: skip
+    """The file of each precision for each runtime; what an earlier process wrote is not written again."""
+    files: dict[Form, Exported] = {}
+    for name, (precision, model) in product(runtimes, models.items()):
+        runtime, form = deployed_runtime(name), form_of(precision, name)
+        path, note = work / f"model-{precision}{runtime.suffix}", work / f"exported-{form}.json"
         if not note.exists():
-            tell(f"exporting {precision}")
+            tell(f"exporting {form}")
             images = calibration_images(data)
-            one = OnnxRuntime().export(replace(model, precision=precision), path, calibration=images)
+            one = runtime.export(replace(model, precision=precision), path, calibration=images)
             write_atomic(note, json.dumps(asdict(one) | {"path": path.name}).encode())
             for line in one.notes:
-                tell(f"{precision}: {line}")
+                tell(f"{form}: {line}")
         facts = json.loads(note.read_text("utf-8"))
         lists = {"input_shape": tuple(facts["input_shape"]), "notes": tuple(facts["notes"])}
-        files[precision] = Exported(**facts | lists | {"path": path})
+        files[form] = Exported(**facts | lists | {"path": path})
     return files
 
 

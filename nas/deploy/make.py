@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,13 +18,12 @@ from nas.deploy.measure import Results, Timed, measure_models
 from nas.deploy.predicted import predicted_for
 from nas.device.profile import DeviceProfile
 from nas.models.trained import TrainedModel
-from nas.runtimes.runtime import Exported
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Exported, Form, fp32_of, parts_of
 
 PROXY = "proxy training"  # of a model's lineage, whose weights are those of the search
 
 
-Files = Mapping[Precision, Exported]  # the one that is used first
+Files = Mapping[Form, Exported]  # the one that is used first
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +46,20 @@ def card_of(
     model: TrainedModel, files: Files, origin: Origin, profile: DeviceProfile | None, version: int, job: str
 ) -> Card:
     """The card of a version before anything was measured."""
-    network, first = model.network, next(iter(files))
+    network, (precision, runtime) = model.network, parts_of(next(iter(files)))
     models = {
-        p: ModelFile(
-            file=f"model-{p}{one.path.suffix}", runtime="onnxruntime", sha256=digest_of(one.path),
+        form: ModelFile(
+            file=f"model-{one.precision}{one.path.suffix}", runtime=parts_of(form)[1], sha256=digest_of(one.path),
             megabytes=one.megabytes, agreement=one.agreed, notes=list(one.notes),
-            predicted=predicted_for(profile, network, p),
+            predicted=predicted_for(profile, network, one.precision),
         )
-        for p, one in files.items()
+        for form, one in files.items()
     }  # fmt: skip
     return Card(
         version=version, made=datetime.now(UTC).isoformat(timespec="seconds"), tool=f"nas {__version__}",
         task=model.task, classes=len(model.classes), resolution=model.preprocessing.resolution, params=network.params,
-        macs=network.macs, weights="proxy" if PROXY in model.lineage.steps else "full", precision=first,
+        macs=network.macs, weights="proxy" if PROXY in model.lineage.steps else "full", precision=precision,
+        runtime=runtime,
         run=model.lineage.run, trial=model.lineage.trial, steps=list(model.lineage.steps),
         hashes=dict(model.lineage.hashes), recipe=dict(model.recipe), job=job, models=models,
         threads=(profile.about.threads if profile else None) or 1, dataset=origin.dataset,
@@ -90,6 +90,23 @@ def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Data
         for p, model_file in card.models.items()
     }  # fmt: skip
     return card.model_copy(update={"models": models, "measured_on": where_of(found)})
+
+
+def within(card: Card, most: float, tell: Callable[[str], None]) -> Card:
+    """The card without LiteRT's files that lose more than the fraction `most` of the validation accuracy of its fp32.
+
+    Those of ONNX Runtime were measured before they were chosen. fp32 stays, and is used where the first one goes.
+    """
+    kept = dict(card.models)
+    for form, model in card.models.items():
+        before, after = kept[fp32_of(form)].validation, model.validation
+        if model.runtime == "onnxruntime" or before is None or after is None or before.value - after.value <= most:
+            continue
+        del kept[form]
+        tell(f"{form} loses {100 * (before.value - after.value):.1f} points of validation accuracy: it is left out")
+    return card.model_copy(
+        update={"models": kept, "precision": card.precision if card.first in kept else parts_of(fp32_of(card.first))[0]}
+    )
 
 
 def measured_of(timed: Timed, *, without_idle: bool = False) -> Measured:

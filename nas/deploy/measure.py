@@ -26,7 +26,7 @@ from nas.profiling.plan.bundle import AGENT, packed_agent
 from nas.profiling.results.machine import Identity
 from nas.profiling.results.results import LARGEST, Condition, Finite, Positive, Text
 from nas.runtimes.board.run import FACTS, SUMS
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Form
 
 SETTINGS = {"window_s": 3.0, "windows": 3, "seconds": 10.0, "least_rounds": 100, "most_rounds": 1000, "starts": 5}
 
@@ -63,7 +63,7 @@ class Timed(_Part):
     p90_ms: Positive
     p99_ms: Positive
     cpu_ms: Annotated[float, Field(ge=0, le=1e9)]
-    relative: Positive  # to fp32, or to the only model
+    relative: Positive  # to fp32 of the same runtime, or to the only model
     relative_low: Positive
     relative_high: Positive
     load_ms: Positive
@@ -78,7 +78,8 @@ class Results(_Part):
 
     format: int
     machine: Machine
-    models: Annotated[dict[Precision, Timed], Field(min_length=1)]
+    models: Annotated[dict[Form, Timed], Field(min_length=1)]
+    missing: dict[Form, Text] = {}  # models that did not run, since their runtime is not there
     pictures: dict[Text, Text]
 
     @model_validator(mode="after")
@@ -89,7 +90,7 @@ class Results(_Part):
 
 
 def measure_models(
-    facts: Facts, models: Mapping[Precision, Path], images: Seen, *, threads: int, ssh: str | None = None,
+    facts: Facts, models: Mapping[Form, Path], images: Seen, *, threads: int, ssh: str | None = None,
     python: str = "python3", meter: str = "none", settings: Mapping[str, float] | None = None,
 ) -> Results:  # fmt: skip
     """Runs `models` on `images` with so many threads, here or on the board `ssh`, where nothing is left.
@@ -109,7 +110,9 @@ def measure_models(
                 raise Stopped(status)
             (bundle / "results.json").rename(results)
         found = read_results(results)
-    if set(found.models) != set(models) or any(len(m.answers) != len(images.labels) for m in found.models.values()):
+    if {*found.models, *found.missing} != set(models) or any(
+        len(m.answers) != len(images.labels) for m in found.models.values()
+    ):
         raise UserError(
             f"{ssh or 'the agent'}: the results must have every model's answers to the images that were sent"
         )
@@ -123,14 +126,14 @@ def measure_models(
 
 
 def write_bundle(
-    folder: Path, facts: Facts, models: Mapping[Precision, Path], images: Seen, settings: Mapping[str, float]
+    folder: Path, facts: Facts, models: Mapping[Form, Path], images: Seen, settings: Mapping[str, float]
 ) -> None:
     """What `agent.pyz verify` reads. Equal things make equal bundles, so that a board goes on with what it has."""
     place = folder / DEPLOYMENT
     (folder / PICTURES).mkdir(parents=True)
     place.mkdir(parents=True)
-    for precision, path in models.items():
-        (place / facts.models[precision]).write_bytes(read_bytes(path, MOST_MODEL, "model"))
+    for form, path in models.items():
+        (place / facts.models[form]).write_bytes(read_bytes(path, MOST_MODEL, "model"))
     (place / FACTS).write_text(facts_text(facts), "utf-8")
     names = [FACTS, *facts.models.values()]
     (place / SUMS).write_text("".join(f"{_digest(place / name)}  {name}\n" for name in names), "utf-8")

@@ -8,6 +8,7 @@ from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card, ModelFile
 from nas.files.plain import printable
 from nas.numbers import count, figure, percent
+from nas.runtimes.runtime import parts_of
 
 MOST_CLASSES = 100  # that are named
 
@@ -23,9 +24,18 @@ def model_card(card: Card, classes: Sequence[str]) -> str:
         "`nas deploy` without --no-train trains in full.\n\n"
     )
     measured = f"measured, {_plain(card.measured_on)}" if card.measured_on else "measured"
-    heads = ("precision", "file", "MB", "validation", "test", f"predicted, {_plain(card.device)}", measured)
+    heads = ("precision", "runtime", "file", "MB", "validation", "test", f"predicted, {_plain(card.device)}", measured)
     cells = [
-        (p, _plain(m.file), figure(m.megabytes), shown(m.validation), shown(m.test), _predicted(m), _measured(m))
+        (
+            parts_of(p)[0],
+            m.runtime,
+            _plain(m.file),
+            figure(m.megabytes),
+            shown(m.validation),
+            shown(m.test),
+            _predicted(m),
+            _measured(m),
+        )
         for p, m in card.models.items()
     ]
     rows = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells))

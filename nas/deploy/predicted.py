@@ -23,7 +23,7 @@ def predicted_for(profile: DeviceProfile | None, network: Network, precision: Pr
     if profile is None:
         return None
     weights, activations = network.size_mb(precision), network.peak_memory_mb(precision)
-    bare = Predicted(device=profile.name, weights_mb=weights, activations_mb=activations)
+    bare = Predicted(device=profile.name, runtime=profile.about.runtime, weights_mb=weights, activations_mb=activations)
     if precision not in profile.precisions:
         return bare
     found = predict(profile, network, precision)
@@ -31,7 +31,8 @@ def predicted_for(profile: DeviceProfile | None, network: Network, precision: Pr
         return bare
     low, high = found.latency_interval_ms or (None, None)
     return Predicted(
-        device=profile.name, latency_ms=found.latency_ms, latency_low_ms=low, latency_high_ms=high,
+        device=profile.name, runtime=profile.about.runtime, latency_ms=found.latency_ms,
+        latency_low_ms=low, latency_high_ms=high,
         latency_basis=found.latency_basis, energy_mj=None if found.energy_partial else found.energy_mj,
         weights_mb=weights, activations_mb=activations,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 from nas.deploy.measure import Results
 from nas.runtimes.onnx.fusion import fusion_of
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Form, fp32_of, parts_of
 
 DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's name
     "x86_64": ("avx512_vnni", "avx_vnni", "avxvnni", "amx_int8"), "aarch64": ("asimddp", "i8mm"),
@@ -15,24 +15,24 @@ DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's n
 SHORT_MS = 0.3  # below it, starting an operation takes longer than computing it
 
 
-def why_slower(path: Path, precision: Precision, results: Results) -> list[str]:
+def why_slower(path: Path, form: Form, results: Results) -> list[str]:
     """The reasons that can be seen in the file and on the machine, the most likely first."""
-    machine, said = results.machine, []
+    (precision, runtime), machine, said = parts_of(form), results.machine, []
     if precision == "fp16":
         return ["CPUs convert fp16 to fp32 before they compute and back afterwards: it is for GPUs and NPUs"]
-    runtime = OnnxRuntime()
-    fusion = fusion_of(runtime.optimized(path.read_bytes()))
-    if fusion.convolutions[0] < fusion.convolutions[1] or fusion.clips:
-        said.append(f"not all of it runs in integers: {fusion.text}")
+    if runtime == "onnxruntime":
+        fusion = fusion_of(OnnxRuntime().optimized(path.read_bytes()))
+        if fusion.convolutions[0] < fusion.convolutions[1] or fusion.clips:
+            said.append(f"not all of it runs in integers: {fusion.text}")
     known = DOT_PRODUCTS.get(machine.machine)
     if known and not set(known) & set(machine.instructions):
         said.append(
             f"this processor has no dot product of 8-bit integers ({' or '.join(known)}), so int8 takes as many "
             "instructions as fp32"
         )
-    if results.models["fp32"].p50_ms < SHORT_MS:
+    if results.models[fp32_of(form)].p50_ms < SHORT_MS:
         said.append(
-            f"the network is small: fp32 takes {results.models['fp32'].p50_ms:.2g} ms, most of it to start its "
+            f"the network is small: fp32 takes {results.models[fp32_of(form)].p50_ms:.2g} ms, most of it to start its "
             "operations, and int8 has more of them"
         )
     return said or ["neither the file nor the processor's instructions tell; profile both with ONNX Runtime"]

@@ -9,12 +9,13 @@ from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card
 from nas.deploy.model_card import shown
 from nas.numbers import figure
+from nas.runtimes.runtime import Form, parts_of
 
 if TYPE_CHECKING:
     from nas.deploy.verify import Verified, VerifiedModel
 
 HEADS = (
-    "precision", "accuracy", "less fp32", "p50 ms", "p90 ms", "p99 ms", "CPU ms", "of fp32", "predicted ms",
+    "precision", "runtime", "accuracy", "less fp32", "p50 ms", "p90 ms", "p99 ms", "CPU ms", "of fp32", "predicted ms",
     "load ms", "first ms", "mJ", "predicted mJ", "memory MB", "predicted MB", "file MB", "verdict",
 )  # fmt: skip
 
@@ -28,20 +29,26 @@ def verified_page(card: Card, verified: Sequence[Verified]) -> str:
 
 
 def table(one: Verified) -> str:
-    """A row a precision."""
-    rows = [HEADS, ["---"] * len(HEADS), *(cells(precision, model) for precision, model in one.models.items())]
+    """A row a model."""
+    rows = [HEADS, ["---"] * len(HEADS), *(cells(form, model) for form, model in one.models.items())]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def cells(precision: str, m: VerifiedModel) -> list[str]:
+def cells(form: Form, m: VerifiedModel) -> list[str]:
     """The cells under `HEADS`."""
-    t, p = m.measured, m.predicted
+    (precision, runtime), t, p = parts_of(form), m.measured, m.predicted
     return [
-        precision, shown(m.accuracy), points(m.less_fp32), figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms),
-        figure(t.cpu_ms), ratio(m.relative), figure(p.latency_ms if p else None), figure(t.load_ms), figure(t.first_ms),
-        figure(t.energy_mj), figure(p.energy_mj if p else None),
+        precision, runtime, shown(m.accuracy), points(m.less_fp32), figure(t.p50_ms), figure(t.p90_ms),
+        figure(t.p99_ms), figure(t.cpu_ms), ratio(m.relative), figure(p.latency_ms if p else None), figure(t.load_ms),
+        figure(t.first_ms), figure(t.energy_mj), figure(p.energy_mj if p else None),
         figure(t.memory_mb), figure(p.weights_mb + p.activations_mb if p else None), figure(m.megabytes), m.verdict,
     ]  # fmt: skip
+
+
+def named(form: Form) -> str:
+    """A model in words: its precision, and LiteRT where it is for that."""
+    precision, runtime = parts_of(form)
+    return precision if runtime == "onnxruntime" else f"{precision} LiteRT"
 
 
 def points(difference: Accuracy | None) -> str:
@@ -66,8 +73,12 @@ def sentences(one: Verified) -> list[str]:
     device = next((m.predicted.device for m in one.models.values() if m.predicted), None)
     if device is not None and not one.same_device:
         said.append(f"predictions are for {device}, which is not this machine, so they say nothing about these times")
+    runtime = next((m.predicted.runtime for m in one.models.values() if m.predicted), "")
+    if runtime and len({parts_of(form)[1] for form in one.models}) > 1:
+        said.append(f"predicted times are of the profile's own runtime, {runtime}")
     said.append("predicted memory is of weights and activations, without the runtime's own")
-    for precision, model in one.models.items():
+    for form, model in one.models.items():
+        precision = named(form)
         if model.verdict != "no budgets":
             said.append(f"{precision}: {model.verdict} ({model.verdict_words})")
         said += [f"{precision} is slower than fp32 here: {reason}" for reason in model.slower]

@@ -17,7 +17,7 @@ from nas.deploy.facts import Facts, read_facts
 from nas.deploy.folder import version_folder
 from nas.deploy.images import Seen, dataset_of, other_images, seen
 from nas.deploy.make import measured_of, where_of
-from nas.deploy.measure import Machine, Results, measure_models
+from nas.deploy.measure import Results, measure_models
 from nas.deploy.predicted import device_or_none, predicted_for
 from nas.deploy.slower import why_slower
 from nas.device.info import About
@@ -31,7 +31,7 @@ from nas.files.toml import Table
 from nas.models.price import read_model
 from nas.profiling.results.machine import is_device
 from nas.run import OBJECTIVES, UNITS
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Form, fp32_of, parts_of
 
 VERIFIED, PAGE = "verified.json", "verified.md"
 MOST_JSON = 4 * MB
@@ -67,7 +67,7 @@ class Verified(Table):
     same_device: bool  # whether it is the device that was predicted for
     pictures: int  # files whose pixels were equal to the bit there
     notes: list[str]
-    models: dict[Precision, VerifiedModel]
+    models: dict[Form, VerifiedModel]
 
 
 class _File(Table):
@@ -136,54 +136,61 @@ def _images(card: Card, facts: Facts, source: str | None) -> Seen:
 
 
 def _verified(
-    card: Card, images: Seen, results: Results, profile: DeviceProfile | None, paths: Mapping[Precision, Path],
+    card: Card, images: Seen, results: Results, profile: DeviceProfile | None, paths: Mapping[Form, Path],
     board: str, *, own: bool,
 ) -> Verified:  # fmt: skip
     machine = results.machine
     same = profile is not None and is_device(profile.about, machine.identity)
     right = {p: (np.array(m.answers) == images.labels).tolist() for p, m in results.models.items()}
-    predicted = _predicted(card, profile, next(iter(paths.values())).parent)
-    models: dict[Precision, VerifiedModel] = {}
+    predicted, said = _predicted(card, profile, next(iter(paths.values())).parent)
+    models: dict[Form, VerifiedModel] = {}
     for p, timed in results.models.items():
         without_idle = profile is not None and profile.about.energy_without_idle
         measured = measured_of(timed, without_idle=without_idle)
-        compared = p != "fp32" and "fp32" in results.models
+        base = fp32_of(p)
+        compared = p != base and base in results.models
         relative = (timed.relative, timed.relative_low, timed.relative_high) if compared else None
         verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
         slow = compared and timed.relative_low > 1
         models[p] = VerifiedModel(
             file=paths[p].name, megabytes=paths[p].stat().st_size / 1e6, accuracy=accuracy_of(right[p]),
             of_card=card.models[p].test if own and p in card.models else None,
-            less_fp32=difference_of(right[p], right["fp32"]) if compared else None, measured=measured,
+            less_fp32=difference_of(right[p], right[base]) if compared else None, measured=measured,
             relative=relative, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
             slower=why_slower(paths[p], p, results) if slow else [],
         )  # fmt: skip
     return Verified(
         at=datetime.now(UTC).isoformat(timespec="seconds"), where=where_of(results), board=board, images=images.name,
         count=len(images.labels), total=images.total, threads=machine.threads, same_device=same,
-        pictures=len(images.pictures), notes=_notes(machine), models=models,
+        pictures=len(images.pictures), notes=_notes(results) + said, models=models,
     )  # fmt: skip
 
 
-def _predicted(card: Card, profile: DeviceProfile | None, place: Path) -> dict[Precision, Predicted | None]:
-    """The card's predictions; by another profile than the card's those of the network in the fp32 file, or any."""
+def _predicted(
+    card: Card, profile: DeviceProfile | None, place: Path
+) -> tuple[dict[Form, Predicted | None], list[str]]:  # fmt: skip
+    """The card's predictions, by another profile than the card's those of the network in an ONNX file; and what to say.
+
+    The fp32 file is taken before any other.
+    """
     by_card = {p: m.predicted for p, m in card.models.items()}
     if profile is None or all(found is not None and found.device == profile.name for found in by_card.values()):
-        return by_card
-    files = [card.models[p].file for p in sorted(card.models, key=lambda p: p != "fp32")]
+        return by_card, []
+    forms = sorted(card.models, key=lambda p: p != "fp32")
+    files = [card.models[p].file for p in forms if card.models[p].runtime == "onnxruntime"]
+    if not files:
+        return dict.fromkeys(card.models), [f"{profile.name} predicts from an ONNX file, and this version has none"]
     network = read_model(str(place / files[0])).network
-    return {p: predicted_for(profile, network, p) for p in card.models}
+    return {p: predicted_for(profile, network, parts_of(p)[0]) for p in card.models}, []
 
 
-def _verdict(
-    card: Card, precision: Precision, measured: Measured, about: About | None, *, same: bool
-) -> tuple[Verdict, str]:
+def _verdict(card: Card, form: Form, measured: Measured, about: About | None, *, same: bool) -> tuple[Verdict, str]:
     """On each budget that can be measured: the median latency, on the run's device; the file's size anywhere."""
     if not card.limits:
         return "no budgets", "the card has none"
-    size = card.models[precision].megabytes
+    size = card.models[form].megabytes
     found = {"size_mb": size} | ({"latency_ms": measured.p50_ms} if same else {})
-    if predicted := card.models[precision].predicted:
+    if predicted := card.models[form].predicted:
         found |= {"peak_memory_mb": predicted.activations_mb}
     found |= {"params": float(card.params), "macs": float(card.macs)}
     if same and measured.energy_mj is not None:
@@ -203,6 +210,8 @@ def _verdict(
     return "violates" if broken else "feasible" if known else "not known", "; ".join(words)
 
 
-def _notes(machine: Machine) -> list[str]:
+def _notes(results: Results) -> list[str]:
+    machine = results.machine
+    left = [f"{form} did not run: {why}" for form, why in results.missing.items()]
     energy = [f"energy is of {machine.energy}"] if machine.energy else []
-    return energy + [f"noticed: {what}" for what in machine.throttled]
+    return left + energy + [f"noticed: {what}" for what in machine.throttled]

@@ -31,8 +31,8 @@ from nas.monitor.labels import PLACE, Labelled, Pictures, most_uncertain, read_l
 from nas.monitor.likeness import Likeness, likenesses, nearest
 from nas.monitor.log import FRAMES, MONITOR, Alarm, Clear, Log, Switch, Window, read_log
 from nas.monitor.relearn import EPOCHS, STEP, Lesson, relearn, split_labels, words_of
-from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.space.layer import Precision
+from nas.runtimes.by_name import deployed_runtime
+from nas.runtimes.runtime import parts_of
 from nas.train.loop import spread
 from nas.train.resumption import OnFullProgress
 
@@ -167,8 +167,11 @@ def calibrate(
         _check(verification, asked.max_loss)
         if not (work / "model").exists():
             save_trained(work / "model", made)
-        precisions: tuple[Precision, ...] = (card.precision, *(p for p in card.models if p != card.precision))
-        job = Job(work / "model", None, precisions, None, None, card.device, card.budgets, card.dataset)
+        parts = [(card.precision, card.runtime), *map(parts_of, card.models)]
+        precisions, runtimes = (tuple(dict.fromkeys(each)) for each in zip(*parts, strict=True))
+        job = Job(
+            work / "model", None, precisions, None, None, card.device, card.budgets, card.dataset, runtimes=runtimes
+        )
         new = deploy(job, asked.folder, tell=tell, use=False)
         version = read_card(new).version
         kept = asked.folder / MODELS / str(version)
@@ -219,7 +222,7 @@ def _frames(asked: Calibration, facts: Facts) -> Pictures:
 
 def _asked(asked: Calibration, card: Card, facts: Facts, frames: Pictures, place: Path, tell: Tell) -> Done:
     """Writes the pictures whose labels tell most, for a person to fill in."""
-    run = OnnxRuntime().session(read_bytes(place / facts.models[card.precision], MOST_MODEL))
+    run = deployed_runtime(card.runtime).session(read_bytes(place / facts.models[card.first], MOST_MODEL))
     scores = scores_of(run, frames.pixels, facts)
     chosen = most_uncertain(scores, min(asked.ask, len(frames)))
     tell(f"{len(chosen)} of {len(frames)} pictures are to be labelled: the least certain ones, and a few of the others")
@@ -255,10 +258,10 @@ def _verified(
     card: Card, facts: Facts, place: Path, made: TrainedModel, data: Dataset, drifts: tuple[Likeness, ...],
     held: Labelled | None, frames: Pictures,
 ) -> Verification:  # fmt: skip
-    runtime = OnnxRuntime()
-    before = runtime.session(read_bytes(place / facts.models[card.precision], MOST_MODEL))
-    graph = runtime.variants(made, calibration_images(data)).graph(card.precision)
-    return compare(before, runtime.session(graph.SerializeToString()), facts, data, drifts, held, frames)
+    runtime = deployed_runtime(card.runtime)
+    before = runtime.session(read_bytes(place / facts.models[card.first], MOST_MODEL))
+    after = runtime.variants(made, calibration_images(data)).file(card.precision)
+    return compare(before, runtime.session(after), facts, data, drifts, held, frames)
 
 
 def _check(verification: Verification, max_loss: float) -> None:

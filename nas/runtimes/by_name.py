@@ -5,7 +5,12 @@ from __future__ import annotations
 from nas.errors import unknown
 from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.runtimes.runtime import Runtime
+from nas.runtimes.runtime import Runtime, RuntimeName
+
+
+def deployed_runtime(name: RuntimeName) -> OnnxRuntime | LiteRT:
+    """The runtime of that name, of those that deployment folders are made for."""
+    return LiteRT() if name == "litert" else OnnxRuntime()
 
 
 def runtime_of(name: str) -> Runtime:

@@ -34,6 +34,9 @@ class LiteRT:
     timed: tuple[Precision, ...] = ("fp32", "int8")
     exported: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
+    def check(self) -> None:
+        _interpreter()
+
     def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
         from nas.runtimes.tflite.blocks import tflite_graph
 
@@ -81,18 +84,23 @@ class LiteRT:
 
 def _started(model: bytes, threads: int) -> Any:
     """An interpreter of the model. Raises UserError where the package is missing, or refuses the model."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise UserError('LiteRT is not installed: pip install "edge-nas[litert]"') from None
+    made = _interpreter()
     try:
         with muted():  # it tells of its kernels
-            interpreter = Interpreter(model_content=model, num_threads=threads)
+            interpreter = made(model_content=model, num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
         raise UserError(f"LiteRT cannot run the model: {said}") from None
     return interpreter
+
+
+def _interpreter() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise UserError('LiteRT is not installed: pip install "edge-nas[litert]"') from None
+    return Interpreter
 
 
 def _stored(values: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:

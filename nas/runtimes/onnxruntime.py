@@ -35,6 +35,9 @@ class OnnxRuntime:
     timed: tuple[Precision, ...] = ("fp32", "fp16", "int8")
     exported: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
+    def check(self) -> None:
+        pass  # nas needs it
+
     def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
         from nas.runtimes.onnx.blocks import block_graph
         from nas.runtimes.onnx.fp16 import halved

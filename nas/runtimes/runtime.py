@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from nas.device.formats.trace import Trace
 from nas.numbers import percent
 from nas.space.block import Block
-from nas.space.layer import Precision
+from nas.space.layer import PRECISIONS, Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from nas.models.trained import TrainedModel
 
 RuntimeName = Literal["onnxruntime", "litert"]
+TITLES: dict[RuntimeName, str] = {"onnxruntime": "ONNX Runtime", "litert": "LiteRT"}
+Form = Literal["fp32", "fp16", "int8", "fp32-litert", "fp16-litert", "int8-litert"]
+# a model file of a deployment, by its precision, and its runtime where that is not ONNX Runtime
 Session = Callable[["np.ndarray"], "np.ndarray"]  # float32 images (1, c, h, w) to float32 scores (1, classes)
 
 
@@ -42,6 +45,26 @@ class Exported:
         return f"its logits differ from PyTorch's by at most {self.difference:.1e} of the largest"
 
 
+def form_of(precision: Precision, runtime: RuntimeName) -> Form:
+    """The name of a deployment's model file in a precision, for a runtime."""
+    name = precision if runtime == "onnxruntime" else f"{precision}-{runtime}"
+    return next(form for form in get_args(Form) if form == name)
+
+
+def parts_of(form: Form) -> tuple[Precision, RuntimeName]:
+    """The precision and the runtime of a deployment's model file, by its name."""
+    precision, _, runtime = form.partition("-")
+    return (
+        next(p for p in PRECISIONS if p == precision),
+        next(r for r in get_args(RuntimeName) if r == (runtime or "onnxruntime")),
+    )
+
+
+def fp32_of(form: Form) -> Form:
+    """The model file that another one of the same runtime is compared with."""
+    return form_of("fp32", parts_of(form)[1])
+
+
 class Runtime(Protocol):
     """What a runtime can do. Its library is imported in its own file alone, when it is first needed."""
 
@@ -50,6 +73,10 @@ class Runtime(Protocol):
     packages: str  # what pip installs on the board, beside NumPy
     timed: tuple[Precision, ...]  # precisions of `write_blocks`
     exported: tuple[Precision, ...]  # precisions of `export`
+
+    def check(self) -> None:
+        """Raises UserError where the runtime's package is missing here."""
+        ...
 
     def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
         """Consecutive blocks with random weights as a model to time, batch 1.

@@ -58,7 +58,7 @@ def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     place = version_folder(made / "out")
     assert {path.name for path in place.iterdir()} == {
         "model-fp32.onnx", "model-int8.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
-        "preprocess.json", "run.py", "pixels.py", "adapt.onnx", "adapt.npz",
+        "preprocess.json", "run.py", "network.py", "pixels.py", "adapt.onnx", "adapt.npz",
     }  # fmt: skip
     assert {path.name for path in (made / "out").iterdir()} == {"run.py", "serve.pyz", "current", "versions"}
     card, facts = read_card(place), read_facts(place)
@@ -73,7 +73,7 @@ def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     assert facts.classes == ("blue", "green", "red") and (facts.resolution, facts.side) == (24, 13)
     page = page_of(place)
     assert "good to measure with, not to deploy" in page and f"{100 * model.test.value:.1f}%" in page
-    assert (place / "requirements.txt").read_text().splitlines() == [f"{k}>={v}" for k, v in REQUIREMENTS.items()]
+    assert (place / "requirements.txt").read_text().splitlines() == [*REQUIREMENTS, "onnxruntime>=1.19.2"]
     sums = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=place, capture_output=True, check=False)
     assert sums.returncode == 0
 

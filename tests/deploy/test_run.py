@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import subprocess
@@ -19,6 +20,8 @@ from PIL import Image
 from nas.data.catalog import load_dataset
 from nas.deploy.card import read_card
 from nas.deploy.folder import programs
+from nas.runtimes.board.network import Network
+from nas.runtimes.board.run import KEPT, Deployment
 from nas.train.loop import normalize
 
 # runs a program where only these can be imported; nothing is found in the folder that it is started from
@@ -27,7 +30,7 @@ import runpy, sys
 class Only:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in ("numpy", "PIL", "onnxruntime", "pixels"):
+        if top not in sys.stdlib_module_names and top not in ("numpy", "PIL", "onnxruntime", "pixels", "network"):
             raise ImportError(f"No module named {name!r}")
 sys.meta_path.insert(0, Only())
 sys.argv = sys.argv[1:]
@@ -140,7 +143,12 @@ def test_a_missing_package_is_named(made: Path, out: Path) -> None:
 
 
 def test_the_program_is_python_38_and_imports_nothing_of_nas(out: Path) -> None:
-    for path in (out / "run.py", out / "versions/1/run.py", out / "versions/1/pixels.py"):
+    for path in (
+        out / "run.py",
+        out / "versions/1/run.py",
+        out / "versions/1/network.py",
+        out / "versions/1/pixels.py",
+    ):
         least = vermin.detect(path.read_text("utf-8"))[1]
         assert least is not None and least <= (3, 8), path.name
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -148,3 +156,67 @@ def test_the_program_is_python_38_and_imports_nothing_of_nas(out: Path) -> None:
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not [name for name in names if name.split(".")[0] in ("nas", "torch")], path.name
     assert "nas.data" not in "".join(programs().values()).replace("`nas.data", "")
+
+
+def kept(out: Path) -> list[Path]:
+    return sorted((out / "versions/1/.start").glob("*"))
+
+
+def network_of(out: Path, precision: str = "fp32", threads: int = 1) -> Network:
+    place = out / "versions/1"
+    found = Deployment(place, place / KEPT).network(precision, threads)
+    assert isinstance(found, Network)
+    return found
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_next_start_takes_the_graph_that_was_optimized_here(made: Path, out: Path, precision: str) -> None:
+    picture = made / "data/test/green/000.png"
+    first, again = (start(out / "run.py", "--json", "--precision", precision, picture) for _ in range(2))
+    assert len(kept(out)) == 1 and not first.stderr and not again.stderr
+    assert json.loads(first.stdout)["classes"] == json.loads(again.stdout)["classes"]
+    plain, fast = Deployment(out / "versions/1").network(precision, 1), network_of(out, precision)
+    assert fast.from_kept and not plain.from_kept
+    image = np.random.default_rng(0).standard_normal((1, 3, 24, 24)).astype(np.float32)
+    np.testing.assert_array_equal(fast.scores(image), plain.scores(image))
+    sums = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=out / "versions/1", capture_output=True, check=False)
+    assert sums.returncode == 0
+
+
+def test_a_kept_graph_is_for_one_file_one_runtime_and_one_processor(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not network_of(out).from_kept and network_of(out).from_kept
+    assert not network_of(out, "int8").from_kept and network_of(out).from_kept and len(kept(out)) == 2
+    monkeypatch.setattr("onnxruntime.__version__", "1.99.0")
+    assert not network_of(out).from_kept
+    monkeypatch.undo()
+    assert not network_of(out).from_kept, "the older one left when the newer was kept"
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert not network_of(out).from_kept and len(kept(out)) == 2
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "changed", "foreign", "folder"])
+def test_a_kept_graph_that_is_not_what_was_written_is_made_again(out: Path, how: str) -> None:
+    network_of(out)
+    (path,) = kept(out)
+    content = path.read_bytes()
+    if how == "folder":
+        path.unlink()
+        path.mkdir()
+    elif how == "foreign":  # whole, and no model
+        path.write_bytes(hashlib.sha256(b"model").digest() + b"model")
+    else:
+        changed = content[:-9] + b"?" + content[-8:]
+        path.write_bytes({"cut": content[:-9], "empty": b"", "changed": changed}[how])
+    image = np.random.default_rng(0).standard_normal((1, 3, 24, 24)).astype(np.float32)
+    wanted = Deployment(out / "versions/1").network("fp32", 1).scores(image)
+    again = network_of(out)
+    assert not again.from_kept
+    np.testing.assert_array_equal(again.scores(image), wanted)
+    assert network_of(out).from_kept == (how != "folder")
+    assert [p.name for p in (out / "versions/1/.start").iterdir()] == [path.name]
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(out: Path) -> None:
+    (out / "versions/1/.start").write_text("a file")  # a folder cannot be made there, whoever runs it
+    assert not network_of(out).from_kept and not network_of(out).from_kept
+    assert (out / "versions/1/.start").read_text() == "a file"

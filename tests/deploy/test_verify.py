@@ -54,7 +54,7 @@ def test_a_version_is_verified_here(
     assert int8.relative is not None and int8.relative[1] <= int8.relative[0] <= int8.relative[2]
     assert model.less_fp32 is None and model.relative is None and model.slower == []
     page = (place / PAGE).read_text()
-    assert f"| fp32 | {100 * model.accuracy.value:.1f}%" in page and "to the bit" in page
+    assert f"| fp32 | onnxruntime | {100 * model.accuracy.value:.1f}%" in page and "to the bit" in page
     assert "accuracy" in said.out and "p50 ms" in said.out and "raspberry-pi-4, which is not this machine" in said.err
     assert max(len(line) for line in said.out.splitlines() if "Written" not in line) <= 80
     again = verify(out).found  # the last one of a machine and a source of images is kept
@@ -251,7 +251,7 @@ def test_energy_is_with_and_without_the_idle_power() -> None:
             while time.process_time() < until:
                 pass
 
-    found = energies_of({"fp32": Network()}, None, _Steady(), {"window_s": 0.1, "windows": 2})["fp32"]
+    found = energies_of({"fp32": Network()}, {"fp32": [None]}, _Steady(), {"window_s": 0.1, "windows": 2})["fp32"]
     assert found["energy_net_mj"] == pytest.approx(12, rel=0.35)  # and what the loop around it computes
     assert found["energy_mj"] >= found["energy_net_mj"] + 5 * 4 * 0.9
 

@@ -140,6 +140,9 @@ def open_acting(model: Any, watch: Any) -> Acting | None:
     estimate, place = getattr(watch, "accuracy_of", None), model.deployment.folder
     if estimate is None or not (place / ARRAYS).is_file() or not (place / GRAPH).is_file():
         return None
+    if model.program.is_lite(model.precision):
+        say(f"version {model.version} will not be adapted: {model.precision} is for LiteRT")
+        return None
     deployment, threads = model.deployment, model.threads or model.deployment.facts["threads"]
     try:
         file = deployment.checked(deployment.facts["models"][model.precision])

@@ -166,8 +166,9 @@ class Model:
     def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float]:
         """Scores (classes,), features (d,) or None, and the milliseconds of the network alone."""
         with self.lock:
+            ready = self.network.ready(image)
             start = time.perf_counter()
-            scores, features = self.network.outputs(image)
+            scores, features = self.network.outputs(ready)
             ms = 1000 * (time.perf_counter() - start)
         return scores, features, ms
 
@@ -178,10 +179,10 @@ def load(folder: Path, version: int, precision: str | None = None, threads: int 
     place = place_of(folder, version)
     try:
         program = program_of(place)
-        if not hasattr(program.Network, "outputs"):
+        if not hasattr(program.Network, "ready"):
             raise Refused(f"version {version} was made by an older nas, and cannot be served: deploy it again")
-        deployment = program.Deployment(place)
-        return Model(program, deployment, version, precision or deployment.precisions[0], threads)
+        deployment = program.Deployment(place, place / program.KEPT)
+        return Model(program, deployment, version, deployment.chosen(precision), threads)
     except Refused:
         raise
     except MemoryError:

@@ -103,20 +103,41 @@ def verify(program: Any, folder: Path, threads: int, meter_name: str = "none") -
     deployment = program.Deployment(folder / DEPLOYMENT)
     images = np.load(str(folder / IMAGES), mmap_mode="r", allow_pickle=False)
     pictures = picture_digests(program, deployment, folder / PICTURES)
-    starts = first_inferences(folder, deployment.precisions, threads, plan["settings"]["starts"])
-    networks = {precision: deployment.network(precision, threads) for precision in deployment.precisions}
-    answers = {p: answers_of(network, deployment, images, p) for p, network in networks.items()}
+    there, missing = runnable(program, deployment.precisions)
+    starts = first_inferences(folder, there, threads, plan["settings"]["starts"])
+    networks = {name: deployment.network(name, threads) for name in there}
+    answers = {name: answers_of(network, deployment, images, name) for name, network in networks.items()}
     inputs = [deployment.input(np.asarray(image)) for image in images[:INPUTS]]
-    timed = time_networks(networks, inputs, plan["settings"])
-    energies = energies_of(networks, inputs[0], meter, plan["settings"]) if meter else {}
+    ready = {name: [network.ready(image) for image in inputs] for name, network in networks.items()}
+    timed = time_networks(networks, ready, plan["settings"])
+    energies = energies_of(networks, ready, meter, plan["settings"]) if meter else {}
     after = condition()
-    setting = {"agent": AGENT, "runtime": next(iter(networks.values())).runtime, "threads": threads}
+    setting = {
+        "agent": AGENT,
+        "runtime": " and ".join(dict.fromkeys(n.runtime for n in networks.values())),
+        "threads": threads,
+    }
     about = dict(machine(setting), before=before, after=after, throttled=throttling(before, after))
     flags = set(read_text("/proc/cpuinfo").split())
     about["instructions"] = [name for name in INSTRUCTIONS if name in flags]
     about["energy"] = meter.includes if meter else None
     models = {p: dict(timed[p], answers=answers[p], **starts[p], **energies.get(p, {})) for p in networks}
-    write_results(folder / "results.json", {"format": FORMAT, "machine": about, "models": models, "pictures": pictures})
+    found = {"format": FORMAT, "machine": about, "models": models, "missing": missing, "pictures": pictures}
+    write_results(folder / "results.json", found)
+
+
+def runnable(program: Any, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The models whose runtime is installed, and why others do not run. Raises the program's Refused where none is."""
+    there, missing, first = [], {}, None
+    for name in names:
+        try:
+            program.library(name)
+            there.append(name)
+        except program.Refused as refused:
+            missing[name], first = str(refused), first or refused
+    if not there and first is not None:
+        raise first
+    return there, missing
 
 
 def read_plan(folder: Path) -> Any:
@@ -146,30 +167,30 @@ def picture_digests(program: Any, deployment: Any, folder: Path) -> dict[str, st
         }
 
 
-def answers_of(network: Any, deployment: Any, images: Any, precision: str) -> list[int]:
+def answers_of(network: Any, deployment: Any, images: Any, name: str) -> list[int]:
     """The class with the largest score for each image. Raises Refused where a score is not a finite number."""
     import numpy as np
 
-    progress, found = Progress(f"{precision} on the images"), []
+    progress, found = Progress(f"{name} on the images"), []
     for number, image in enumerate(images):
-        scores = network.scores(deployment.input(np.asarray(image)))
+        scores = network.scores(network.ready(deployment.input(np.asarray(image))))
         if not np.isfinite(scores).all():
-            raise Refused(f"the {precision} model gives scores that are not finite")
+            raise Refused(f"the {name} model gives scores that are not finite")
         found.append(int(scores.argmax()))
         progress.show(number + 1, len(images), last=number + 1 == len(images))
     return found
 
 
-def time_networks(networks: dict[str, Any], inputs: Sequence[Any], settings: dict[str, Any]) -> dict[str, Any]:
+def time_networks(networks: dict[str, Any], inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """p50, p90 and p99 of the time that passed and the median of CPU time, ms; `relative` is the median of a round's
-    time over that of the first model in the same round, with its 95% interval."""
+    time over that of `base_of` the model in the same round, with its 95% interval. `inputs` are as each takes them."""
     import numpy as np
 
     names, rng = sorted(networks), random.Random(0)
     start = time.perf_counter()
     for name in names:
         for turn in range(WARM_UP):
-            networks[name].scores(inputs[turn % len(inputs)])
+            networks[name].scores(inputs[name][turn % len(inputs[name])])
     a_round = 2 * (time.perf_counter() - start) / WARM_UP
     rounds = int(min(settings["most_rounds"], max(settings["least_rounds"], settings["seconds"] / max(a_round, 1e-6))))
     wall: dict[str, list[float]] = {name: [] for name in names}
@@ -177,14 +198,13 @@ def time_networks(networks: dict[str, Any], inputs: Sequence[Any], settings: dic
     progress = Progress("timing")
     for turn in range(rounds):
         for name in rng.sample(names, len(names)):
-            passed, used = second_of_two(networks[name].scores, inputs[turn % len(inputs)])
+            passed, used = second_of_two(networks[name].scores, inputs[name][turn % len(inputs[name])])
             wall[name].append(1000 * passed)
             cpu[name].append(1000 * used)
         progress.show(turn + 1, rounds, last=turn + 1 == rounds)
-    base = np.array(wall["fp32" if "fp32" in names else names[0]])
     found = {}
     for name in names:
-        ratios = np.sort(np.array(wall[name]) / base)
+        ratios = np.sort(np.array(wall[name]) / np.array(wall[base_of(name, names)]))
         off = int(0.98 * rounds**0.5) + 1  # of the ranks of a median's 95% interval
         low, high = ratios[max(0, rounds // 2 - off)], ratios[min(rounds - 1, rounds // 2 + off)]
         p50, p90, p99 = np.quantile(wall[name], (0.5, 0.9, 0.99))
@@ -196,8 +216,14 @@ def time_networks(networks: dict[str, Any], inputs: Sequence[Any], settings: dic
     return found
 
 
+def base_of(name: str, names: Sequence[str]) -> str:
+    """What a model's time is divided by: that of fp32 of its runtime, of another runtime, or of the first model."""
+    runtime = "".join(name.partition("-")[1:])
+    return next((base for base in ("fp32" + runtime, "fp32") if base in names), names[0])
+
+
 def energies_of(
-    networks: dict[str, Any], image: Any, meter: Meter, settings: dict[str, Any]
+    networks: dict[str, Any], inputs: dict[str, Any], meter: Meter, settings: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
     """Millijoules of an inference, with the idle power and without: windows of each model in turn, idle ones between.
 
@@ -210,7 +236,7 @@ def energies_of(
         idle = [measure_idle(meter, settings["window_s"])]
         for turn in range(settings["windows"]):
             for name in names:
-                once = functools.partial(networks[name].scores, image)
+                once = functools.partial(networks[name].scores, inputs[name][0])
                 windows[name].append(measure_window(meter, once, settings["window_s"]))
             idle.append(measure_idle(meter, settings["window_s"]))
             progress.show(turn + 1, settings["windows"], last=turn + 1 == settings["windows"])
@@ -265,17 +291,18 @@ def median(values: Sequence[Any]) -> Any:
 def first_inference(program: Any, folder: Path, precision: str, threads: int) -> dict[str, Any]:
     """Milliseconds to load the model and of its first inference, and the megabytes that the process grew by."""
     import numpy as np
-    import onnxruntime  # noqa: F401  # what it takes by itself is not the model's
 
+    program.library(precision)  # what it takes by itself is not the model's
     deployment = program.Deployment(folder / DEPLOYMENT)
     image = deployment.input(np.asarray(np.load(str(folder / IMAGES), mmap_mode="r", allow_pickle=False)[0]))
     before, start = resident_mb(), time.perf_counter()
     network = deployment.network(precision, threads)
     loaded = time.perf_counter()
-    network.scores(image)
+    ready = network.ready(image)
+    network.scores(ready)
     done = time.perf_counter()
     for _ in range(WARM_UP):
-        network.scores(image)
+        network.scores(ready)
     after = resident_mb()
     grown = None if before is None or after is None else round(max(after - before, 0.0), 3)
     load_ms, first_ms = round(1000 * (loaded - start), 4), round(1000 * (done - loaded), 4)

@@ -20,33 +20,28 @@ from typing import Any, Sequence
 
 FACTS, SUMS = "preprocess.json", "SHA256SUMS"
 MOST_THREADS = 1024
-
-
-class Refused(Exception):
-    """One line for the user. `status` is the exit status: 2 what was given is wrong, 3 something must be installed."""
-
-    def __init__(self, message: str, status: int = 2) -> None:
-        super().__init__(message)
-        self.status = status
-
+KEPT = ".start"  # a version's own folder for what makes its next start faster
 
 try:
     import numpy as np
 
     from nas.data.pixels import NotAPicture, Picture, as_input, is_picture, quiet, read_image  # noqa: F401
+    from nas.runtimes.board.network import LiteNetwork, Network, Refused, lite_runtime, onnx_runtime
 except ImportError as missing:
     print(f"run.py: {missing}; pip install -r {Path(__file__).with_name('requirements.txt')}", file=sys.stderr)
     sys.exit(3)
 
 
 class Deployment:
-    """A version's folder. `facts` is preprocess.json: how a picture is read, the classes, the models by precision.
+    """A version's folder. `facts` is preprocess.json: how a picture is read, the classes, the models.
 
-    Raises Refused for a file that is not the one that SHA256SUMS names.
+    A model's name is its precision, as int8, for ONNX Runtime, and int8-litert for LiteRT. `kept`: a folder for what
+    makes the next start faster; None: nothing is kept. Raises Refused for a file that is not the one that SHA256SUMS
+    names.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, kept: Path | None = None) -> None:
+        self.folder, self.kept = folder, kept
         try:
             rows = [line.split(None, 1) for line in (folder / SUMS).read_text("utf-8").splitlines()]
             self.sums = {name.strip(): digest for digest, name in rows}
@@ -77,44 +72,63 @@ class Deployment:
         """uint8 (resolution, resolution, 3) as the network takes it: float32 (1, 3, resolution, resolution)."""
         return as_input(pixels, self.facts["mean"], self.facts["std"])
 
-    def network(self, precision: str | None = None, threads: int | None = None) -> Network:
+    def names(self, precision: str | None = None, runtime: str | None = None) -> list[str]:
+        """The models of a precision, or a name, and a runtime, the one to use first; of the first one's precision where
+        none is given. Raises Refused where there is none.
+        """
+        there = self.precisions
+        runtimes = list(dict.fromkeys(map(runtime_of, there)))
+        if runtime is not None and runtime not in runtimes:
+            raise Refused(f"--runtime must be {' or '.join(runtimes)}; got {runtime[:40]}")
+        there = [name for name in there if runtime in (None, runtime_of(name))]
+        known = list(dict.fromkeys(name.partition("-")[0] for name in there))
+        found = [name for name in there if (precision or known[0]) in (name, name.partition("-")[0])]
+        if not found:
+            raise Refused(f"--precision must be {' or '.join(known)}; got {(precision or '')[:40]}")
+        return found
+
+    def network(
+        self, precision: str | None = None, threads: int | None = None, runtime: str | None = None
+    ) -> Network | LiteNetwork:  # fmt: skip
         """The model of that precision, ready to run, with the threads of the run's device profile where none are given.
 
         Raises Refused.
         """
-        precision = precision or self.precisions[0]
-        if precision not in self.precisions:
-            raise Refused(f"--precision must be {' or '.join(self.precisions)}; got {precision[:40]}")
-        return Network(self.checked(self.facts["models"][precision]), threads or self.facts["threads"])
+        name = self.chosen(precision, runtime)
+        content, threads = self.checked(self.facts["models"][name]), threads or self.facts["threads"]
+        return LiteNetwork(content, threads) if is_lite(name) else Network(content, threads, self.kept)
+
+    def chosen(self, precision: str | None = None, runtime: str | None = None) -> str:
+        """The first of `names` whose runtime is installed. Raises Refused."""
+        names = self.names(precision, runtime)
+        missing = []
+        for name in names:
+            try:
+                library(name)
+                return name
+            except Refused as refused:
+                missing.append(str(refused))
+        own = runtime_of(names[0])
+        named = "requirements.txt" if own == runtime_of(self.precisions[0]) else f"requirements-{own}.txt"
+        raise Refused(f"{missing[0]}; pip install -r {named}", 3)
 
 
-class Network:
-    """A model in ONNX Runtime, on the CPU. Raises Refused where it is missing, or cannot run the model."""
+def is_lite(name: str) -> bool:
+    """Whether a model of that name is for LiteRT."""
+    return name.endswith("-litert")
 
-    def __init__(self, model: bytes, threads: int) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise Refused(f"{error}; pip install -r requirements.txt", 3) from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # it raises many kinds
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-            raise Refused(f"ONNX Runtime {onnxruntime.__version__} cannot run the model: {reason}") from None
-        self.runtime = f"ONNX Runtime {onnxruntime.__version__}"
-        self.name = self.session.get_inputs()[0].name
 
-    def scores(self, image: np.ndarray) -> np.ndarray:
-        """float32 (1, 3, r, r) to a score for each class, float32 (classes,)."""
-        return self.outputs(image)[0]
+def runtime_of(name: str) -> str:
+    """The runtime of a model, by the model's name."""
+    return "litert" if is_lite(name) else "onnxruntime"
 
-    def outputs(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """`scores`, and the pooled features before the classifier, float32 (d,); None where the model gives none."""
-        found = self.session.run(None, {self.name: image})
-        return found[0][0], found[1][0] if len(found) > 1 else None
+
+def library(name: str) -> None:
+    """Imports what a model of that name is run by. Raises Refused with status 3 where it is missing."""
+    if is_lite(name):
+        lite_runtime()
+    else:
+        onnx_runtime()
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:
@@ -136,6 +150,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("images", nargs="+", metavar="IMAGE", help="a picture's file, of any size")
     made.add_argument("--top", type=int, default=1, metavar="K", help="classes to name (default: 1)")
     made.add_argument("--precision", help="the model to use, where there are several (default: the first of them)")
+    made.add_argument("--runtime", help="onnxruntime or litert, where there are both (default: what is installed)")
     made.add_argument("--threads", type=int, help="threads that it runs on")
     made.add_argument("--json", action="store_true", help="print one JSON object a line")
     return made
@@ -168,13 +183,14 @@ def classify(options: argparse.Namespace) -> int:
         raise Refused(f"--top must be 1 or more; got {options.top}")
     if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
         raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {options.threads}")
-    deployment = Deployment(Path(__file__).resolve().parent)
-    network = deployment.network(options.precision, options.threads)
+    folder = Path(__file__).resolve().parent
+    deployment = Deployment(folder, folder / KEPT)
+    network = deployment.network(options.precision, options.threads, options.runtime)
     status, warm = 0, False
     for path in options.images:
         try:
             with quiet():
-                image = deployment.input(deployment.image(Path(path)))
+                image = network.ready(deployment.input(deployment.image(Path(path))))
         except NotAPicture as error:
             complain(str(error))
             status = 2

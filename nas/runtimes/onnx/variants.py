@@ -52,6 +52,10 @@ class Variants(Reference):
     def exported(self) -> onnx.ModelProto:
         return float_graph(self.module, self.model)
 
+    def file(self, precision: Precision, int8: Int8 | None = None) -> bytes:
+        """`graph`, as a file holds it."""
+        return bytes(self.graph(precision, int8).SerializeToString())
+
     def graph(self, precision: Precision, int8: Int8 | None = None) -> onnx.ModelProto:
         """The graph in a precision, with the file's facts; int8 as the model's recipe says where nothing else does.
 
