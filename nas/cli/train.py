@@ -70,6 +70,14 @@ def train(
         bool,
         typer.Option("--pretrained", help="Begin with timm's pretrained weights, where the network is one of timm's."),
     ] = False,
+    crops: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="Of a detector: train its body first, as a classifier of what its boxes hold, for so many epochs.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal weights on one machine.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The model's folder (default: RUN/trained/TRIAL).")] = None,
     resume: Annotated[
@@ -102,6 +110,7 @@ def train(
     options = TrainingOptions(
         epochs=epochs, minutes=0.0 if time is None else minutes_of(time), teacher=teacher, batch_size=batch_size,
         learning_rate=learning_rate, augmentation=augmented, mixup=mixup, balanced=balanced, pretrained=pretrained,
+        crops=crops,
         temperature=temperature, alpha=alpha, seed=seed,
     )  # fmt: skip
     found = load_run(run)

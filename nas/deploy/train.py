@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ class TrainingOptions:
     mixup: float | None = None
     balanced: bool = False
     pretrained: bool = False  # begin with timm's weights, where the network is one of timm's
+    crops: int = 0  # epochs that a detector's body is trained first, as a classifier of what its boxes hold
     temperature: float = 4.0
     alpha: float = 0.9
     seed: int = 0
@@ -88,6 +89,9 @@ def train(
     start: Network | TrainedModel = network
     if begun.start.startswith(FROM) if begun else asked.pretrained:
         start = pretrained(_untrained(network, dataset, trial, lineage, begun.seed if begun else asked.seed))
+    body = folder.with_name(f"{folder.name}-body")
+    if crops := _crops(body, begun, asked):
+        start = _body(network, dataset, trial, lineage, body, crops, begun.seed if begun else asked.seed, on_progress)
     model = train_full(
         start, dataset, recipe, folder,
         seed=begun.seed if begun else asked.seed, teacher=teacher,
@@ -144,8 +148,29 @@ def _untrained(network: Network, dataset: Dataset, trial: Trial, lineage: Lineag
 
     prepared, weights = Preprocessing(network.input_shape[1]), build(network, seed=seed).state_dict()
     return TrainedModel(
-        network, weights, "classification", dataset.classes, prepared, trial.candidate.precision, lineage=lineage
+        network, weights, dataset.task, dataset.classes, prepared, trial.candidate.precision, lineage=lineage
     )
+
+
+def _crops(body: Path, begun: Begun | None, asked: TrainingOptions) -> int:
+    """How many epochs a detector's body is trained on crops first; of a training that is resumed as many as then."""
+    from nas.train.full_folder import read_result
+
+    return read_result(body).epochs if begun and body.exists() else asked.crops
+
+
+def _body(
+    network: Network, dataset: Dataset, trial: Trial, lineage: Lineage, body: Path, epochs: int, seed: int,
+    on_progress: OnFullProgress,
+) -> TrainedModel:  # fmt: skip
+    """The detector, its body trained on crops first; what that gave is kept in the folder `body`."""
+    from nas.train.crops import trained_body
+
+    if dataset.task != "detection":
+        raise UserError(f"crops are of boxes, and {dataset.name} has none")
+    made = trained_body(network, dataset, body, epochs=epochs, seed=seed, on_progress=on_progress)
+    steps = replace(lineage, steps=(*lineage.steps, *made.lineage.steps))
+    return replace(made, precision=trial.candidate.precision, lineage=steps)
 
 
 def _recipe(run: Run, trial: Trial, asked: TrainingOptions, dataset: Dataset, network: Network) -> FullRecipe:
@@ -160,8 +185,9 @@ def _recipe(run: Run, trial: Trial, asked: TrainingOptions, dataset: Dataset, ne
         if "learning_rate" not in chosen:  # a candidate that has one is trained by SGD
             chosen.setdefault("optimizer", "adamw")
         chosen["learning_rate"], tuned = asked.learning_rate, batch
+    mixup = 0.0 if asked.mixup is None and dataset.task != "classification" else asked.mixup
     return full_recipe(
         chosen, images=len(dataset.train), resolution=network.input_shape[1], batch_size=batch, tuned_batch_size=tuned,
-        epochs=asked.epochs, mixup=asked.mixup, class_weights="balanced" if asked.balanced else "none",
+        epochs=asked.epochs, mixup=mixup, class_weights="balanced" if asked.balanced else "none",
         temperature=asked.temperature, alpha=asked.alpha,
     )  # fmt: skip

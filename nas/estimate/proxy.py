@@ -109,7 +109,8 @@ class ProxyTraining:
         robust = self._robust_accuracy(model, network, precision) if self.robust else None
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
         trained = TrainedModel(
-            network, weights, task.name, task.classes, Preprocessing(resolution, self.train.images.side), precision,
+            network, weights, task.name, task.classes,
+            Preprocessing(resolution, self.train.images.side, task.resize), precision,
             recipe=asdict(chosen) | {"seed": seed, "data_share": self.fidelity.data_share},
             lineage=Lineage(steps=("proxy training",)),
         )  # fmt: skip

@@ -36,6 +36,7 @@ LARGEST_SIDE = 65_536  # channels or pixels of a block
 MOST_MACS = 10**12
 
 Triple = tuple[float, float, float]
+Resize = Literal["center square, bilinear", "whole, bilinear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,14 @@ class Preprocessing:
     """How a picture becomes a network's input, float32 (1, 3, resolution, resolution).
 
     The middle square is cut out and scaled to `side` pixels, as the dataset keeps its images, then to `resolution`,
-    both bilinear with antialiasing; with a side of 0 to `resolution` at once. Then each channel, 0 to 255, in the order
+    both bilinear with antialiasing; with a side of 0 to `resolution` at once. "whole": nothing is cut off, the longer
+    side is scaled, and what is missing on the right or below is grey. Then each channel, 0 to 255, in the order
     of `color`, becomes (value - mean) / std. `nas.data.pixels` does it, everywhere.
     """
 
     resolution: int
     side: int = 0
-    resize: Literal["center square, bilinear"] = "center square, bilinear"
+    resize: Resize = "center square, bilinear"
     color: Literal["RGB"] = "RGB"
     mean: Triple = (127.5, 127.5, 127.5)
     std: Triple = (127.5, 127.5, 127.5)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from nas.data.augmentation import augment
 from nas.errors import UserError
+from nas.models.trained import Resize
 from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
 
@@ -21,6 +22,7 @@ class Classification:
     """
 
     name = "classification"
+    resize: Resize = "center square, bilinear"
 
     def __init__(self, classes: Sequence[str], weights: Tensor | None = None) -> None:
         self.classes, self.weights = tuple(classes), weights

@@ -12,6 +12,7 @@ from torchvision.ops import generalized_box_iou_loss
 from nas.data.augmentation import augment_boxes
 from nas.data.boxes import CENTER, MOST_LOG, SIZE, STRIDES, Detections, Map, detections, priors
 from nas.errors import UserError
+from nas.models.trained import Resize
 from nas.space.block import KINDS
 from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
@@ -33,6 +34,7 @@ class Detection:
     """
 
     name = "detection"
+    resize: Resize = "whole, bilinear"
 
     def __init__(self, classes: Sequence[str], network: Network) -> None:
         if not network.detects:

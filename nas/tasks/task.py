@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Generator, Tensor
 
+from nas.models.trained import Resize
 from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
 
@@ -26,6 +27,10 @@ class Task(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """What it tells apart."""
+
+    @property
+    def resize(self) -> Resize:
+        """How its pictures become squares."""
 
     @property
     def guessed(self) -> float:

@@ -84,6 +84,7 @@ def train_full(
             raise UserError(f"a model of the classes {_few(start.classes)} cannot learn the classes "
                             f"{_few(dataset.classes)} of {dataset.name}")  # fmt: skip
         precision, lineage = start.precision, lineage or start.lineage
+    _check_asked(task, dataset, recipe, teacher)
     if recipe.resolution != network.input_shape[1]:
         raise UserError(f"a network of {network.input_shape[1]} pixels must be trained there; got {recipe.resolution}")
     begun = begun_with(start, dataset, recipe, seed, teacher, minutes)
@@ -153,12 +154,24 @@ def _model(
     weights = weights_of(state)
     hashes = {**lineage.hashes, "dataset": dataset.fingerprint, "training": begun.digest}
     step = STEP if begun.teacher == NONE else f"{STEP} with the teacher {begun.teacher}"
-    prepared = Preprocessing(network.input_shape[1], side=dataset.train.images.side)
+    resize = task_of(dataset.task, classes, network).resize
+    prepared = Preprocessing(network.input_shape[1], side=dataset.train.images.side, resize=resize)
     return TrainedModel(
         network, weights, dataset.task, classes, prepared, precision,
         recipe=asdict(state.recipe) | {"seed": begun.seed, "teacher": begun.teacher},
         lineage=replace(lineage, steps=(*lineage.steps, step), hashes=hashes),
     )  # fmt: skip
+
+
+def _check_asked(task: Task, dataset: Dataset, recipe: FullRecipe, teacher: Teacher | None) -> None:
+    """Raises UserError for what only a classifier can learn with."""
+    asked = {
+        "mixup": recipe.mixup > 0,
+        "class weights": recipe.class_weights != "none",
+        "a teacher": teacher is not None,
+    }
+    if task.name != Classification.name and (odd := [what for what, wanted in asked.items() if wanted]):
+        raise UserError(f"{odd[0]} is for classification; {dataset.name} is for {task.name}")
 
 
 def _weighted(task: Task, dataset: Dataset, recipe: FullRecipe) -> Task:
