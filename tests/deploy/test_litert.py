@@ -20,7 +20,7 @@ from nas.deploy.make import within
 from nas.deploy.verify import PAGE, verify
 from nas.errors import UserError
 from nas.profiling.agent.deployed import base_of, runnable
-from nas.runtimes.board.network import LiteNetwork
+from nas.runtimes.board.network import LiteNetwork, Network
 from nas.runtimes.board.network import Refused as NetworkRefused
 from nas.runtimes.board.run import Deployment, is_lite, library
 from nas.runtimes.tflite.blocks import write_blocks
@@ -30,6 +30,7 @@ from nas.space.block import Block
 from tests.cli.command import call
 from tests.deploy.deployments import FEW, TRIAL
 from tests.deploy.test_run import ALONE
+from tests.deploy.test_verify import resum
 
 why = "ai-edge-litert is not installed: pip install -e '.[litert]'"
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason=why)
@@ -126,6 +127,23 @@ def test_each_model_is_verified_against_fp32_of_its_runtime(
     )
     assert found.models["fp32-litert"].relative is None and lite.relative is not None
     assert lite.of_card == lite.accuracy
+
+
+def test_a_model_is_loaded_by_its_own_name_whichever_runtime_comes_first(both: Path, tmp_path: Path) -> None:
+    """int8 is a precision for the user, and the name of ONNX Runtime's file for what measures."""
+    place = shutil.copytree(both / "versions/1", tmp_path / "moved")
+    facts = json.loads((place / "preprocess.json").read_text())
+    for names in (list(facts["models"]), list(reversed(facts["models"]))):
+        facts["models"] = {name: facts["models"][name] for name in names}
+        (place / "preprocess.json").write_text(json.dumps(facts))
+        resum(place)
+        deployment = Deployment(place)
+        for name in names:
+            assert isinstance(deployment.load(name), LiteNetwork if is_lite(name) else Network)
+        first = next(name for name in names if name.startswith("int8"))
+        assert deployment.chosen("int8") == first and deployment.chosen() == names[0]
+        assert deployment.chosen("int8", "litert") == deployment.chosen("int8-litert") == "int8-litert"
+        assert deployment.chosen("int8", "onnxruntime") == "int8"
 
 
 def test_a_folder_for_litert_alone_needs_nothing_of_onnx_runtime(made: Path, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ class Model:
         self.version, self.precision = version, precision
         self.classes: list[str] = deployment.classes
         self.threads = threads
-        self.network = self.deployed = deployment.network(precision, threads)  # the one that runs, and as it was made
+        self.network = self.deployed = deployment.load(precision, threads)  # the one that runs, and as it was made
         self.accuracy: float | None = deployment.facts.get("accuracy", {}).get(precision)
         self.lock = threading.Lock()  # not every runtime may be asked by two threads at once
         side = deployment.facts["resolution"]

@@ -105,7 +105,7 @@ def verify(program: Any, folder: Path, threads: int, meter_name: str = "none") -
     pictures = picture_digests(program, deployment, folder / PICTURES)
     there, missing = runnable(program, deployment.precisions)
     starts = first_inferences(folder, there, threads, plan["settings"]["starts"])
-    networks = {name: deployment.network(name, threads) for name in there}
+    networks = {name: deployment.load(name, threads) for name in there}
     answers = {name: answers_of(network, deployment, images, name) for name, network in networks.items()}
     inputs = [deployment.input(np.asarray(image)) for image in images[:INPUTS]]
     ready = {name: [network.ready(image) for image in inputs] for name, network in networks.items()}
@@ -296,7 +296,7 @@ def first_inference(program: Any, folder: Path, precision: str, threads: int) ->
     deployment = program.Deployment(folder / DEPLOYMENT)
     image = deployment.input(np.asarray(np.load(str(folder / IMAGES), mmap_mode="r", allow_pickle=False)[0]))
     before, start = resident_mb(), time.perf_counter()
-    network = deployment.network(precision, threads)
+    network = deployment.load(precision, threads)
     loaded = time.perf_counter()
     ready = network.ready(image)
     network.scores(ready)

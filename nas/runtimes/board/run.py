@@ -92,9 +92,12 @@ class Deployment:
     ) -> Network | LiteNetwork:  # fmt: skip
         """The model of that precision, ready to run, with the threads of the run's device profile where none are given.
 
-        Raises Refused.
+        Of models for several runtimes it is the first whose runtime is installed. Raises Refused.
         """
-        name = self.chosen(precision, runtime)
+        return self.load(self.chosen(precision, runtime), threads)
+
+    def load(self, name: str, threads: int | None = None) -> Network | LiteNetwork:
+        """The model of that very name, as `network`."""
         content, threads = self.checked(self.facts["models"][name]), threads or self.facts["threads"]
         return LiteNetwork(content, threads) if is_lite(name) else Network(content, threads, self.kept)
 
