@@ -43,6 +43,7 @@ class _Whole:
     """A network compiled as a whole."""
 
     name: str
+    space: str
     network: Network
     estimate: Estimate
 
@@ -67,20 +68,23 @@ def vela_profile(
     require_ours(folder)
     vela_version()
     blocks: dict[str, Block] = {}
-    sampled: dict[str, Network] = {}
+    sampled: dict[str, tuple[str, Network]] = {}
     for name in spaces:
         space = load_space(name)
         fixed = check_resolution(space, resolution)
         blocks |= {block.key: block for block in all_blocks(space, resolution=fixed)}
         candidates = sample_networks(space, networks, fixed, seed)
-        sampled |= {network_name(space, c): space.network(c) for c in candidates}
-    jobs = [(block,) for block in blocks.values()] + [network.blocks for network in sampled.values()]
+        sampled |= {network_name(space, c): (space.name, space.network(c)) for c in candidates}
+    jobs = [(block,) for block in blocks.values()] + [network.blocks for _, network in sampled.values()]
     found: list[Estimate] = []
     for estimate in estimates(jobs, chosen, sram_kib):
         found.append(estimate)
         progress(len(found), len(jobs))
     each = dict(zip(blocks, found[: len(blocks)], strict=True))
-    whole = [_Whole(*row) for row in zip(sampled, sampled.values(), found[len(blocks) :], strict=True)]
+    whole = [
+        _Whole(key, space, network, estimate)
+        for (key, (space, network)), estimate in zip(sampled.items(), found[len(blocks) :], strict=True)
+    ]
     return _write(folder, chosen, each, whole, sram_kib, _command(spaces, chosen, resolution, sram_kib, networks, seed))
 
 
@@ -124,6 +128,11 @@ def _about(
     ms = np.array([w.estimate.ms for w in whole])
     largest = np.array([max(each[block.key].sram_kib for block in w.network.blocks) for w in whole])
     sram = np.array([w.estimate.sram_kib for w in whole])
+    off = np.abs(sums / ms - 1)
+    of_space: dict[str, list[float]] = {w.space: [] for w in whole}
+    for w, by in zip(whole, off.tolist(), strict=True):
+        of_space[w.space].append(by)
+    plain = ", ".join(f"{100 * np.mean(by):.2g}% ({space})" for space, by in of_space.items())
     beyond, foreseen = int((sram > sram_kib).sum()), int(((sram > sram_kib) & (largest > sram_kib)).sum())
     return About(
         name=name,
@@ -135,7 +144,7 @@ def _about(
         statistic="compiler estimate",
         protocol=f"each block compiled on its own as an int8 TFLite file, {len(each):,} in all, and {len(whole)} whole "
         "networks, which calibrate their sum; nothing was run. "
-        f"Plain sums are off by {100 * np.mean(np.abs(sums / ms - 1)):.2g}% on average. "
+        f"Plain sums of blocks are off by {plain} on average. "
         f"A whole network needs {np.min(sram / largest):.2f} to {np.max(sram / largest):.2f} times the SRAM of its "
         f"largest block; {beyond} of the {len(whole)} need more than the chip has, and the largest block says so of "
         f"{foreseen}",

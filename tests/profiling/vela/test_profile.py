@@ -45,7 +45,7 @@ def test_a_profile_holds_every_block_and_says_that_it_is_an_estimate(tmp_path: P
     assert all(t.sram_kib is not None and t.sram_kib > 0 for t in read.lookup_table)
     assert read.about.calibration["int8"].slope == pytest.approx(1.01)
     assert found.error.mean < 1e-6 and found.error.macs < 1e-6 < found.error.constant and found.error.networks == 6
-    assert "Plain sums are off by 0.99%" in read.about.protocol
+    assert "Plain sums of blocks are off by 0.99% (tiny) on average" in read.about.protocol
     assert read.about.command == (
         "nas profile vela --config ethos-u55-128 --space tiny --resolution 32 --sram 64 --networks 6 --seed 0 "
         "--name mine"
