@@ -1,6 +1,6 @@
 """Does quantization-aware training give back what int8 loses? PTQ, QAT, and a control trained as long. See README.md.
 
-    python qat.py npz:cifar10_small.npz [tiny mobilenet-v3:0.5] [--epochs 8] [--tuned 2] [--seeds 3] [--out qat.csv]
+    python qat.py npz:cifar10_small.npz [tiny mobilenet-v3:0.5] [--epochs 8] [--tuned 2] [--seeds 3] [--torchao]
 
 One random candidate of each space (by seed 0; with `:0.5` its width), at 32 pixels. A seed draws the weights, and the
 order of all trainings. Accuracies are of files in ONNX Runtime, on all images that no training saw; each drop is of the
@@ -40,6 +40,7 @@ ARMS = {  # how the weights are trained on; None: not at all
     "fp32": None, "PTQ": None, "control, fp32": Qat(taught=False, rounding="none"),
     "control, PTQ": Qat(taught=False, rounding="none"), "QAT": Qat(taught=False), "QAT, taught": Qat(),
 }  # fmt: skip
+TORCHAO = "QAT by torchao"
 
 
 def given_by(model: TrainedModel, data: Dataset, precision: Precision) -> np.ndarray:
@@ -51,20 +52,23 @@ def given_by(model: TrainedModel, data: Dataset, precision: Precision) -> np.nda
 
 
 def rows_of(
-    space: str, data: Dataset, seed: int, epochs: int, tuned: int, known: set[str]
+    space: str, data: Dataset, seed: int, epochs: int, tuned: int, forms: list[str]
 ) -> Iterator[tuple[object, ...]]:
-    """The rows of a space and a seed that are not known yet."""
+    """The rows of a space and a seed for these forms."""
     name, _, width = space.partition(":")
     network = network_of(name, PIXELS, 0, float(width) if width else None)
     labels = torch.cat([data.validation.labels, data.test_split().labels]).numpy()
     model = trained(network, data, epochs, seed)
     before = given_by(model, data, "fp32")
     made: dict[Qat | None, TrainedModel] = {None: model}
-    for form, arm in ARMS.items():
-        if form in known:
-            continue
-        begun = process_time()
-        if arm not in made and arm is not None:
+    for form in forms:
+        begun, arm = process_time(), ARMS.get(form)
+        if form == TORCHAO:
+            from torchao_qat import trained_by_torchao
+
+            arm = Qat(taught=False)
+            made[arm] = trained_by_torchao(model, data, seed, tuned)
+        elif arm not in made and arm is not None:
             with TemporaryDirectory() as folder:
                 asked = Qat(tuned, taught=arm.taught, rounding=arm.rounding)
                 made[arm] = asked.train(model, Given(data, seed, Path(folder), on_progress=print))
@@ -85,10 +89,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--tuned", type=int, default=2, help="epochs of QAT and of the control")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--torchao", action="store_true", help="QAT by torchao too")
     parser.add_argument("--out", type=Path, default=Path("qat.csv"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    data = load_dataset(asked.dataset)
+    data, forms = load_dataset(asked.dataset), [*ARMS, *([TORCHAO] if asked.torchao else [])]
 
     def written() -> list[dict[str, str]]:
         return [dict(row) for _, row in read_appended(asked.out, COLUMNS, "qat.py")]
@@ -96,13 +101,14 @@ def main() -> None:
     for seed in range(asked.seeds):
         for space in asked.spaces:
             known = {row["form"] for row in written() if (row["space"], row["seed"]) == (space, str(seed))}
-            if len(known) == len(ARMS):
+            missing = [form for form in forms if form not in known]
+            if not missing:
                 continue
-            for row in rows_of(space, data, seed, asked.epochs, asked.tuned, known):
+            for row in rows_of(space, data, seed, asked.epochs, asked.tuned, missing):
                 append_rows(asked.out, COLUMNS, [row])
                 print(*row, sep=" | ", flush=True)
     for space in asked.spaces:
-        for form in ARMS:
+        for form in forms:
             drops = [100 * float(r["drop"]) for r in written() if (r["space"], r["form"]) == (space, form)]
             error = stdev(drops) / len(drops) ** 0.5 if len(drops) > 1 else float("nan")
             print(f"{space}, {form}: loses {fmean(drops):.2f} ±{error:.2f} points over {len(drops)} seeds")
