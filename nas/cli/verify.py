@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.output import Quiet, hushed, note, print_json, print_table
+from nas.errors import UserError
 from nas.files.plain import printable
 from nas.numbers import figure, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from nas.deploy.verify import VerifiedModel
-    from nas.runtimes.runtime import Form
 
 
 def verify(
@@ -28,65 +28,104 @@ def verify(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads (default: the profile's).")] = None,
     meter: Annotated[str, typer.Option(help="Energy meter: rapl, ina3221, nvml, none.")] = "none",
-    version: Annotated[int | None, typer.Option(min=1, help="The version (default: the one in use).")] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="N,...|all", help="Versions to compare with each other (default: the one in use)."),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="For a board without ssh: write what it runs, a .zip file or a new folder.")
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Read the results.json that a board made of the bundle.")] = None,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run a deployed version on test images and time it, here or on a board, beside what was predicted.
 
-    Every model runs on the same images with the same threads, in turn. What is found is kept in the version's
-    verified.json and verified.md. The board needs Python 3.8 with NumPy, Pillow and ONNX Runtime or LiteRT; nothing
-    stays there, and a model whose runtime it has not is left out.
+    Every precision, and with --version 1,2 or all every variant, runs on the same images with the same threads, in
+    turn. What is found is kept in the version's verified.json, and shown on the folder's page, verified.html. The board
+    needs Python 3.8 with NumPy, Pillow and ONNX Runtime or LiteRT; nothing stays there, and a model whose runtime it
+    has not is left out.
 
-    Example: nas verify flowers --ssh pi@raspberrypi --python venv/bin/python
+    Example: nas verify flowers --version all --ssh pi@raspberrypi --python venv/bin/python
+
+    By hand: nas verify flowers --bundle bundle.zip; on the board python3 agent.pyz verify; nas verify flowers --results
+    results.json
     """
+    from nas.deploy.variant import named
     from nas.deploy.verified_page import sentences
-    from nas.deploy.verify import PAGE
+    from nas.deploy.verify import bundle as write_bundle
     from nas.deploy.verify import verify as measure
     from nas.profiling.boards.local import Stopped
 
+    chosen = _versions(folder, version)
+    if bundle is not None:
+        if ssh or results or meter != "none" or device:
+            raise UserError("--bundle writes what a board runs: leave out --ssh, --results, --meter and --device")
+        write_bundle(folder, bundle, versions=chosen, images=images, threads=threads)
+        size = f"{bundle.stat().st_size / 1e6:.0f} MB" if bundle.is_file() else "copy this folder to the board"
+        print(printable(f"{bundle}: {size}"))
+        note(f"On the board: unzip it, then python3 agent.pyz verify; here: nas verify {folder} --results results.json")
+        return
+    if results is not None and (ssh or meter != "none"):
+        raise UserError("--results are of a board that has measured: leave out --ssh and --meter")
     try:
         with hushed():
             done = measure(
-                folder,
-                version=version,
-                ssh=ssh,
-                python=python,
-                device=device,
-                images=images,
-                threads=threads,
-                meter=meter,
-            )
+                folder, versions=chosen, ssh=ssh, python=python, device=device, images=images, threads=threads,
+                meter=meter, results=results,
+            )  # fmt: skip
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     if as_json:
-        print_json(done.found.model_dump())
+        print_json([{"version": number} | one.model_dump() for number, one in done.found.items()])
         return
-    print(printable(f"version {done.card.version} on {done.found.where}"))
-    _print(done.found.models)
-    for line in sentences(done.found):
-        note(line)
-    print(printable(f"Written: {done.folder / PAGE}"))
-
-
-def _print(models: Mapping[Form, VerifiedModel]) -> None:
-    """Accuracies, then costs: two tables of at most 80 columns."""
-    from nas.deploy.verified_page import named, points
-
+    where = next(iter(done.found.values())).where
+    numbers = ", ".join(map(str, done.found))
+    print(printable(f"version{'s' * (len(done.found) > 1)} {numbers} on {where}"))
+    several = len(done.found) > 1
     rows = [
-        (named(p), percent(m.accuracy.value), f"{100 * m.accuracy.low:.1f} to {100 * m.accuracy.high:.1f}",
-         points(m.less_fp32), figure(m.megabytes), m.verdict)
-        for p, m in models.items()
+        (f"{n} {named(form)}" if several else named(form), m)
+        for n, one in done.found.items() for form, m in one.models.items()
     ]  # fmt: skip
-    print_table(["", "accuracy", "95% interval", "less fp32, points", "file MB", "budgets"], rows, right=["file MB"])
-    energy = any(m.measured.energy_mj is not None for m in models.values())
+    _print(rows, next(iter(done.found.values())).base)
+    for line in sentences(done.cards, done.found):
+        note(line)
+    print(printable(f"Written: {done.page}"))
+
+
+def _versions(folder: Path, asked: str | None) -> list[int] | None:
+    """The numbers that were asked for; None: the one in use. Raises UserError."""
+    from nas.deploy.folder import version_folder, versions_in
+
+    if asked is None:
+        return None
+    if asked == "all":
+        return versions_in(folder) or [int(version_folder(folder).name)]
+    words = [word.strip() for word in asked.split(",")]
+    if not all(word.isascii() and word.isdigit() and len(word) < 10 for word in words):
+        raise UserError(f"--version must be numbers, e.g. 1,2, or all; got {asked[:80]!r}")
+    return [int(word) for word in words]
+
+
+def _print(rows: Sequence[tuple[str, VerifiedModel]], base: str) -> None:
+    """Accuracies, then costs: two tables of at most 80 columns."""
+    from nas.deploy.verified_page import points
+
+    accuracies = [
+        (name, percent(m.accuracy.value), f"{100 * m.accuracy.low:.1f} to {100 * m.accuracy.high:.1f}",
+         points(m.less_fp32), figure(m.megabytes), m.verdict)
+        for name, m in rows
+    ]  # fmt: skip
+    heads = ["", "accuracy", "95% interval", f"less {base}, points", "file MB", "budgets"]
+    print_table(heads, accuracies, right=["file MB"])
+    energy = any(m.measured.energy_mj is not None for _, m in rows)
     costs = [
         (
-            named(p), figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
+            name, figure(t.p50_ms), figure(t.p90_ms), figure(t.p99_ms), figure(t.cpu_ms), _relative(m),
             figure(m.predicted.latency_ms if m.predicted else None), figure(t.first_ms), figure(t.memory_mb),
             *[figure(t.energy_mj)] * energy,
         )
-        for p, m in models.items() if (t := m.measured)
+        for name, m in rows for t in (m.measured,)
     ]  # fmt: skip
     heads = ["", "p50 ms", "p90", "p99", "CPU", "of fp32", "predicted", "first", "MB", *["mJ"] * energy]
     print_table(heads, costs, right=[head for head in heads if head])

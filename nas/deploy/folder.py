@@ -6,7 +6,7 @@ previous     those in use before it, the last one last
 serve.pyz    serves frames and watches           monitor/    what it noted
 versions/N/preprocess.json  how a picture is read, and the classes: one object, for the program and for nas verify
 versions/N/card.toml, README.md, requirements.txt, SHA256SUMS      what it is, what it needs, and that it is whole
-versions/N/verified.json, verified.md     what nas verify found, later
+verified.html, versions/N/verified.json    what nas verify found, later: a page of all versions, and as data
 .work/       what nas deploy has done so far
 
 A version is written whole or not at all, and never changed: the next one has the next number.
@@ -36,8 +36,9 @@ from nas.runtimes.board.run import FACTS, SUMS
 from nas.runtimes.runtime import Form, RuntimeName, parts_of
 
 VERSIONS, CURRENT, PREVIOUS, RUN, WORK = "versions", "current", "previous", "run.py", ".work"
+PAGE = "verified.html"
 SERVE, MONITOR = "serve.pyz", "monitor"
-OURS = frozenset({VERSIONS, CURRENT, PREVIOUS, RUN, WORK, SERVE, MONITOR, ".lock"})
+OURS = frozenset({VERSIONS, CURRENT, PREVIOUS, RUN, WORK, SERVE, MONITOR, PAGE, ".lock"})
 SERVING = Path(nas.__file__).parent / "monitor/serve"  # as data: a board's program, which nothing here imports
 REQUIREMENTS = ("numpy>=1.24.4", "pillow>=10.4.0")  # the oldest that were tried, Python 3.8
 RUNTIMES: dict[RuntimeName, tuple[str, ...]] = {

@@ -62,12 +62,14 @@ def other_images(source: str, classes: Sequence[str]) -> Split:
     return Split(split.images, torch.tensor([classes.index(name) for name in found.classes])[split.labels])
 
 
-def seen(name: str, split: Split, facts: Facts, most_bytes: int = MOST_BYTES) -> Seen:
-    """The images of a split as the network sees them; of more than fit into `most_bytes` some, in a mix of classes.
+def seen(name: str, split: Split, facts: Facts, most: int | None = None) -> Seen:
+    """The images of a split as the network sees them; of more than `most` some, in a mix of classes: always the same.
+
+    Where `most` is None, as many as fit into 100 MB.
 
     Raises UserError for a file that is not a readable picture.
     """
-    most = max(1, most_bytes // (3 * facts.resolution**2))
+    most = max(1, MOST_BYTES // (3 * facts.resolution**2)) if most is None else most
     chosen = spread(len(split), most).sort().values if most < len(split) else torch.arange(len(split))
     labels = split.labels[chosen].numpy()
     shown = spread(len(chosen), PICTURES).tolist()

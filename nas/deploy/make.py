@@ -14,7 +14,7 @@ from nas.deploy.accuracy import accuracy_of
 from nas.deploy.card import Card, Measured, ModelFile
 from nas.deploy.facts import digest_of, facts_of
 from nas.deploy.images import Seen, seen
-from nas.deploy.measure import Results, Timed, measure_models
+from nas.deploy.measure import Part, Results, Timed, measure_models
 from nas.deploy.predicted import predicted_for
 from nas.device.profile import DeviceProfile
 from nas.models.trained import TrainedModel
@@ -79,17 +79,19 @@ def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Data
         data.name, np.concatenate([test.pixels, validation.pixels]), np.concatenate([test.labels, validation.labels]),
         test.total + validation.total, test.pictures,
     )  # fmt: skip
-    found = measure_models(facts, {p: one.path for p, one in files.items()}, images, threads=card.threads)
-    right = {p: np.array(timed.answers) == images.labels for p, timed in found.models.items()}
-    part = len(test.labels)
+    part, name = Part(facts, {p: one.path for p, one in files.items()}, images), str(card.version)
+    results = measure_models({name: part}, threads=card.threads)
+    found = results.versions[name].models
+    right = {p: np.array(timed.answers) == images.labels for p, timed in found.items()}
+    tested = len(test.labels)
     models = {
         p: model_file.model_copy(update={
-            "test": accuracy_of(right[p][:part].tolist()), "validation": accuracy_of(right[p][part:].tolist()),
-            "measured": measured_of(found.models[p]),
+            "test": accuracy_of(right[p][:tested].tolist()), "validation": accuracy_of(right[p][tested:].tolist()),
+            "measured": measured_of(found[p]),
         })
         for p, model_file in card.models.items()
     }  # fmt: skip
-    return card.model_copy(update={"models": models, "measured_on": where_of(found)})
+    return card.model_copy(update={"models": models, "measured_on": where_of(results)})
 
 
 def within(card: Card, most: float, tell: Callable[[str], None]) -> Card:

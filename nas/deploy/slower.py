@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.deploy.measure import Results
+from nas.deploy.measure import Machine
 from nas.runtimes.onnx.fusion import fusion_of
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.runtimes.runtime import Form, fp32_of, parts_of
+from nas.runtimes.runtime import Form, parts_of
 
 DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's name
     "x86_64": ("avx512_vnni", "avx_vnni", "avxvnni", "amx_int8"), "aarch64": ("asimddp", "i8mm"),
@@ -15,9 +15,9 @@ DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's n
 SHORT_MS = 0.3  # below it, starting an operation takes longer than computing it
 
 
-def why_slower(path: Path, form: Form, results: Results) -> list[str]:
+def why_slower(path: Path, form: Form, machine: Machine, fp32_ms: float) -> list[str]:
     """The reasons that can be seen in the file and on the machine, the most likely first."""
-    (precision, runtime), machine, said = parts_of(form), results.machine, []
+    (precision, runtime), said = parts_of(form), list[str]()
     if precision == "fp16":
         return ["CPUs convert fp16 to fp32 before they compute and back afterwards: it is for GPUs and NPUs"]
     if runtime == "onnxruntime":
@@ -30,9 +30,9 @@ def why_slower(path: Path, form: Form, results: Results) -> list[str]:
             f"this processor has no dot product of 8-bit integers ({' or '.join(known)}), so int8 takes as many "
             "instructions as fp32"
         )
-    if results.models[fp32_of(form)].p50_ms < SHORT_MS:
+    if fp32_ms < SHORT_MS:
         said.append(
-            f"the network is small: fp32 takes {results.models[fp32_of(form)].p50_ms:.2g} ms, most of it to start its "
+            f"the network is small: fp32 takes {fp32_ms:.2g} ms, most of it to start its "
             "operations, and int8 has more of them"
         )
     return said or ["neither the file nor the processor's instructions tell; profile both with ONNX Runtime"]

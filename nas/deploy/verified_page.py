@@ -1,54 +1,98 @@
-"""What verifications of a version found, in Markdown."""
+"""What verifications of a deployment found, as a page: every variant under the same threads, batch and images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card
 from nas.deploy.model_card import shown
-from nas.numbers import figure
-from nas.runtimes.runtime import Form, parts_of
+from nas.deploy.variant import variant
+from nas.numbers import figure, percent
+from nas.page import Column, bar, bullets, document, table
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from nas.deploy.verify import Verified, VerifiedModel
 
-HEADS = (
-    "precision", "runtime", "accuracy", "less fp32", "p50 ms", "p90 ms", "p99 ms", "CPU ms", "of fp32", "predicted ms",
-    "load ms", "first ms", "mJ", "predicted mJ", "memory MB", "predicted MB", "file MB", "verdict",
-)  # fmt: skip
+    Rows = Sequence[tuple[str, VerifiedModel]]
+
+WORDS = Column("variant", number=False)
 
 
-def verified_page(card: Card, verified: Sequence[Verified]) -> str:
-    """The last one first."""
-    parts = [f"# Version {card.version}, as verified\n"]
-    for one in reversed(verified):
-        parts += [f"## {one.where}, {one.at[:10]}\n", table(one), "", *(f"- {line}" for line in sentences(one)), ""]
-    return "\n".join(parts)
+def verified_page(name: str, sessions: Sequence[tuple[Mapping[int, Card], Mapping[int, Verified]]]) -> str:
+    """The page of a folder; a session is the versions that were measured together. The first one comes first."""
+    from markupsafe import Markup
+
+    parts = [_section(cards, found) for cards, found in sessions]
+    lead = (
+        "Every variant of a section ran on the same images with as many threads, batch 1, in turn in one process, so "
+        "that their ratios hold where the machine was busy."
+    )
+    return document(f"{name}, as verified", lead, Markup("\n").join(parts))
 
 
-def table(one: Verified) -> str:
-    """A row a model."""
-    rows = [HEADS, ["---"] * len(HEADS), *(cells(form, model) for form, model in one.models.items())]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def _section(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> Markup:
+    from markupsafe import Markup
+
+    one, rows = next(iter(found.values())), list(rows_of(cards, found))
+    return Markup("<section><h2>{}, {}</h2>\n{}\n{}</section>").format(
+        one.where, one.at[:10], Markup("\n").join(_tables(rows, one)), bullets(sentences(cards, found))
+    )
 
 
-def cells(form: Form, m: VerifiedModel) -> list[str]:
-    """The cells under `HEADS`."""
-    (precision, runtime), t, p = parts_of(form), m.measured, m.predicted
+def rows_of(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> Rows:
+    """Each model under its variant's name, with its version's number where there are several."""
+    several = len(found) > 1
     return [
-        precision, runtime, shown(m.accuracy), points(m.less_fp32), figure(t.p50_ms), figure(t.p90_ms),
-        figure(t.p99_ms), figure(t.cpu_ms), ratio(m.relative), figure(p.latency_ms if p else None), figure(t.load_ms),
-        figure(t.first_ms), figure(t.energy_mj), figure(p.energy_mj if p else None),
-        figure(t.memory_mb), figure(p.weights_mb + p.activations_mb if p else None), figure(m.megabytes), m.verdict,
+        (f"{f'version {version}: ' if several else ''}{variant(cards[version], form)}", model)
+        for version, one in found.items() for form, model in one.models.items()
     ]  # fmt: skip
 
 
-def named(form: Form) -> str:
-    """A model in words: its precision, and LiteRT where it is for that."""
-    precision, runtime = parts_of(form)
-    return precision if runtime == "onnxruntime" else f"{precision} LiteRT"
+def _tables(rows: Rows, one: Verified) -> list[Markup]:
+    """Accuracy, time, and what it takes: each narrow enough for a phone, or nearly."""
+    base, most = one.base, max(m.measured.p50_ms for _, m in rows)
+    device = next((m.predicted.device for _, m in rows if m.predicted), "")
+    largest = max(m.megabytes for _, m in rows)
+    energy = any(m.measured.energy_mj is not None for _, m in rows)
+    accuracy = table("Accuracy", [WORDS, Column("accuracy"), Column(f"less {base}, points"), Column("on its card"),
+                                  Column("budgets", number=False)], [
+        (name, shown(m.accuracy), points(m.less_fp32), percent(m.of_card.value) if m.of_card else "-",
+         _verdict(m)) for name, m in rows
+    ])  # fmt: skip
+    time = table("Time", [WORDS, Column("p50 ms"), Column("p90"), Column("p99"), Column(f"of {base}"),
+                          Column(f"predicted, {device}" if device else "predicted"), Column("load ms"),
+                          Column("first ms"), Column("CPU ms")], [
+        (name, bar(t.p50_ms / most, figure(t.p50_ms)), figure(t.p90_ms), figure(t.p99_ms), ratio(m.relative),
+         figure(m.predicted.latency_ms if m.predicted else None), figure(t.load_ms), figure(t.first_ms),
+         figure(t.cpu_ms)) for name, m in rows for t in (m.measured,)
+    ])  # fmt: skip
+    heads = [WORDS, Column("file MB"), Column("memory MB"), Column("predicted MB")]
+    heads += [Column("mJ"), Column("predicted mJ")] if energy else []
+    taken = table("Size, memory and energy", heads, [
+        (name, bar(m.megabytes / largest, figure(m.megabytes)), figure(m.measured.memory_mb),
+         figure(m.predicted.weights_mb + m.predicted.activations_mb if m.predicted else None),
+         *((figure(m.measured.energy_mj), figure(m.predicted.energy_mj if m.predicted else None)) if energy else ()))
+        for name, m in rows
+    ])  # fmt: skip
+    return [_titled("Accuracy", accuracy), _titled("Time", time), _titled("Size, memory and energy" if energy else
+            "Size and memory", taken)]  # fmt: skip
+
+
+def _titled(title: str, part: Markup) -> Markup:
+    from markupsafe import Markup
+
+    return Markup("<h3>{}</h3>\n{}").format(title, part)
+
+
+def _verdict(model: VerifiedModel) -> Markup:
+    from markupsafe import Markup
+
+    kind = model.verdict if model.verdict in ("feasible", "violates") else "soft"
+    return Markup('<span class="{}">{}</span>').format(kind, model.verdict)
 
 
 def points(difference: Accuracy | None) -> str:
@@ -62,29 +106,25 @@ def ratio(relative: tuple[float, float, float] | None) -> str:
     return "-" if relative is None else "{:.2f} ({:.2f} to {:.2f})".format(*relative)
 
 
-def sentences(one: Verified) -> list[str]:
-    """What the table cannot say, a sentence each."""
+def sentences(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> list[str]:
+    """What the tables cannot say, a sentence each."""
+    one, rows = next(iter(found.values())), rows_of(cards, found)
     said = [
         f"{one.count:,} of {one.total:,} images of {one.images}; {one.pictures} picture files became the same pixels "
         "there as in training, to the bit",
-        "times are of batch 1, each the second of two runs, the models in turn in every round; CPU ms are of all "
-        "threads; load and first are medians over new processes; memory is what a process grows by",
+        f"{one.threads} thread{'s' * (one.threads > 1)}; times are of batch 1, each the second of two runs, the "
+        "models in turn in every round; CPU ms are of all threads; load and first are medians over new processes; "
+        "memory is what a process grows by",
     ]
-    device = next((m.predicted.device for m in one.models.values() if m.predicted), None)
+    device = next((m.predicted.device for _, m in rows if m.predicted), None)
     if device is not None and not one.same_device:
         said.append(f"predictions are for {device}, which is not this machine, so they say nothing about these times")
-    runtime = next((m.predicted.runtime for m in one.models.values() if m.predicted), "")
-    if runtime and len({parts_of(form)[1] for form in one.models}) > 1:
-        said.append(f"predicted times are of the profile's own runtime, {runtime}")
     said.append("predicted memory is of weights and activations, without the runtime's own")
-    for form, model in one.models.items():
-        precision = named(form)
+    for name, model in rows:
         if model.verdict != "no budgets":
-            said.append(f"{precision}: {model.verdict} ({model.verdict_words})")
-        said += [f"{precision} is slower than fp32 here: {reason}" for reason in model.slower]
+            said.append(f"{name}: {model.verdict} ({model.verdict_words})")
+        said += [f"{name} is slower than {one.base} here: {reason}" for reason in model.slower]
         card = model.of_card
         if card is not None and abs(card.value - model.accuracy.value) > 0.5 / one.count:
-            said.append(
-                f"{precision}: the card's accuracy is {100 * card.value:.1f}%; other processors round otherwise"
-            )
+            said.append(f"{name}: the card's accuracy is {percent(card.value)}; other processors round otherwise")
     return said + one.notes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +15,10 @@ from pydantic import Field
 from nas.deploy.accuracy import Accuracy, accuracy_of, difference_of
 from nas.deploy.card import Card, Measured, Predicted, read_card
 from nas.deploy.facts import Facts, read_facts
-from nas.deploy.folder import version_folder
-from nas.deploy.images import Seen, dataset_of, other_images, seen
+from nas.deploy.folder import PAGE, version_folder, versions_in
+from nas.deploy.images import MOST_BYTES, Seen, dataset_of, other_images, seen
 from nas.deploy.make import measured_of, where_of
-from nas.deploy.measure import Results, measure_models
+from nas.deploy.measure import Part, Results, measure_models, measured_elsewhere, pack
 from nas.deploy.predicted import device_or_none, predicted_for
 from nas.deploy.slower import why_slower
 from nas.device.info import About
@@ -33,7 +34,7 @@ from nas.profiling.results.machine import is_device
 from nas.run import OBJECTIVES, UNITS
 from nas.runtimes.runtime import Form, fp32_of, parts_of
 
-VERIFIED, PAGE = "verified.json", "verified.md"
+VERIFIED = "verified.json"
 MOST_JSON = 4 * MB
 Verdict = Literal["feasible", "violates", "not known", "no budgets"]
 
@@ -45,17 +46,17 @@ class VerifiedModel(Table):
     megabytes: float
     accuracy: Accuracy
     of_card: Accuracy | None  # on the test images, when the version was made
-    less_fp32: Accuracy | None  # the accuracy less that of fp32, on the same images; None: of fp32 itself
+    less_fp32: Accuracy | None  # the accuracy less that of `base`, on the same images; None: of this itself
     measured: Measured
-    relative: tuple[float, float, float] | None  # to fp32's time in the same round: median, and its 95% interval
+    relative: tuple[float, float, float] | None  # to its time in the same round: median, and its 95% interval
     predicted: Predicted | None
     verdict: Verdict  # on the run's budgets, by what was measured
     verdict_words: str
-    slower: list[str]  # why it is slower than fp32, where it is
+    slower: list[str]  # why it is slower than `base`, where it is
 
 
 class Verified(Table):
-    """One verification of a version."""
+    """One verification of a version, with those that were measured together with it."""
 
     at: str
     where: str
@@ -66,6 +67,8 @@ class Verified(Table):
     threads: int
     same_device: bool  # whether it is the device that was predicted for
     pictures: int  # files whose pixels were equal to the bit there
+    base: str = "fp32"  # what models are compared with
+    together: list[int] = []  # the versions
     notes: list[str]
     models: dict[Form, VerifiedModel]
 
@@ -77,40 +80,62 @@ class _File(Table):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found, and the files that keep it."""
+    """What was found of each version that was measured, in order, and the page of the folder."""
 
+    cards: Mapping[int, Card]
+    found: Mapping[int, Verified]
+    page: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Version:
+    """A version that is to be measured."""
+
+    place: Path
     card: Card
-    folder: Path
-    found: Verified
+    part: Part
 
 
 def verify(
-    folder: Path, *, version: int | None = None, ssh: str | None = None, python: str = "python3",
-    device: str | None = None, images: str | None = None, threads: int | None = None,
-    meter: str = "none",
-    settings: Mapping[str, float] | None = None,
+    folder: Path, *, versions: Sequence[int] | None = None, ssh: str | None = None, python: str = "python3",
+    device: str | None = None, images: str | None = None, threads: int | None = None, meter: str = "none",
+    results: Path | None = None, settings: Mapping[str, float] | None = None,
 ) -> Verification:  # fmt: skip
-    """Measures a version, the one in use unless `version` names another, and keeps what it finds in its folder.
+    """Measures versions together, the one in use unless `versions` names others, and keeps what it finds.
 
-    It runs here, or on the board `ssh`, with the threads of the run's device unless told otherwise. `images` are those
+    It runs here, or on the board `ssh`, with the threads of the first one's device unless told otherwise; or it reads
+    `results`, which a board's agent wrote for the bundle that `bundle` made with the same options. `images` are those
     of another source than the run's dataset: its test images, all of them where it has no test split. `device` is a
     profile to predict by in the place of the run's; `meter` is none, rapl, ina3221 or nvml. Raises UserError and
-    Stopped as `measure_models`, for a folder without such a version, a file of it that was changed, and a dataset that
-    is not there or has changed.
+    Stopped as `measure_models`, for a folder without such a version, a file of it that was changed, versions of
+    different datasets, and a dataset that is not there or has changed.
     """
-    place = version_folder(folder, version)
-    card, facts = read_card(place), read_facts(place)
-    profile = device_or_none(card.device) if device is None else load_device(device)
-    paths = {precision: place / name for precision, name in facts.models.items()}
-    shown = _images(card, facts, images)
-    with locked(place, "another process is verifying {path}; wait for it"):
-        before = read_verified(place)
-        results = measure_models(
-            facts, paths, shown, threads=threads or card.threads, ssh=ssh, python=python, meter=meter, settings=settings
-        )
-        found = _verified(card, shown, results, profile, paths, ssh or "", own=images is None)
-        _write(place, card, [v for v in before if (v.where, v.images) != (found.where, found.images)] + [found])
-    return Verification(card, place, found)
+    profile = None if device is None else load_device(device)
+    with ExitStack() as held:
+        chosen = _chosen(folder, versions, images)
+        for version in chosen.values():
+            held.enter_context(locked(version.place, "another process is verifying {path}; wait for it"))
+        parts = {str(number): version.part for number, version in chosen.items()}
+        used = threads or next(iter(chosen.values())).card.threads
+        if results is not None:
+            measured = measured_elsewhere(results, parts, used, settings)
+        else:
+            measured = measure_models(parts, threads=used, ssh=ssh, python=python, meter=meter, settings=settings)
+        found = _verified(chosen, measured, profile, ssh or (str(results.name) if results else ""), images is None)
+        for number, one in found.items():
+            _keep(chosen[number].place, one)
+    write_atomic(folder / PAGE, page_of(folder).encode())
+    return Verification({number: version.card for number, version in chosen.items()}, found, folder / PAGE)
+
+
+def bundle(
+    folder: Path, target: Path, *, versions: Sequence[int] | None = None, images: str | None = None,
+    threads: int | None = None,
+) -> None:  # fmt: skip
+    """Writes what a board without ssh measures by itself: a zip file, or a new folder. Raises UserError as `verify`."""
+    chosen = _chosen(folder, versions, images)
+    used = threads or next(iter(chosen.values())).card.threads
+    pack(target, {str(number): version.part for number, version in chosen.items()}, used)
 
 
 def read_verified(place: Path) -> list[Verified]:
@@ -119,51 +144,103 @@ def read_verified(place: Path) -> list[Verified]:
     return list(read_json_table(file, _File, MOST_JSON).verified) if file.exists() else []
 
 
-def _write(place: Path, card: Card, verified: list[Verified]) -> None:
+def page_of(folder: Path) -> str:
+    """The page of all that verifications of a folder's versions found, the last one first."""
     from nas.deploy.verified_page import verified_page
 
-    write_atomic(place / VERIFIED, (_File(verified=verified).model_dump_json(indent=1) + "\n").encode())
-    write_atomic(place / PAGE, verified_page(card, verified).encode())
+    places = {number: version_folder(folder, number) for number in versions_in(folder)}
+    cards = {number: read_card(place) for number, place in places.items()}
+    sessions: dict[tuple[str, str], dict[int, Verified]] = {}
+    for number, place in places.items():
+        for one in read_verified(place):
+            sessions.setdefault((one.at, one.where), {})[number] = one
+    shown = [sessions[key] for key in sorted(sessions, reverse=True)]
+    return verified_page(folder.absolute().name, [(cards, session) for session in shown])
 
 
-def _images(card: Card, facts: Facts, source: str | None) -> Seen:
+def _keep(place: Path, found: Verified) -> None:
+    """In verified.json; what was measured before in the same way is no longer there."""
+    before = [v for v in read_verified(place) if (v.where, v.images, v.together) != (
+        found.where, found.images, found.together)]  # fmt: skip
+    write_atomic(place / VERIFIED, (_File(verified=[*before, found]).model_dump_json(indent=1) + "\n").encode())
+
+
+def _chosen(folder: Path, versions: Sequence[int] | None, source: str | None) -> dict[int, _Version]:
+    """The versions by their number, with the same images as each one's networks see them."""
+    places = [version_folder(folder, number) for number in sorted(set(versions))] if versions else [
+        version_folder(folder)]  # fmt: skip
+    cards = {int(place.name): read_card(place) for place in places}
+    facts = {int(place.name): read_facts(place) for place in places}
+    first = next(iter(cards.values()))
+    if source is None and (odd := [n for n, c in cards.items() if _images_of(c) != _images_of(first)]):
+        raise UserError(
+            f"{folder}: versions that are compared must be of the same test images; version {odd[0]} is of others than "
+            f"version {first.version}: name images with --images"
+        )
+    most = min(MOST_BYTES // len(cards) // (3 * one.resolution**2) for one in facts.values())
+    return {
+        int(place.name): _Version(place, cards[int(place.name)], Part(
+            facts[int(place.name)],
+            {form: place / name for form, name in facts[int(place.name)].models.items()},
+            _images(cards[int(place.name)], facts[int(place.name)], source, max(1, most)),
+        ))
+        for place in places
+    }  # fmt: skip
+
+
+def _images_of(card: Card) -> tuple[str, int]:
+    return card.dataset_sha256, card.dataset_seed
+
+
+def _images(card: Card, facts: Facts, source: str | None, most: int) -> Seen:
     if source is not None:
-        return seen(source, other_images(source, facts.classes), facts)
+        return seen(source, other_images(source, facts.classes), facts, most)
     data = dataset_of(card.dataset, card.dataset_sha256, card.dataset_seed)
     if data.classes != facts.classes:
         raise UserError(f"{card.dataset}: its classes must be those of the deployment; name images with --images")
-    return seen(card.dataset, data.test_split(), facts)
+    return seen(card.dataset, data.test_split(), facts, most)
 
 
 def _verified(
-    card: Card, images: Seen, results: Results, profile: DeviceProfile | None, paths: Mapping[Form, Path],
-    board: str, *, own: bool,
-) -> Verified:  # fmt: skip
-    machine = results.machine
-    same = profile is not None and is_device(profile.about, machine.identity)
-    right = {p: (np.array(m.answers) == images.labels).tolist() for p, m in results.models.items()}
-    predicted, said = _predicted(card, profile, next(iter(paths.values())).parent)
-    models: dict[Form, VerifiedModel] = {}
-    for p, timed in results.models.items():
-        without_idle = profile is not None and profile.about.energy_without_idle
-        measured = measured_of(timed, without_idle=without_idle)
-        base = fp32_of(p)
-        compared = p != base and base in results.models
-        relative = (timed.relative, timed.relative_low, timed.relative_high) if compared else None
-        verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
-        slow = compared and timed.relative_low > 1
-        models[p] = VerifiedModel(
-            file=paths[p].name, megabytes=paths[p].stat().st_size / 1e6, accuracy=accuracy_of(right[p]),
-            of_card=card.models[p].test if own and p in card.models else None,
-            less_fp32=difference_of(right[p], right[base]) if compared else None, measured=measured,
-            relative=relative, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
-            slower=why_slower(paths[p], p, results) if slow else [],
+    chosen: Mapping[int, _Version], results: Results, asked: DeviceProfile | None, board: str, own: bool
+) -> dict[int, Verified]:  # fmt: skip
+    machine, at = results.machine, datetime.now(UTC).isoformat(timespec="seconds")
+    known = {number: results.versions[str(number)].models for number in chosen}
+    right = {
+        (n, p): (np.array(m.answers) == chosen[n].part.images.labels).tolist() for n, ms in known.items()
+        for p, m in ms.items()
+    }  # fmt: skip
+    first = next(iter(chosen))  # whose fp32 the agent compares with, too
+    found = {}
+    for number, version in chosen.items():
+        card, shown = version.card, version.part.images
+        profile = asked or device_or_none(card.device)
+        same = profile is not None and is_device(profile.about, machine.identity)
+        predicted, said = _predicted(card, profile, version.place)
+        models: dict[Form, VerifiedModel] = {}
+        for p, timed in known[number].items():
+            path = version.part.models[p]
+            without_idle = profile is not None and profile.about.energy_without_idle
+            measured = measured_of(timed, without_idle=without_idle)
+            base = first, fp32_of(p)
+            compared = base in right and base != (number, p)
+            verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
+            slow = compared and parts_of(p)[0] != "fp32" and timed.relative_low > 1
+            models[p] = VerifiedModel(
+                file=path.name, megabytes=path.stat().st_size / 1e6, accuracy=accuracy_of(right[number, p]),
+                of_card=card.models[p].test if own and p in card.models else None,
+                less_fp32=difference_of(right[number, p], right[base]) if compared else None,
+                measured=measured, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
+                relative=(timed.relative, timed.relative_low, timed.relative_high) if compared else None,
+                slower=why_slower(path, p, machine, known[first][base[1]].p50_ms) if slow else [],
+            )  # fmt: skip
+        found[number] = Verified(
+            at=at, where=where_of(results), board=board, images=shown.name, count=len(shown.labels),
+            total=shown.total, threads=machine.threads, same_device=same, pictures=len(shown.pictures),
+            base="fp32" if len(chosen) == 1 else f"fp32 of version {first}",
+            together=list(chosen), notes=_notes(results, str(number)) + said, models=models,
         )  # fmt: skip
-    return Verified(
-        at=datetime.now(UTC).isoformat(timespec="seconds"), where=where_of(results), board=board, images=images.name,
-        count=len(images.labels), total=images.total, threads=machine.threads, same_device=same,
-        pictures=len(images.pictures), notes=_notes(results) + said, models=models,
-    )  # fmt: skip
+    return found
 
 
 def _predicted(
@@ -210,8 +287,8 @@ def _verdict(card: Card, form: Form, measured: Measured, about: About | None, *,
     return "violates" if broken else "feasible" if known else "not known", "; ".join(words)
 
 
-def _notes(results: Results) -> list[str]:
+def _notes(results: Results, version: str) -> list[str]:
     machine = results.machine
-    left = [f"{form} did not run: {why}" for form, why in results.missing.items()]
+    left = [f"{form} did not run: {why}" for form, why in results.versions[version].missing.items()]
     energy = [f"energy is of {machine.energy}"] if machine.energy else []
     return left + energy + [f"noticed: {what}" for what in machine.throttled]

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from nas.numbers import count, figure, percent
+from nas.page import house_css
 from nas.report.accelerator import accelerator_notes
 from nas.report.compare import HEADS, TEXTS, best_under, common_box, compare_rows, notes_on
 from nas.report.groups import Group, groups_of
@@ -110,7 +111,7 @@ def _render(kind: str, data: Mapping[str, Any], values: Mapping[str, Any]) -> st
     environment = Environment(loader=PackageLoader("nas.report", "page"), autoescape=True, trim_blocks=True)
     scripts = [(here / f"{name}.js").read_text("utf-8") for name in SCRIPTS[kind]]
     return environment.get_template(f"{kind}.html.j2").render(
-        values, css=Markup((here / "report.css").read_text("utf-8")), js=Markup("\n".join(scripts)),
+        values, css=Markup(house_css() + (here / "report.css").read_text("utf-8")), js=Markup("\n".join(scripts)),
         data=Markup(_packed(json.dumps(data, separators=(",", ":"), allow_nan=False).encode())),
         plotly=Markup(_packed((files("plotly") / "package_data" / "plotly.min.js").read_bytes())),
     )  # fmt: skip

@@ -76,7 +76,7 @@ class Confirmation:
         """
         if left <= 0:
             return None
-        fits = [t.trial not in busy and t.seconds / t.trainings <= seconds for t in self.trials]
+        fits = np.array([t.trial not in busy and t.seconds / t.trainings <= seconds for t in self.trials], dtype=bool)
         chance = np.array([t.front_probability or 0.0 for t in self.trials])
         unsure = chance * (1 - chance)
         score = np.where(fits, np.where(unsure > UNSURE * (1 - UNSURE), unsure * self._gain, 0.0), -1.0)

@@ -14,10 +14,10 @@ import pytest
 from nas.deploy import measure
 from nas.deploy.card import Card, ModelFile, read_card
 from nas.deploy.facts import read_facts
-from nas.deploy.folder import REQUIREMENTS, RUNTIMES
+from nas.deploy.folder import PAGE, REQUIREMENTS, RUNTIMES
 from nas.deploy.job import deploy, job_of_run
 from nas.deploy.make import within
-from nas.deploy.verify import PAGE, verify
+from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.profiling.agent.deployed import base_of, runnable
 from nas.runtimes.board.network import LiteNetwork, Network
@@ -117,9 +117,9 @@ def test_each_model_is_verified_against_fp32_of_its_runtime(
     assert said.status == 0, said.err
     assert "int8 LiteRT" in said.out and "fp32 LiteRT" in said.out and "ONNX Runtime 1" in said.out
     assert " and LiteRT 2" in said.out.splitlines()[0]
-    page = (out / "versions/1" / PAGE).read_text()
-    assert "| int8 | litert |" in page and "| fp32 | onnxruntime |" in page
-    found = verify(out).found
+    page = (out / PAGE).read_text()
+    assert ">int8 LiteRT, static</th>" in page and ">fp32</th>" in page
+    found = verify(out).found[1]
     assert found.models.keys() == read_card(out / "versions/1").models.keys()
     lite = found.models["int8-litert"]
     assert lite.less_fp32 and lite.less_fp32.value == pytest.approx(
@@ -156,7 +156,7 @@ def test_a_folder_for_litert_alone_needs_nothing_of_onnx_runtime(made: Path, tmp
     assert not list(place.glob("*.onnx"))
     done = start(tmp_path / "new/run.py", made / "data/test/green/000.png")
     assert done.returncode == 0 and "%" in done.stdout
-    found = verify(tmp_path / "new", device="khadas-vim4").found
+    found = verify(tmp_path / "new", device="khadas-vim4").found[1]
     assert "khadas-vim4 predicts from an ONNX file, and this version has none" in found.notes
 
 

@@ -1,8 +1,9 @@
 """`python agent.pyz verify`: runs each model of a deployment on the images of the bundle, and times them in turn.
 
-plan.json has `deployed`: the SHA-256 of each file by its path. deployment/ is the folder of a version with its program,
-images.npy the pixels (n, r, r, 3), pictures/ a few files to decode. What it finds goes into results.json: the answers,
-and what an inference takes. The models run round by round in another order, each the second of two runs, so that a
+plan.json has `deployed`: the versions, the threads, and the SHA-256 of each file by its path. Of each version N there
+is its folder with its program, deployment/N; the pixels (n, r, r, 3) of the same images as its networks see them,
+images/N.npy; and a few files to decode, pictures/N. What it finds goes into results.json: the answers, and what an
+inference takes. The models run round by round in another order, each the second of two runs, so that a
 change of the machine's speed falls on all of them. Loading, the first inference and memory are of new processes.
 """
 
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Sequence, Tuple
 
 from .command import AGENT, MOST_THREADS, write_results
 from .energy import measure_idle, measure_window
@@ -39,28 +40,32 @@ SETTINGS = {
 }
 WARM_UP, INPUTS = 5, 16  # runs before any is timed; images that are kept ready to time with
 INSTRUCTIONS = ("avx2", "avx512_vnni", "avx_vnni", "avxvnni", "amx_int8", "asimddp", "i8mm")  # that int8 gains from
-DEPLOYMENT, IMAGES, PICTURES = "models/deployment", "models/images.npy", "models/pictures"
+DEPLOYMENT, IMAGES, PICTURES = "models/deployment", "models/images", "models/pictures"
+Name = Tuple[str, str]  # a version's number, and the name of a model in it
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status, as of the agent's other work."""
     sys.dont_write_bytecode = True  # the bundle stays as it was sent
     made = argparse.ArgumentParser(prog="agent.pyz verify")
-    made.add_argument("--threads", type=int, default=1)
+    made.add_argument("--threads", type=int, help="default: those of the plan")
     made.add_argument("--meter", default="none", help="rapl, ina3221, nvml or none")
     made.add_argument("--bundle", default=str(Path(sys.argv[0]).resolve().parent))
-    made.add_argument("--first", help=argparse.SUPPRESS)  # of one model, in a process of its own
+    made.add_argument("--first", nargs=2, help=argparse.SUPPRESS)  # a version's model, in a process of its own
     options = made.parse_args(arguments)
     folder = Path(options.bundle)
     program: Any = None
     try:
-        if not 1 <= options.threads <= MOST_THREADS:
+        if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
             raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {options.threads}")
-        program = open_program(folder / DEPLOYMENT)
         if options.first:
-            print(json.dumps(first_inference(program, folder, options.first, options.threads)))
+            version, precision = options.first
+            program = open_program(folder / DEPLOYMENT / version)
+            print(json.dumps(first_inference(program, folder, version, precision, options.threads or 1)))
         else:
-            verify(program, folder, options.threads, options.meter)
+            plan = read_plan(folder)
+            program = open_program(folder / DEPLOYMENT / plan["versions"][0])
+            verify(program, plan, folder, options.threads or plan["threads"], options.meter)
     except Refused as refused:
         say(f"agent: {refused}")
         return refused.status
@@ -90,25 +95,28 @@ def open_program(folder: Path) -> Any:
     return module
 
 
-def verify(program: Any, folder: Path, threads: int, meter_name: str = "none") -> None:
+def verify(program: Any, plan: Any, folder: Path, threads: int, meter_name: str = "none") -> None:
     """All of it, into results.json. Raises Refused, and the program's own."""
     import numpy as np
 
-    plan, meter = read_plan(folder), open_meter(meter_name)
+    meter = open_meter(meter_name)
     if meter is not None and meter.name == "external":
         raise Refused("verify reads the board's own meter: rapl, ina3221 or nvml; got external")
     before = condition()
     for what in disturbances():
         say(f"warning: {what}")
-    deployment = program.Deployment(folder / DEPLOYMENT)
-    images = np.load(str(folder / IMAGES), mmap_mode="r", allow_pickle=False)
-    pictures = picture_digests(program, deployment, folder / PICTURES)
-    there, missing = runnable(program, deployment.precisions)
-    starts = first_inferences(folder, there, threads, plan["settings"]["starts"])
-    networks = {name: deployment.load(name, threads) for name in there}
-    answers = {name: answers_of(network, deployment, images, name) for name, network in networks.items()}
-    inputs = [deployment.input(np.asarray(image)) for image in images[:INPUTS]]
-    ready = {name: [network.ready(image) for image in inputs] for name, network in networks.items()}
+    deployments = {version: program.Deployment(folder / DEPLOYMENT / version) for version in plan["versions"]}
+    pictures = {v: picture_digests(program, d, folder / PICTURES / v) for v, d in deployments.items()}
+    names, missing = runnable(program, [(v, model) for v, d in deployments.items() for model in d.precisions])
+    starts = first_inferences(folder, names, threads, plan["settings"]["starts"])
+    networks = {name: deployments[name[0]].load(name[1], threads) for name in names}
+    answers: dict[Name, list[int]] = {}
+    ready: dict[Name, list[Any]] = {}
+    for name, network in networks.items():
+        deployment = deployments[name[0]]
+        images = np.load(str(folder / IMAGES / (name[0] + ".npy")), mmap_mode="r", allow_pickle=False)
+        answers[name] = answers_of(network, deployment, images, shown(*name, len(deployments)))
+        ready[name] = [network.ready(deployment.input(np.asarray(image))) for image in images[:INPUTS]]
     timed = time_networks(networks, ready, plan["settings"])
     energies = energies_of(networks, ready, meter, plan["settings"]) if meter else {}
     after = condition()
@@ -121,20 +129,37 @@ def verify(program: Any, folder: Path, threads: int, meter_name: str = "none") -
     flags = set(read_text("/proc/cpuinfo").split())
     about["instructions"] = [name for name in INSTRUCTIONS if name in flags]
     about["energy"] = meter.includes if meter else None
-    models = {p: dict(timed[p], answers=answers[p], **starts[p], **energies.get(p, {})) for p in networks}
-    found = {"format": FORMAT, "machine": about, "models": models, "missing": missing, "pictures": pictures}
-    write_results(folder / "results.json", found)
-
-
-def runnable(program: Any, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The models whose runtime is installed, and why others do not run. Raises the program's Refused where none is."""
-    there, missing, first = [], {}, None
+    versions: dict[str, Any] = {
+        version: {"models": {}, "missing": missing.get(version, {}), "pictures": pictures[version]}
+        for version in deployments
+    }
     for name in names:
+        found = dict(timed[name], answers=answers[name], **starts[name], **energies.get(name, {}))
+        versions[name[0]]["models"][name[1]] = found
+    digest = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
+    write_results(folder / "results.json", {"format": FORMAT, "plan": digest, "machine": about, "versions": versions})
+
+
+def shown(version: str, precision: str, versions: int) -> str:
+    """A model's name; the version's number where there are several."""
+    return precision if versions == 1 else f"version {version}, {precision}"
+
+
+def runnable(program: Any, names: Sequence[Name]) -> tuple[list[Name], dict[str, dict[str, str]]]:
+    """The models whose runtime is installed, and by version why others do not run.
+
+    Raises the program's Refused where none is.
+    """
+    there: list[Name] = []
+    missing: dict[str, dict[str, str]] = {}
+    first = None
+    for version, model in names:
         try:
-            program.library(name)
-            there.append(name)
+            program.library(model)
+            there.append((version, model))
         except program.Refused as refused:
-            missing[name], first = str(refused), first or refused
+            missing.setdefault(version, {})[model] = str(refused)
+            first = first or refused
     if not there and first is not None:
         raise first
     return there, missing
@@ -150,8 +175,11 @@ def read_plan(folder: Path) -> Any:
         for name, digest in plan["sums"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise Refused(f"{name}: is not the file that the plan was made with; make the bundle again")
+        if not plan["versions"] or not all(str(v).isalnum() for v in plan["versions"]):
+            raise Refused(f"{path}: names no versions of a deployment")
         for name, (least, most) in SETTINGS.items():
             check_number(name, plan["settings"].get(name), least, most)
+        check_number("threads", plan["threads"], 1, MOST_THREADS)
     except OSError as error:
         raise Refused(f"{error.filename or path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -181,20 +209,22 @@ def answers_of(network: Any, deployment: Any, images: Any, name: str) -> list[in
     return found
 
 
-def time_networks(networks: dict[str, Any], inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def time_networks(
+    networks: dict[Name, Any], inputs: dict[Name, Any], settings: dict[str, Any]
+) -> dict[Name, dict[str, float]]:
     """p50, p90 and p99 of the time that passed and the median of CPU time, ms; `relative` is the median of a round's
     time over that of `base_of` the model in the same round, with its 95% interval. `inputs` are as each takes them."""
     import numpy as np
 
-    names, rng = sorted(networks), random.Random(0)
+    names, rng = list(networks), random.Random(0)
     start = time.perf_counter()
     for name in names:
         for turn in range(WARM_UP):
             networks[name].scores(inputs[name][turn % len(inputs[name])])
     a_round = 2 * (time.perf_counter() - start) / WARM_UP
     rounds = int(min(settings["most_rounds"], max(settings["least_rounds"], settings["seconds"] / max(a_round, 1e-6))))
-    wall: dict[str, list[float]] = {name: [] for name in names}
-    cpu: dict[str, list[float]] = {name: [] for name in names}
+    wall: dict[Name, list[float]] = {name: [] for name in names}
+    cpu: dict[Name, list[float]] = {name: [] for name in names}
     progress = Progress("timing")
     for turn in range(rounds):
         for name in rng.sample(names, len(names)):
@@ -216,21 +246,22 @@ def time_networks(networks: dict[str, Any], inputs: dict[str, Any], settings: di
     return found
 
 
-def base_of(name: str, names: Sequence[str]) -> str:
-    """What a model's time is divided by: that of fp32 of its runtime, of another runtime, or of the first model."""
-    runtime = "".join(name.partition("-")[1:])
-    return next((base for base in ("fp32" + runtime, "fp32") if base in names), names[0])
+def base_of(name: Name, names: Sequence[Name]) -> Name:
+    """What a model's time is divided by: that of fp32 in the first version, of the same runtime, of another, or of the
+    first model."""
+    version, runtime = names[0][0], "".join(name[1].partition("-")[1:])
+    return next((base for base in ((version, "fp32" + runtime), (version, "fp32")) if base in names), names[0])
 
 
 def energies_of(
-    networks: dict[str, Any], inputs: dict[str, Any], meter: Meter, settings: dict[str, Any]
-) -> dict[str, dict[str, float]]:
+    networks: dict[Name, Any], inputs: dict[Name, Any], meter: Meter, settings: dict[str, Any]
+) -> dict[Name, dict[str, float]]:
     """Millijoules of an inference, with the idle power and without: windows of each model in turn, idle ones between.
 
     Raises Refused where the meter reads nothing.
     """
-    names, progress = sorted(networks), Progress("energy")
-    windows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    names, progress = list(networks), Progress("energy")
+    windows: dict[Name, list[dict[str, Any]]] = {name: [] for name in names}
     meter.start()
     try:
         idle = [measure_idle(meter, settings["window_s"])]
@@ -266,20 +297,23 @@ def second_of_two(run: Callable[[Any], Any], image: Any) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - used
 
 
-def first_inferences(folder: Path, precisions: Sequence[str], threads: int, starts: int) -> dict[str, dict[str, Any]]:
+def first_inferences(folder: Path, names: Sequence[Name], threads: int, starts: int) -> dict[Name, dict[str, Any]]:
     """What `first_inference` gives, medians over new processes, one model after the other. Raises Refused."""
-    found: dict[str, list[dict[str, Any]]] = {precision: [] for precision in precisions}
-    for _ in range(starts):
-        for precision in precisions:
+    found: dict[Name, list[dict[str, Any]]] = {name: [] for name in names}
+    progress, total = Progress("first inferences"), starts * len(names)
+    for turn in range(starts):
+        for place, (version, precision) in enumerate(names):
             command = [sys.executable, str(folder / "agent.pyz"), "verify", "--bundle", str(folder)]
-            command += ["--first", precision, "--threads", str(threads)]
+            command += ["--first", version, precision, "--threads", str(threads)]
             done = subprocess.run(command, capture_output=True, check=False)
             said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
             if done.returncode < 0:
                 raise Refused(f"the {precision} model was ended by signal {-done.returncode} (out of memory?)")
             if done.returncode:
                 raise Refused(said[-1].replace("agent: ", "", 1)[:300], done.returncode)
-            found[precision].append(json.loads(done.stdout.decode("ascii")))
+            found[version, precision].append(json.loads(done.stdout.decode("ascii")))
+            begun = turn * len(names) + place + 1
+            progress.show(begun, total, last=begun == total)
     return {p: {key: median([run[key] for run in runs]) for key in runs[0]} for p, runs in found.items()}
 
 
@@ -288,13 +322,13 @@ def median(values: Sequence[Any]) -> Any:
     return None if None in values else sorted(values)[len(values) // 2]
 
 
-def first_inference(program: Any, folder: Path, precision: str, threads: int) -> dict[str, Any]:
+def first_inference(program: Any, folder: Path, version: str, precision: str, threads: int) -> dict[str, Any]:
     """Milliseconds to load the model and of its first inference, and the megabytes that the process grew by."""
     import numpy as np
 
     program.library(precision)  # what it takes by itself is not the model's
-    deployment = program.Deployment(folder / DEPLOYMENT)
-    image = deployment.input(np.asarray(np.load(str(folder / IMAGES), mmap_mode="r", allow_pickle=False)[0]))
+    deployment, images = program.Deployment(folder / DEPLOYMENT / version), folder / IMAGES / (version + ".npy")
+    image = deployment.input(np.asarray(np.load(str(images), mmap_mode="r", allow_pickle=False)[0]))
     before, start = resident_mb(), time.perf_counter()
     network = deployment.load(precision, threads)
     loaded = time.perf_counter()

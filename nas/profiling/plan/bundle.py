@@ -42,10 +42,15 @@ Progress = Callable[[int, int], None]  # models written, models in all
 
 
 def write_bundle(plan: Plan, target: Path, progress: Progress | None = None) -> None:
-    """Writes the bundle into a new folder, or a file that ends in .zip; it appears only when it is whole.
+    """Writes the bundle of a plan, as `written_bundle`."""
+    written_bundle(target, lambda folder, scratch: _fill(plan, folder, scratch, progress))
 
-    What a killed process left of it is removed. Raises UserError when the target exists, cannot be written, or is
-    being written by another process.
+
+def written_bundle(target: Path, fill: Callable[[Path, Path], None]) -> None:
+    """Writes a new folder, or a file that ends in .zip, which `fill` fills; it appears only when it is whole.
+
+    `fill` is given the folder, and another for its own work. What a killed process left of it is removed. Raises
+    UserError when the target exists, cannot be written, or is being written by another process.
     """
     if target.exists():
         raise UserError(f"{target} exists; give another --out or remove it")
@@ -55,8 +60,8 @@ def write_bundle(plan: Plan, target: Path, progress: Progress | None = None) -> 
             try:
                 _clear(place)
                 folder = place / "bundle"
-                (folder / "models").mkdir(parents=True)
-                _fill(plan, folder, place, progress)
+                folder.mkdir()
+                fill(folder, place)
                 if target.suffix == ".zip":
                     _zip(folder, place / "bundle.zip")
                     (place / "bundle.zip").rename(target)
@@ -79,6 +84,7 @@ def _clear(place: Path) -> None:
 
 def _fill(plan: Plan, folder: Path, scratch: Path, progress: Progress | None) -> None:
     rows: list[dict[str, Any]] = []
+    (folder / "models").mkdir()
     paths = [folder / "models" / f"{item.id}{runtime_of(plan.runtime).suffix}" for item in plan.items]
     with closing(write_models(plan.items, paths, plan.runtime, scratch)) as digests:
         for item, path, digest in zip(plan.items, paths, digests, strict=True):
