@@ -46,7 +46,7 @@ def _show(log: Log, folder: str, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from nas.monitor.advice import next_steps
-    from nas.monitor.table import HEADS, cells_of, events_of, periods_of
+    from nas.monitor.table import HEADS, cells_of, events_of, periods_of, shares_of
 
     periods, events = periods_of(log), events_of(log)
     steps = next_steps(log, folder, datetime.now(UTC))
@@ -58,6 +58,8 @@ def _show(log: Log, folder: str, as_json: bool) -> None:
     print_table(
         HEADS, [cells_of(period) for period in periods], right=[h for h in HEADS if h not in ("version", "UTC")]
     )
+    if shares := shares_of(log):
+        print(printable(shares))
     if len(events) > EVENTS:
         note(f"of {len(events)} events the last {EVENTS}; --json has all")
     print_table(["UTC", "what happened"], [(f"{time:%m-%d %H:%M}", what) for time, what in events[-EVENTS:]])

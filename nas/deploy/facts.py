@@ -29,7 +29,10 @@ Side = Annotated[int, Field(ge=0, le=LARGEST_SIDE)]
 
 
 class Facts(Table):
-    """preprocess.json. `models`: the files by their names, the one that is used unless another is asked for first."""
+    """preprocess.json. `models`: the files by their names, the one that is used unless another is asked for first.
+
+    `accuracy`: of each on the validation images, as a fraction, where it was measured.
+    """
 
     format: Literal[1] = 1
     task: str
@@ -42,6 +45,7 @@ class Facts(Table):
     threads: Annotated[int, Field(gt=0, le=1024)]
     models: Annotated[dict[Form, Name], Field(min_length=1)]
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    accuracy: dict[Form, Annotated[float, Field(ge=0, le=1)]] = {}
 
 
 def facts_of(model: TrainedModel, card: Card) -> Facts:
@@ -55,6 +59,7 @@ def facts_of(model: TrainedModel, card: Card) -> Facts:
     return Facts(
         task=model.task, **asdict(model.preprocessing), threads=card.threads,
         models={form: card.models[form].file for form in ordered}, classes=model.classes,
+        accuracy={form: found.value for form in ordered if (found := card.models[form].validation)},
     )  # fmt: skip
 
 

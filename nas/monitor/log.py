@@ -81,6 +81,8 @@ class Window(Record):
     temperature_c: Number | None = None
     frequency_mhz: Positive | None = None
     throttled: tuple[Text, ...] = ()  # what holds of the board, in words: under-voltage, frequency capped, ...
+    shares: dict[Text, Share] = {}  # of the frames, by model as 2:int8, where several were loaded
+    over_budget: Count = 0  # frames above the largest latency
 
 
 class Alarm(Record):

@@ -83,6 +83,21 @@ def cells_of(period: Period) -> tuple[str, ...]:
 HEADS = ("UTC", "version", "served", "skipped", "late", "p50 ms", "p90", "accuracy", "°C")
 
 
+def shares_of(log: Log) -> str:
+    """Which models served the last windows where several are loaded, in words; empty elsewhere."""
+    windows = [window for window in log.of(Window)[-MOST_ROWS:] if window.shares]
+    served = sum(window.served for window in windows)
+    if not served:
+        return ""
+    frames: dict[str, float] = {}
+    for window in windows:
+        for name, share in window.shares.items():
+            frames[name] = frames.get(name, 0.0) + share * window.served
+    parts = ", ".join(f"{name} {percent(n / served, 0)}" for name, n in sorted(frames.items(), key=lambda x: -x[1]))
+    over = sum(window.over_budget for window in windows)
+    return f"Of the last {served} frames: {parts}; {percent(over / served)} took longer than --max-latency."
+
+
 def events_of(log: Log) -> list[tuple[datetime, str]]:
     """Everything that happened but the windows, each in words, the oldest first."""
     return [(record.time, words) for record in log.records if (words := words_of(record))]

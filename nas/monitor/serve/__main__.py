@@ -36,6 +36,10 @@ from .versions import back, use
 MOST_THREADS, MOST_KEPT = 1024, 10_000
 
 
+LATENCY_HELP = """of the network: the models of the folder that have the same classes are loaded
+together, four at most, and the most accurate that keeps it serves"""
+
+
 def parser() -> argparse.ArgumentParser:
     summary, _, rest = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
@@ -53,12 +57,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--fps", type=float, help="of a video or pictures: frames a second, as from a camera")
     made.add_argument("--every-frame", action="store_true", help="serve every frame, as fast as they are served")
     made.add_argument("--deadline-ms", type=float, metavar="MS", help="a result later than this after capture is late")
+    made.add_argument("--max-latency", type=float, metavar="MS", help=LATENCY_HELP)
     made.add_argument("--top", type=int, default=1, metavar="K", help="classes to name (default: 1)")
     made.add_argument("--precision", help="the model to use, where there are several (default: the first of them)")
     made.add_argument("--threads", type=int, help="threads that the network runs on")
     made.add_argument("--json", action="store_true", help="print one JSON object a line")
     made.add_argument(
         "--keep", type=int, default=0, metavar="N", help="keep at most N frames of alarms (default: none)"
+    )
+    made.add_argument(
+        "--no-return", action="store_true", help="keep to a version that proves worse than the one before"
     )
     made.add_argument("--http", metavar="PORT", help="answer /health, /metrics and POST /classify on this machine")
     made.add_argument("--http-anywhere", action="store_true", help="with --http HOST:PORT: other machines too")
@@ -68,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(given: argparse.Namespace) -> Options:
     """Raises Refused for a value that cannot be."""
-    for name, value in (("--fps", given.fps), ("--deadline-ms", given.deadline_ms)):
+    for name, value in (
+        ("--fps", given.fps), ("--deadline-ms", given.deadline_ms), ("--max-latency", given.max_latency),
+    ):  # fmt: skip
         if value is not None and not 0 < value < math.inf:
             raise Refused(f"{name} must be above 0; got {value}")
     if given.top < 1:
@@ -77,6 +87,8 @@ def options_of(given: argparse.Namespace) -> Options:
         raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {given.threads}")
     if not 0 <= given.keep <= MOST_KEPT:
         raise Refused(f"--keep must be 0 to {MOST_KEPT}; got {given.keep}")
+    if given.precision and given.max_latency:
+        raise Refused("--max-latency chooses among the precisions: leave --precision out")
     if given.raw and not given.stdin:
         raise Refused("--raw goes with --stdin")
     if given.fps and given.every_frame:
@@ -87,7 +99,7 @@ def options_of(given: argparse.Namespace) -> Options:
     return Options(
         every=every, fps=given.fps, deadline_ms=given.deadline_ms, top=given.top, as_json=given.json,
         quiet=given.quiet, keep=given.keep, automatic_return=not given.no_return, precision=given.precision,
-        threads=given.threads,
+        threads=given.threads, max_latency_ms=given.max_latency,
     )  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from .controller import Controller, strained
 from .counts import Counts
+from .fleet import load_fleet
 from .frames import Frame, Reader, Slot, Source
 from .health import Health
 from .kept import Kept
@@ -36,16 +38,19 @@ class Options:
 
     `every`: no frame is skipped. `window`: frames served to a line of the log. `keep`: most frames kept of alarms.
     `automatic_return`: a version that proves worse than the one before it is left for that one.
+    `max_latency_ms`: of inference; several models are loaded, and the most accurate that keeps it serves.
     """
 
     def __init__(
         self, *, every: bool = False, fps: float | None = None, deadline_ms: float | None = None, top: int = 1,
         as_json: bool = False, quiet: bool = False, precision: str | None = None, threads: int | None = None,
         window: int = WINDOW, keep: int = 0, automatic_return: bool = True,
+        max_latency_ms: float | None = None,
     ) -> None:  # fmt: skip
         self.every, self.fps, self.deadline_ms, self.top = every, fps, deadline_ms, top
         self.as_json, self.quiet, self.precision, self.threads = as_json, quiet, precision, threads
         self.window, self.keep, self.automatic_return = window, keep, automatic_return
+        self.max_latency_ms = max_latency_ms
 
 
 class Serving:
@@ -57,31 +62,48 @@ class Serving:
 
     def __init__(
         self, folder: Path, options: Options | None = None, *, say_result: Callable[[str], None] | None = None,
-        loader: Callable[[int], Model] | None = None, health: Health | None = None,
+        loader: Callable[[int], list[Model]] | None = None, health: Health | None = None,
     ) -> None:  # fmt: skip
         self.folder, self.options = folder, options or Options()
         if not (folder / "versions").is_dir():
             raise Refused(f"{folder} is not a deployment folder: it has no versions")
         self.say_result = say_result or (lambda line: print(line, flush=True))
-        self.loader = loader or (lambda version: load(folder, version, self.options.precision, self.options.threads))
+        self.loader = loader or self._load
         self.journal = Journal(folder / MONITOR)
         try:
             state = self.journal.read()
             self.counts = Counts(state)
-            self.model = self._first(state)
+            self._serve_with(self._first(state))
         except BaseException:
             self.journal.close()
             raise
-        self.follower = Follower(folder, self.loader, self.model.version)
+        self.follower = Follower(folder, self.loader, self.version)
         self.health = health or Health()
         kept = Kept(folder / MONITOR, self.options.keep)
         self.watching = Watching(kept, self.health, state.get("watch"), state.get("alarms"))
-        self.probation = Probation(self.model.version, self.options.deadline_ms is not None, state.get("probation"))
+        self.probation = Probation(self.version, self.options.deadline_ms is not None, state.get("probation"))
         self.why_returned = ""
         self.why_stopped = ""
         self._saved = time.monotonic()
 
-    def _first(self, state: dict[str, Any]) -> Model:
+    def _load(self, version: int) -> list[Model]:
+        """The model of a version, or those to choose among. Raises Refused."""
+        options = self.options
+        if options.max_latency_ms is not None:
+            return load_fleet(self.folder, version, options.threads)
+        return [load(self.folder, version, options.precision, options.threads)]
+
+    def _serve_with(self, found: tuple[int, list[Model]]) -> None:
+        """A version's models serve from here on."""
+        self.version, self.models = found
+        self.controller = None
+        if self.options.max_latency_ms is not None:
+            self.controller = Controller([model.ms for model in self.models], self.options.max_latency_ms)
+        self.model = self.models[self.controller.index if self.controller else 0]
+        self.uses: dict[str, int] = {}  # frames of the window by model
+        self.over = 0  # of them, above the largest latency
+
+    def _first(self, state: dict[str, Any]) -> tuple[int, list[Model]]:
         """The version that `current` names; where it cannot be served, the one that was served or used before."""
         wanted = current_of(self.folder)
         others = [state.get("version"), *reversed(previous_of(self.folder))]
@@ -89,14 +111,14 @@ class Serving:
         failed: dict[int, Refused] = {}
         for version in trials:
             try:
-                model = self.loader(version)
+                models = self.loader(version)
             except Refused as refused:
                 failed[version] = refused
                 continue
             for number, why in failed.items():
                 say(f"version {number} is not served: {why}; version {version} is")
                 self._note_failed(number, version, why)
-            return model
+            return version, models
         if not failed:
             raise Refused(f"{self.folder / 'current'}: must name a version in {self.folder / 'versions'}, as 1")
         raise next(iter(failed.values()))
@@ -192,8 +214,16 @@ class Serving:
         if not options.quiet:
             self.say_result(self._line(frame.name, found, ms, result_ms, late))
         events = self.watching.observe(model, pixels, scores, features, ms)
+        if self.controller is not None:
+            self._control(self.controller, ms)
         if events:
             self._note(events)
+
+    def _control(self, controller: Controller, ms: float) -> None:
+        """Chooses the model of the next frame."""
+        self.uses[self.model.name] = self.uses.get(self.model.name, 0) + 1
+        self.over += ms > controller.budget
+        self.model = self.models[controller.add(ms, strained(self.health.facts))]
 
     def _line(self, name: str, found: list[tuple[str, float]], ms: float, result_ms: float, late: bool) -> str:
         program = self.model.program
@@ -229,15 +259,16 @@ class Serving:
 
     def _act(self) -> None:
         """Puts an adapted network in place, or takes it out again."""
-        acting = self.watching.actings.get(self.model.name)
-        news = acting.poll() if acting is not None else None
-        if news is None:
-            return
-        network, events = news
-        if (network or self.model.deployed) is not self.model.network:
-            self._end_window()
-            self.model.network = network or self.model.deployed
-        self._note(events)
+        for model in self.models:
+            acting = self.watching.actings.get(model.name)
+            news = acting.poll() if acting is not None else None
+            if news is None:
+                continue
+            network, events = news
+            if (network or model.deployed) is not model.network:
+                self._end_window()
+                model.network = network or model.deployed
+            self._note(events)
 
     def _follow(self) -> None:
         """Puts another version in place once it is loaded."""
@@ -246,18 +277,19 @@ class Serving:
             return
         version, found = news
         if isinstance(found, Refused):
-            say(f"version {version} is not served: {found}; version {self.model.version} goes on")
-            facts = {"from": self.model.version, "to": version, "failed": True, "why": str(found)[:500]}
+            say(f"version {version} is not served: {found}; version {self.version} goes on")
+            facts = {"from": self.version, "to": version, "failed": True, "why": str(found)[:500]}
             self._record("switch", **facts)
             self._save()
             return
         self._end_window()
-        old, self.model = self.model, found
+        old = self.version
+        self._serve_with((version, found))
         self.follower.serving = version
-        self.watching.keep_only([found])
+        self.watching.keep_only(found)
         self.probation.switched(version, compare=not self.why_returned)
         why, self.why_returned = self.why_returned or "current names it", ""
-        self._record("switch", **{"from": old.version, "to": version, "why": why})
+        self._record("switch", **{"from": old, "to": version, "why": why})
         self._save()
 
     def _judge(self, window: dict[str, Any]) -> None:
@@ -268,7 +300,7 @@ class Serving:
         why = self.probation.judge(window)
         if not why or old is None or not self.options.automatic_return:
             return
-        if self.why_returned or current_of(self.folder) != self.model.version:
+        if self.why_returned or current_of(self.folder) != self.version:
             return
         try:
             if previous_of(self.folder)[-1:] == [old]:
@@ -276,15 +308,15 @@ class Serving:
             else:
                 use(self.folder, old)
         except Refused as refused:
-            say(f"version {self.model.version} is worse ({why}), but version {old} cannot be put into use: {refused}")
+            say(f"version {self.version} is worse ({why}), but version {old} cannot be put into use: {refused}")
             return
-        self.why_returned = f"automatic return from version {self.model.version}: {why}"
+        self.why_returned = f"automatic return from version {self.version}: {why}"
         say(self.why_returned)
 
     # ---- what is noted
 
     def _record(self, kind: str, **facts: Any) -> None:
-        self.journal.record(kind, self.model.version, self.model.precision, **facts)
+        self.journal.record(kind, self.version, self.model.precision, **facts)
 
     def _note(self, events: list[dict[str, Any]]) -> None:
         """Lines of the log, each with its kind."""
@@ -298,6 +330,9 @@ class Serving:
         facts = self.counts.end_window()
         if facts["captured"] or facts["served"]:
             facts.update(self.watching.window(self.model))
+            if self.uses:
+                facts["shares"] = {name: round(n / facts["served"], 4) for name, n in self.uses.items()}
+                facts["over_budget"], self.uses, self.over = self.over, {}, 0
             self._record("window", **facts)
             self._judge(facts)
         self._save()
@@ -309,6 +344,6 @@ class Serving:
     def state(self) -> dict[str, Any]:
         """state.json without its lines."""
         return {
-            "version": self.model.version, "precision": self.model.precision, **self.counts.state(),
+            "version": self.version, "precision": self.model.precision, **self.counts.state(),
             "watch": self.watching.state(), "alarms": sorted(self.watching.alarms), "probation": self.probation.state(),
         }  # fmt: skip

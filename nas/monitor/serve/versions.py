@@ -145,13 +145,13 @@ class Model:
         self.accuracy: float | None = deployment.facts.get("accuracy", {}).get(precision)
         self.lock = threading.Lock()  # not every runtime may be asked by two threads at once
         side = deployment.facts["resolution"]
-        empty = deployment.input(np.zeros((side, side, 3), np.uint8))
-        scores, _, _ = self.run(empty)  # the first is slower than all others
+        self.empty = deployment.input(np.zeros((side, side, 3), np.uint8))
+        scores, _, _ = self.run(self.empty)  # the first is slower than all others
         if scores.shape != (len(self.classes),) or not np.isfinite(scores).all():
             raise Refused(
                 f"version {version}, {precision}: gives {scores.shape} scores for {len(self.classes)} classes"
             )
-        self.ms = sorted(self.run(empty)[2] for _ in range(5))[2]
+        self.ms = sorted(self.run(self.empty)[2] for _ in range(5))[2]
 
     @property
     def name(self) -> str:

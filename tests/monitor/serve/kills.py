@@ -51,7 +51,7 @@ def hook(event: str, arguments: tuple[Any, ...]) -> None:
 def serving_of(folder: Path) -> Serving:
     def load(version: int) -> Any:
         versions.check(folder, version)
-        return FakeModel(folder, version)
+        return [FakeModel(folder, version)]
 
     serving = Serving(folder, Options(every=True, quiet=True, window=3), loader=load, health=Healthy())
     serving.journal.log.most_bytes = 1500  # so that it is rotated

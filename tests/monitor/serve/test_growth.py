@@ -26,7 +26,7 @@ def test_many_frames_leave_bounded_files_and_memory(tmp_path: Path, monkeypatch:
     make_version(tmp_path, 1)
 
     def load(version: int) -> Any:
-        return FakeModel(tmp_path, version, times=(1.0 + 0.001 * (n * 7919 % 997) for n in itertools.count()))
+        return [FakeModel(tmp_path, version, times=(1.0 + 0.001 * (n * 7919 % 997) for n in itertools.count()))]
 
     serving = Serving(tmp_path, Options(every=True, quiet=True, window=10), loader=load, health=Healthy())
     serving.journal.log.most_bytes = 8_000

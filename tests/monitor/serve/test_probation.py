@@ -69,7 +69,7 @@ def served(folder: Path, times: dict[int, float], automatic_return: bool = True)
     """Serves version 1, then 2 once 40 frames were served, for 400 frames; milliseconds are of the version."""
 
     def load(version: int) -> Any:
-        return FakeModel(folder, version, times=[times[version]])
+        return [FakeModel(folder, version, times=[times[version]])]
 
     def frames() -> Iterator[np.ndarray]:
         yield from [picture("red")] * 40
