@@ -17,6 +17,7 @@ from nas.cli import (
     deploy,
     devices,
     export,
+    federate,
     monitor,
     pick,
     predict,
@@ -92,6 +93,7 @@ app.command("deploy", short_help="Make a folder that runs a picked network on a 
 app.command("verify", short_help="Run a deployment on its images and time it, here or on a board.")(verify.verify)
 app.command("monitor", short_help="Show what a served deployment has noted.")(monitor.monitor)
 app.command("calibrate", short_help="Make a version for what the camera sees now.")(calibrate.calibrate)
+app.command("federate", short_help="Let several sites learn one network, images staying there.")(federate.federate)
 app.command("switch", short_help="Put another version of a deployment into use, or go back.")(switch.switch)
 app.command("predict", short_help="Predict what any network costs on a device.")(predict.predict)
 app.command("spaces", short_help="List the search spaces, or show one.")(spaces.spaces)

@@ -7,7 +7,8 @@ import math
 import os
 import socket
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from nas.errors import UserError
 from nas.estimate.estimator import Estimator
@@ -26,6 +27,9 @@ RETRIES = 3  # of a training whose worker or node died
 LOOK_S = 1.0  # between two looks whether Ray is still there
 # Ray ends this process without a word 15 s after its node here died, a minute after its head did; a head may return
 PATIENCE_S = {"node on this machine": 2.0, "head": 30.0}
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _estimators: dict[str, Estimator] = {}  # of this worker process: unpacked once
 
@@ -191,3 +195,34 @@ def _train(estimator: list[Any], job: Job, stopping: Any, cpus: float) -> Done:
             return False  # the search is ending
 
     return train(_estimators[key], job, stops if stopping is not None else None)
+
+
+def mapped(workers: int) -> Callable[[Callable[[T], R], Sequence[T]], list[R]]:
+    """A function's results for many values, in their order, computed by so many processes of this machine at once.
+
+    What it returns raises UserError when Ray cannot start or a process died, and what the function raises.
+    """
+
+    def run(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
+        try:
+            ray.init("local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
+                     logging_level=logging.ERROR)  # fmt: skip
+            task = ray.remote(_alone).options(num_cpus=1, max_retries=RETRIES)
+            return list(ray.get([task.remote(function, value) for value in values]))
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise UserError(str(error.cause)) from None
+            raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
+        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(f"Ray cannot train on this machine: {str(error)[:200]}") from None
+        finally:
+            ray.shutdown()
+
+    return run
+
+
+def _alone(function: Callable[[Any], Any], value: Any) -> Any:
+    import torch
+
+    torch.set_num_threads(1)
+    return function(value)

@@ -279,3 +279,19 @@ def test_a_fault_of_the_users_on_a_worker_stays_one_line(monkeypatch: pytest.Mon
     monkeypatch.setattr(module.ray, "get", failed)
     with pytest.raises(UserError, match=r"^a\.png: not a readable image$"):
         RayWorkers.__new__(RayWorkers)._result(None, None)  # type: ignore[arg-type]
+
+
+def test_a_functions_results_come_in_their_order_and_its_error_is_said() -> None:
+    from nas.search.workers.ray import mapped
+
+    assert mapped(2)(abs, [-3, 2, -1]) == [3, 2, 1]
+    assert not ray.is_initialized()
+    with pytest.raises(UserError, match="a folder, a pipe or a device"):
+        mapped(2)(_reads, [Path("/dev/null")])
+    assert not ray.is_initialized()
+
+
+def _reads(path: Path) -> bytes:
+    from nas.files.plain import read_bytes
+
+    return read_bytes(path, 1)
