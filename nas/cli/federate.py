@@ -62,7 +62,8 @@ def federate(
     try:
         with hushed():
             done = federate_folder(
-                folder, clients, asked, model=model, max_loss=most, run=_map(workers, len(clients)), tell=note, on_round=_told
+                folder, clients, asked, model=model, max_loss=most, run=_map(workers, len(clients)), tell=note,
+                on_round=_told,
             )  # fmt: skip
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
