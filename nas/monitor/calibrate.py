@@ -124,6 +124,8 @@ def calibrate(
     """
     place = version_folder(asked.folder)
     card, facts = read_card(place), read_facts(place)
+    if card.precision not in facts.models:
+        raise UserError(f"{place}: two models are compared by ONNX Runtime; deploy it with --runtime onnxruntime too")
     need = _need(asked, card.version)
     tell(f"version {card.version}, {card.precision}: {need.why}")
     if not need.needed:
@@ -180,6 +182,16 @@ def calibrate(
             save_trained(kept, made)
         shutil.rmtree(work, ignore_errors=True)
     return Done(version=version, verification=verification)
+
+
+def job_like(card: Card, model: Path) -> Job:
+    """A deployment of a model's folder in the precisions and for the runtimes of a version."""
+    parts = [parts_of(form) for form in card.models]
+    precisions = dict.fromkeys((card.precision, *(precision for precision, _ in parts)))
+    runtimes = dict.fromkeys((card.runtime, *(runtime for _, runtime in parts)))
+    return Job(
+        model, None, tuple(precisions), None, None, card.device, card.budgets, card.dataset, runtimes=tuple(runtimes)
+    )
 
 
 def find_model(asked: Calibration, card: Card) -> TrainedModel:

@@ -20,13 +20,12 @@ from nas.deploy.card import Card, read_card
 from nas.deploy.facts import read_facts
 from nas.deploy.folder import version_folder
 from nas.deploy.images import dataset_of
-from nas.deploy.job import Job, deploy
+from nas.deploy.job import deploy
 from nas.errors import UserError
 from nas.files.atomic import make_folder
 from nas.files.lock import locked
 from nas.models.trained import TrainedModel, save_trained
-from nas.monitor.calibrate import MODELS, WORK, Calibration, find_model
-from nas.space.layer import Precision
+from nas.monitor.calibrate import MODELS, WORK, Calibration, find_model, job_like
 from nas.tasks.classification import Classification
 from nas.train.federated import Client, Federated, Federation, Map, OnRound, federate, one_by_one
 from nas.train.loop import evaluate
@@ -138,9 +137,7 @@ def _written(
     whole = signed(found.model, line)
     work = folder / WORK / "federated"
     save_trained(work, whole)
-    precisions: tuple[Precision, ...] = (card.precision, *(p for p in card.models if p != card.precision))
-    job = Job(work, None, precisions, None, None, card.device, card.budgets, card.dataset)
-    version = read_card(deploy(job, folder, tell=tell, use=False)).version
+    version = read_card(deploy(job_like(card, work), folder, tell=tell, use=False)).version
     make_folder(folder / MODELS / f"{version}-sites")
     save_trained(folder / MODELS / str(version), whole)
     for name, model in found.own.items():

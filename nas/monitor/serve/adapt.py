@@ -22,7 +22,9 @@ TINY = 1e-12  # as adapt.onnx was written with
 
 Scores = np.ndarray  # float32 (n, classes)
 Estimate = Callable[[Scores], Tuple[float, float, float, bool]]  # accuracy, low, high, whether it can be trusted
-Start = Callable[[bytes], Any]  # a model's bytes to a network as the version's program has it: `outputs(image)[0]`
+Start = Callable[
+    [bytes], Any
+]  # a model's bytes to a network as the version's program has it, with `ready` and `outputs`
 
 
 class NotAdaptable(Exception):
@@ -169,4 +171,4 @@ def attempt(folding: Folding, images: list[np.ndarray], scores: Scores, estimate
 
 def scores_of(network: Any, images: Sequence[np.ndarray]) -> Scores:
     """What a network says of images, each float32 (1, 3, r, r)."""
-    return np.stack([network.outputs(image)[0] for image in images])
+    return np.stack([network.outputs(network.ready(image))[0] for image in images])
