@@ -41,6 +41,17 @@ def test_a_trial_becomes_an_int8_model_and_the_model_a_file(nas: Nas, tmp_path: 
     assert "12 of 12 convolutions" in facts["notes"][0]
 
 
+def test_weights_are_trained_on_with_int8s_rounding_where_asked(nas: Nas, tmp_path: Path) -> None:
+    words = ("compress", "run", "--pick", "1", "--quantize", "int8", "--qat", "--epochs", "1", "--out", "small")
+    said = nas(*words, "--learning-rate", "0.001", "--json")
+    assert said.status == 0, said.err
+    steps = json.loads(said.out)["steps"]
+    assert len(steps) == 1 and steps[0].startswith("quantize: int8 after QAT loses ")
+    assert steps[0].endswith("; 1 epoch of QAT from a learning rate of 0.001, taught by the float model")
+    assert "int8 loses" in said.err and "epoch 1 of 1, loss" in said.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "model", "run", "small"]
+
+
 def test_a_model_is_exported_in_another_precision_too(nas: Nas, tmp_path: Path) -> None:
     said = nas("export", "model", "--out", "fp32.onnx")  # its dataset is not needed
     assert said.status == 0 and "fp32.onnx: fp32, input image 1x3x16x16" in said.out and not said.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from nas.errors import UserError
 from nas.models.int8 import Int8
 from nas.models.trained import TrainedModel, load_trained, save_trained
 from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.train.resumption import FullProgress
 from tests.compress.networks import digits, trained, uneven
 
 
@@ -63,6 +66,26 @@ def test_equal_seeds_give_equal_weights_and_all_that_is_asked_changes_them(tmp_p
         found[name] = asked.train(trained(), Given(few(96), seed, tmp_path / name)).weights
     assert equal(found["first"], found["again"])
     assert not any(equal(found["first"], weights) for name, weights in found.items() if name not in ("first", "again"))
+
+
+def test_stopped_at_any_step_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """Weights, their average and the ranges are kept; the step's folder is all that it needs."""
+    data, seen = few(96), list[int]()  # three steps an epoch
+    (tmp_path / "whole").mkdir()
+    whole = Qat(2).train(trained(), Given(data, 0, tmp_path / "whole")).weights
+
+    def press(progress: FullProgress) -> None:
+        seen.append(progress.step)
+        if progress.step in (2, 4):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    for epoch in (1, 2):
+        with pytest.raises(KeyboardInterrupt, match=rf"^stopped in epoch {epoch} of 2; the same command goes on$"):
+            Qat(2).train(trained(), Given(data, 0, folder, on_training=press))
+    assert equal(whole, Qat(2).train(trained(), Given(data, 0, folder, on_training=press)).weights)
+    assert seen == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_recipe_is_the_models_own_and_gentler() -> None:
