@@ -20,6 +20,9 @@ EVENTS = 20  # that are printed, the last ones
 def monitor(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder; with --ssh, its path on the board.")],
     ssh: Annotated[str | None, typer.Option(metavar="USER@HOST", help="Fetch state and log of this board.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page: what happened over time, and what to do next.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -32,16 +35,16 @@ def monitor(
     from nas.monitor.log import read_log
 
     if ssh is None:
-        _show(read_log(Path(folder)), folder, as_json)
+        _show(read_log(Path(folder)), folder, as_json, html)
         return
     from nas.monitor.fetch import fetch
 
     with TemporaryDirectory(prefix="nas-monitor-") as scratch:
         fetch(ssh, folder, Path(scratch))
-        _show(read_log(Path(scratch)), folder, as_json)
+        _show(read_log(Path(scratch)), folder, as_json, html)
 
 
-def _show(log: Log, folder: str, as_json: bool) -> None:
+def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
     from dataclasses import asdict
     from datetime import UTC, datetime
 
@@ -49,7 +52,14 @@ def _show(log: Log, folder: str, as_json: bool) -> None:
     from nas.monitor.table import HEADS, cells_of, events_of, periods_of, shares_of
 
     periods, events = periods_of(log), events_of(log)
-    steps = next_steps(log, folder, datetime.now(UTC))
+    now = datetime.now(UTC)
+    if html is not None:
+        from nas.files.atomic import write_atomic
+        from nas.monitor.page import monitor_page
+
+        write_atomic(html, monitor_page(log, folder, now).encode())
+        note(f"Written: {html}")
+    steps = next_steps(log, folder, now)
     if as_json:
         rows = [asdict(p) | {"start": p.start.isoformat(), "end": p.end.isoformat()} for p in periods]
         happened = [{"time": time.isoformat(), "what": what} for time, what in events]

@@ -15,7 +15,7 @@ import numpy as np
 
 GRAPH, ARRAYS = "adapt.onnx", "adapt.npz"
 FEWEST, MOST = 64, 512  # images
-LEAST_MIX = 0.75  # of the entropy of predicted classes, to that of as many classes as the network has
+LEAST_MIX = 0.6  # of the entropy of predicted classes, to that of as many classes as the network has
 LEAST_GAIN = 0.01  # of the estimated accuracy
 SHARES = (1.0, 0.8)  # of the recent images' statistics, that are tried; those of the training have the rest
 TINY = 1e-12  # as adapt.onnx was written with
