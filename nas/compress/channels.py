@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nas.models.blocks import module_of
+from nas.compress.tensors import tensors_of
 from nas.models.fold import fold_batch_norms
 from nas.models.trained import TrainedModel
 from nas.space.block import Block
@@ -55,7 +55,8 @@ Sizes = Mapping[Group, int]  # channels that remain
 def groups_of(network: Network) -> tuple[Group, ...]:
     """Every group that may be made smaller: expansions, and the widths that additions tie together.
 
-    Not among them: image and classes, and what a grouped convolution or a block read from a file touches.
+    Blocks that share weights have the same channels. Not among them: image and classes, and what a grouped convolution
+    or a block read from a file touches.
     """
     found: list[list[tuple[int, Side]]] = []
     fixed: set[int] = {0}  # the image
@@ -75,11 +76,29 @@ def groups_of(network: Network) -> tuple[Group, ...]:
             fixed |= {entrance, current}
         if "linear" in block.kind:
             fixed.add(current)
+    _join_shared(network, found, fixed)
     return tuple(
         Group(_channels(network, members[0]), tuple(members))
         for place, members in enumerate(found)
         if place not in fixed and members
     )
+
+
+def _join_shared(network: Network, found: list[list[tuple[int, Side]]], fixed: set[int]) -> None:
+    """Joins, in place, the groups of the same side of blocks that share weights; of joined ones the first remains."""
+    for number, source in enumerate(network.shared):
+        for side in ("in", "mid", "out") if source != number else ():
+            places = [
+                next((place for place, members in enumerate(found) if (n, side) in members), None)
+                for n in (source, number)
+            ]
+            first, second = places
+            if first is None or second is None or first == second:
+                continue
+            found[first] = sorted({*found[first], *found[second]})
+            found[second] = []
+            if second in fixed:
+                fixed.add(first)
 
 
 def resized(network: Network, sizes: Sizes) -> Network | None:
@@ -144,28 +163,19 @@ def pruned(model: TrainedModel, sizes: Sizes, worth: Mapping[Group, Tensor]) -> 
 
 
 def _tensors(network: Network, module: nn.Module) -> Iterator[tuple[int, str, Tensor, Axes]]:
-    """Each tensor of a built module's state: its block's number, its name, and what its axes count.
-
-    The module has the tensors of its blocks one after the other, whatever it calls them.
-    """
-    found = iter(module.state_dict().items())
-    for number, block in enumerate(network.blocks):
-        with torch.device("meta"):
-            names = list(module_of(block).state_dict())
-        for name in names:
-            full, tensor = next(found)
-            while full.endswith("bias") and not name.endswith("bias"):  # what folding added to a convolution
-                full, tensor = next(found)
-            yield number, full, tensor, _axes(block, name)
-    if rest := [name for name, _ in found if not name.endswith("bias")]:
-        raise ValueError(f"the module has more than its blocks: {rest[0]}")
+    """Each tensor of a built module's state: its block's number, its name, and what its axes count."""
+    for number, name, full, tensor in tensors_of(network, module):
+        yield number, full, tensor, _axes(network.blocks[number], name)
 
 
 def _axes(block: Block, name: str) -> Axes:
     known = _UNPROJECTED if _unprojected(block) else _AXES.get(block.kind, {})
-    if block.groups > 1:
+    parts = name.split(".")
+    if block.groups > 1 or "core" in parts:
         return (None, None)
-    return next((axes for part, axes in known.items() if part in name.split(".")), (None, None))
+    out, into = next((axes for part, axes in known.items() if part in parts), (None, None))
+    # of a product's factors one reads what the weight reads, another gives what it gives
+    return (None if "reduce" in parts else out, None if "expand" in parts else into)
 
 
 def _unprojected(block: Block) -> bool:

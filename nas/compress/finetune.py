@@ -111,4 +111,6 @@ def tuning_recipe(model: TrainedModel, epochs: int) -> FullRecipe:
     found = recipe_of(
         values, epochs=epochs, batch_size=batch, resolution=model.network.input_shape[1], calibration_images=CALIBRATED
     )
-    return FullRecipe(**asdict(replace(found, learning_rate=GENTLER * found.learning_rate)))
+    made = FullRecipe(**asdict(replace(found, learning_rate=GENTLER * found.learning_rate)))
+    # of shared batch norms each use would have statistics of its own in training, and one mean of them afterwards
+    return replace(made, norms="kept", calibration_images=0) if model.network.shared else made

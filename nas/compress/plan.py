@@ -1,8 +1,9 @@
-"""How many channels each group of a network keeps, so that a device is that much faster: chosen by its profile."""
+"""What a change of a network gains on a device, by its profile, and how many channels it pays to keep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from nas.compress.channels import Group, resized
 from nas.device.cost import predict
+from nas.device.parts import rate_of
 from nas.errors import UserError
+from nas.numbers import figure
 from nas.space.block import Block
 from nas.space.network import Network
 
@@ -26,10 +29,36 @@ def latency(profile: DeviceProfile, network: Network, precision: Precision) -> f
     found = predict(profile, network, precision)
     if found.latency_ms is None or found.latency_partial:
         raise UserError(
-            f"device profile {profile.name} cannot predict the pruned network: it has no figure for "
+            f"device profile {profile.name} cannot predict the compressed network: it has no figure for "
             f"{', '.join(found.unknown[:3]) or 'its blocks'}; use a profile with rates"
         )
     return found.latency_ms
+
+
+def comparable(profile: DeviceProfile, precision: Precision) -> DeviceProfile:
+    """The profile as it can compare a network with a changed one: by its rates alone, where it has some.
+
+    Of a changed network some block was never measured, so its cost is that of the rates; the original's must be too.
+    """
+    return profile if rate_of(profile, precision, "latency") is None else replace(profile, lookup_table=())
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What a changed network costs beside the original."""
+
+    latency: float  # as a share of the original's
+    text: str
+
+
+def gain(profile: DeviceProfile, before: Network, after: Network, precision: Precision) -> Gain:
+    """Raises UserError as `latency`."""
+    old, new = (latency(profile, network, precision) for network in (before, after))
+    return Gain(
+        new / old,
+        f"{profile.name} {figure(old)} to {figure(new)} ms predicted in {precision}, {new / old:.2f} of the latency, "
+        f"{after.macs / before.macs:.2f} of the MACs, {after.params / before.params:.2f} of the parameters",
+    )
 
 
 def sizes_for(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from nas.compress.channels import groups_of, importance, pruned
 from nas.compress.finetune import EPOCHS, check_classes, check_epochs, fine_tuned
-from nas.compress.plan import latency, sizes_for
+from nas.compress.plan import comparable, gain, sizes_for
 from nas.compress.step import Given, with_step
 from nas.errors import UserError
-from nas.numbers import figure
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
@@ -44,17 +43,13 @@ class Prune:
             raise UserError("what to prune is chosen by a device's profile; name it with --device")
         check_classes(model, given)
         multiple = INT8_MULTIPLE if precision == "int8" else MULTIPLE
-        before = latency(profile, model.network, precision)
+        profile = comparable(profile, precision)
         groups = groups_of(model.network)
         worth = importance(model, groups)
         made = pruned(model, sizes_for(model.network, worth, profile, precision, self.share, multiple), worth)
-        after, old, new = latency(profile, made.network, precision), model.network, made.network
-        gain = (
-            f"{profile.name} {figure(before)} to {figure(after)} ms predicted in {precision}, {after / before:.2f} of "
-            f"the latency, {new.macs / old.macs:.2f} of the MACs, {new.params / old.params:.2f} of the parameters"
-        )
-        given.on_progress(f"{gain}; nothing is trained yet")
+        gained = gain(profile, model.network, made.network, precision).text
+        given.on_progress(f"{gained}; nothing is trained yet")
         tuned = fine_tuned(model, made, given, self.epochs)
-        line = f"{self.name}: {gain}; {tuned.text}"
+        line = f"{self.name}: {gained}; {tuned.text}"
         given.on_progress(line)
         return with_step(tuned.model, line)

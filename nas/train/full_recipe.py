@@ -13,6 +13,7 @@ from nas.train.recipe import Recipe, recipe
 
 ClassWeights = Literal["none", "balanced"]
 Rounding = Literal["none", "int8"]
+Norms = Literal["batch", "kept"]
 STEPS = 30_000  # that a training has by default
 FEWEST_STEPS = 3_000  # by default, of small datasets
 FEWEST, USUAL, MOST = 20, 60, 300  # epochs by default
@@ -31,6 +32,7 @@ class FullRecipe(Recipe):
     temperature: float = 4.0  # of the soft targets, with a teacher
     alpha: float = 0.9  # weight of the soft targets in the loss, with a teacher; the labels have the rest
     rounding: Rounding = "none"  # int8: each step sees int8's rounding (quantization-aware training)
+    norms: Norms = "batch"  # kept: batch norms compute with the statistics that they have, as in evaluation
 
     def __post_init__(self) -> None:
         Recipe.__post_init__(self)  # with slots, super() would look for another class

@@ -99,7 +99,7 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
     if teacher and recipe.augmentation == "none" and not recipe.mixup and not recipe.small_share:
         known = all_logits(teacher, train, device)
     order, epoch = torch.empty(0), -1
-    state.model.train()
+    _set_training(state)
     while state.step < state.steps:
         begun, step, steps = perf_counter(), state.step, state.steps
         if epoch != step // state.batches:
@@ -135,12 +135,20 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
         state.step = step + 1
         if state.step % state.batches == 0:
             _end_epoch(state, lesson, perf_counter() - begun)
-            state.model.train()
+            _set_training(state)
         state.seconds += perf_counter() - begun
         if state.step % state.batches == 0:
             _keep_limit(state, lesson.limit_s)
         if on_step(state):
             return
+
+
+def _set_training(state: Training) -> None:
+    """Training mode, but for batch norms whose statistics are kept."""
+    state.model.train()
+    for module in state.model.modules() if state.recipe.norms == "kept" else ():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:

@@ -103,3 +103,38 @@ def test_importance_is_that_of_what_a_channel_computes() -> None:
     torch.testing.assert_close(importance(full, [group])[group], even, rtol=1e-3, atol=1e-6)
     full.weights["blocks.3.0.bn1.weight"][7] = 10.0
     assert int(importance(full, [group])[group].argmax()) == 7
+
+
+def test_products_and_shared_blocks_are_pruned_as_whole_ones_are() -> None:
+    """Channels of the products' outer sides leave, their ranks stay; of blocks that share, the same channels leave."""
+    equal = Block("mbconv", WIDE, WIDE, 5, 1, mid=96, activation="relu", ranks=((16,), (8,)))
+    plain = Block("conv", WIDE, WIDE, 3, 1, activation="relu", ranks=((8, 16),))
+    network = Network(
+        (
+            Block("conv", (3, 8, 8), WIDE, 3, 1, activation="relu"), equal, equal, plain, plain,
+            Block("ds", WIDE, WIDE, 3, 1, activation="relu"),
+            Block("pool", WIDE, (24, 1, 1)), Block("linear", (24, 1, 1), (10, 1, 1), ranks=((8,),)),
+        ),
+        (0, 1, 1, 2, 2, 2, 3, 3), shared=(0, 1, 1, 3, 3, 5, 6, 7),
+    )  # fmt: skip
+    groups = {group.members: group for group in groups_of(network)}
+    assert groups.keys() == {
+        ((0, "out"), (1, "in"), (1, "out"), (2, "in"), (2, "out"), (3, "in"), (3, "out"), (4, "in"), (4, "out"),
+         (5, "in"), (5, "out"), (6, "in"), (6, "out"), (7, "in")),
+        ((1, "mid"), (2, "mid")),
+    }  # fmt: skip
+    full = TrainedModel(network, build(network, seed=1).state_dict(), "classification", tuple("abcdefghij"),
+                        Preprocessing(8))  # fmt: skip
+    for name in full.weights:
+        part, _, what = name.rpartition(".")
+        if "bn" in part and what in ("weight", "bias"):
+            full.weights[name][-8:] = 0.0
+    sizes = {group: group.channels - 8 for group in groups.values()}
+    worth = {group: torch.cat([torch.ones(group.channels - 8), torch.zeros(8)]) for group in sizes}
+    made = pruned(full, sizes, worth)
+    assert made.network.blocks[1] == made.network.blocks[2] and made.network.blocks[1].ranks == equal.ranks
+    assert made.network.shared == network.shared and made.network.blocks[3].out_shape[0] == 16
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(made.module()(images), full.module()(images), rtol=1e-4, atol=1e-5)
+    assert all(float(values.sum()) == pytest.approx(1) for values in importance(full, list(sizes)).values())
