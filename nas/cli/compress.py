@@ -101,8 +101,8 @@ def compress(
 
     most = drop(max_drop, "--max-drop")
     part, factor = share(prune, "--prune"), share(low_rank, "--low-rank")
-    tuned = part is not None or factor is not None or share_weights or qat
-    if quantize is None and not tuned:
+    changed = part is not None or factor is not None or share_weights
+    if quantize is None and not changed:
         raise UserError("nas compress needs a step, e.g. --quantize int8")
     precision = next((p for p in QUANTIZED if p == quantize), None)
     if quantize is not None and precision is None:
@@ -113,7 +113,7 @@ def compress(
         raise UserError("--qat is for --quantize int8, without --dynamic: it trains with the rounding of int8")
     if learning_rate is not None and not qat:
         raise UserError("--learning-rate is for --qat")
-    if epochs is not None and not tuned:
+    if epochs is not None and not (changed or qat):
         raise UserError("--epochs are those of fine-tuning, with --share, --low-rank, --prune or --qat")
     if anyway and factor is None:
         raise UserError("--anyway is for --low-rank")
