@@ -16,6 +16,8 @@ from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
 
 if TYPE_CHECKING:
+    import torch
+
     from nas.data.dataset import Dataset
     from nas.models.trained import Lineage, TrainedModel
     from nas.train.full_folder import Begun
@@ -84,6 +86,8 @@ def train(
     device = best_device()
     teacher = find_teacher(begun.teacher if begun else asked.teacher, found, dataset, device)
     on_note(dataset.description)
+    if said := devices_text(device):
+        on_note(said)
     hashes = {"space": settings.space_sha256, "device": settings.device_sha256}
     lineage = Lineage(found.path.absolute().name, number, (), hashes)
     start: Network | TrainedModel = network
@@ -101,6 +105,14 @@ def train(
         on_plan=on_plan,
     )  # fmt: skip
     return folder, model
+
+
+def devices_text(device: torch.device) -> str:
+    """What a machine with several GPUs should be told: a training uses one of them; nothing elsewhere."""
+    import torch
+
+    there = torch.cuda.device_count() if device.type == "cuda" else 0
+    return f"one of {there} GPUs is used; CUDA_VISIBLE_DEVICES says which" if there > 1 else ""
 
 
 def _trial(run: Run, number: int) -> Trial:

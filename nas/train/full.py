@@ -114,7 +114,9 @@ def train_full(
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
             model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)
             model = replace(model, recipe={**model.recipe, **(recorded or {})})
-            save_trained(folder, model, result_files(curve, result))
+            of = model.lineage
+            name = folder.name if of.trial is None else f"Trial {of.trial} of {of.run}"
+            save_trained(folder, model, result_files(name, curve, result))
             discard(folder)
             return model
     finally:

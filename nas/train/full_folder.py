@@ -1,6 +1,6 @@
 """The files of a full training: what it was begun with, while it runs; the curve and the result, beside the model.
 
-FOLDER/                  model.json and weights.safetensors (nas.models.trained), curve.csv, result.json
+FOLDER/                  model.json and weights.safetensors (nas.models.trained), curve.csv, curve.html, result.json
 .FOLDER.training/        until then: training.json, what it was begun with, and training.safetensors, its state
 """
 
@@ -31,7 +31,7 @@ from nas.train.full_recipe import FullRecipe
 from nas.train.loop import Epoch
 
 STATE, BEGUN = "training.safetensors", "training.json"
-CURVE, RESULT = "curve.csv", "result.json"
+CURVE, RESULT, PAGE = "curve.csv", "result.json", "curve.html"
 COLUMNS = ("epoch", "train_loss", "validation_accuracy", "validation_loss", "seconds")
 NONE = "none"  # the teacher of a training without one
 RANDOM = "random weights"
@@ -188,11 +188,14 @@ def finished(folder: Path, digest: str) -> TrainedModel | None:
     return model if model.lineage.hashes.get("training") == digest else None
 
 
-def result_files(curve: Sequence[Epoch], result: Result) -> dict[str, bytes]:
-    """The files beside the model, by their names."""
+def result_files(name: str, curve: Sequence[Epoch], result: Result) -> dict[str, bytes]:
+    """The files beside the model, by their names; `name` is the page's title."""
+    from nas.train.curve_page import curve_page
+
     rows = [(n, e.train_loss, e.validation_accuracy, e.validation_loss, e.seconds) for n, e in enumerate(curve, 1)]
     text = json.dumps(result.model_dump(), indent=1) + "\n"
-    return {CURVE: csv_text(COLUMNS, rows).encode(), RESULT: text.encode()}
+    page = curve_page(name, curve, result)
+    return {CURVE: csv_text(COLUMNS, rows).encode(), RESULT: text.encode(), PAGE: page.encode()}
 
 
 def read_result(folder: Path) -> Result:

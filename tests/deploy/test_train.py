@@ -14,7 +14,7 @@ import torch
 from nas.data.dataset import Dataset
 from nas.deploy import images
 from nas.deploy.source import load_source
-from nas.deploy.train import TrainingOptions, train
+from nas.deploy.train import TrainingOptions, devices_text, train
 from nas.errors import UserError
 from nas.models.trained import TrainedModel, load_trained
 from nas.run import Run
@@ -179,3 +179,11 @@ def test_a_training_from_pretrained_weights_is_resumed_from_them(run: Run, monke
     assert model.precision == "int8" and model.lineage.hashes["space"] == run.settings.space_sha256
     _, whole = train(run, pick=1, options=options, out=run.path / "whole")
     assert all(torch.equal(tensor, whole.weights[name]) for name, tensor in model.weights.items())
+
+
+def test_of_several_gpus_one_is_used_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert devices_text(torch.device("cuda")) == "one of 4 GPUs is used; CUDA_VISIBLE_DEVICES says which"
+    assert devices_text(torch.device("cpu")) == ""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert devices_text(torch.device("cuda")) == ""

@@ -55,7 +55,7 @@ def wrong(folder: Path, status: int) -> str:
         return f"exit status {status}"
     beside = sorted(p.name for p in folder.parent.iterdir() if p != folder)
     inside = sorted(p.name for p in folder.iterdir())
-    if beside or inside != ["curve.csv", "model.json", "result.json", "weights.safetensors"]:
+    if beside or inside != ["curve.csv", "curve.html", "model.json", "result.json", "weights.safetensors"]:
         return f"left: {beside}, {inside}"
     return "" if files(folder) == WHOLE else "other weights"
 

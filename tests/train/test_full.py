@@ -21,6 +21,7 @@ from nas.data.dataset import Dataset
 from nas.errors import UserError
 from nas.files.lock import locked
 from nas.models.trained import Lineage, TrainedModel, load_trained
+from nas.numbers import percent
 from nas.tasks.classification import Classification
 from nas.train import training
 from nas.train.full import train_full
@@ -33,7 +34,7 @@ from nas.train.rounding import quantized
 from tests.cli.command import ROOT
 from tests.train.lessons import CPU, few_digits, short_recipe, small_network
 
-FILES = ["curve.csv", "model.json", "result.json", "weights.safetensors"]
+FILES = ["curve.csv", "curve.html", "model.json", "result.json", "weights.safetensors"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,15 @@ def test_digits_are_learned_in_full_and_the_folder_says_what_came_of_it(tmp_path
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"]) and float(rows[0]["seconds"]) > 0
     assert [p.step for p in seen] == list(range(1, result.steps + 1)) and seen[-1].seconds_left == 0
     assert seen[0].loss is None and seen[-1].accuracy == result.accuracy["fp32"].validation
+
+
+def test_the_learning_curve_is_a_page(digits: Dataset, tmp_path: Path) -> None:
+    train(tmp_path / "17", digits, precision="int8", lineage=Lineage("<my> run", 17))
+    page, result = (tmp_path / "17/curve.html").read_text(), read_result(tmp_path / "17")
+    assert "Trial 17 of &lt;my&gt; run, trained in full" in page and page.count("<svg viewBox") == 2
+    for precision in ("fp32", "int8"):
+        reached = result.accuracy[precision]
+        assert f'<th scope="row">{precision}</th><td class="n">{percent(reached.test)} of {reached.test_images}' in page
 
 
 def test_a_training_that_has_ended_is_not_done_again(digits: Dataset, tmp_path: Path) -> None:
