@@ -10,23 +10,19 @@ import typer
 from nas.cli.amounts import precisions
 from nas.cli.output import Quiet, hushed, note, print_json
 from nas.cli.source import DatasetName, Model, Pick, Seed, read_source
-from nas.errors import UserError, unknown
+from nas.errors import UserError
 from nas.numbers import figure
-
-TARGETS = ("cpu", "tensorrt")
 
 
 def export(
     model: Model,
     out: Annotated[Path, typer.Option(help="The file to write.")],
     pick: Pick = None,
-    runtime: Annotated[str, typer.Option(help="Runtime: onnxruntime, litert.")] = "onnxruntime",
+    runtime: Annotated[
+        str, typer.Option(help="Runtime: onnxruntime, litert, openvino, executorch, tensorrt.")
+    ] = "onnxruntime",
     precision: Annotated[
         str | None, typer.Option(metavar="fp32|fp16|int8", help="Precision (default: the model's).")
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option("--for", metavar="cpu|tensorrt", help="What int8 runs on; TensorRT's file is slow on a CPU."),
     ] = None,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="int8 in linear layers alone, ranges measured at each inference.")
@@ -42,6 +38,8 @@ def export(
     int8 takes its ranges from 256 training images. What of an int8 file does not run in integers is said: it is what
     makes such a file slow. To bound what int8 loses, run nas compress first.
 
+    For TensorRT the file is ONNX, with the command that builds an engine of it on the board.
+
     Example: nas export runs/tiny-raspberry-pi-4-1 --pick 17 --precision int8 --out tiny-int8.onnx
     """
     from nas.deploy.export import export as export_model
@@ -49,13 +47,10 @@ def export(
     asked = precisions(precision) or []
     if len(asked) > 1:
         raise UserError(f"--precision must be one of fp32, fp16, int8; got {(precision or '')[:80]!r}")
-    if target is not None and target not in TARGETS:
-        raise unknown("target of --for", target, TARGETS)
     source = read_source(model, pick, dataset, seed)
     with hushed():
         written = export_model(
             source, out, runtime=runtime, precision=asked[0] if asked else None, force=force, dynamic=dynamic,
-            target=target,  # type: ignore[arg-type]  # checked above
         )  # fmt: skip
     if as_json:
         print_json({

@@ -65,34 +65,49 @@ def fp32_of(form: Form) -> Form:
     return form_of("fp32", parts_of(form)[1])
 
 
-class Runtime(Protocol):
-    """What a runtime can do. Its library is imported in its own file alone, when it is first needed."""
+class Exporter(Protocol):
+    """What writes files for a runtime. Its library is imported in its own file alone, when it is first needed."""
 
-    name: RuntimeName  # in plans and results
-    suffix: str  # of its model files
-    packages: str  # what pip installs on the board, beside NumPy
-    timed: tuple[Precision, ...]  # precisions of `write_blocks`
-    exported: tuple[Precision, ...]  # precisions of `export`
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def suffix(self) -> str:
+        """Of its model files."""
+        ...
+
+    @property
+    def exported(self) -> tuple[Precision, ...]:
+        """The precisions of `export`."""
+        ...
 
     def check(self) -> None:
         """Raises UserError where the runtime's package is missing here."""
-        ...
-
-    def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
-        """Consecutive blocks with random weights as a model to time, batch 1.
-
-        Part of a network reads and writes what flows inside a network of that precision; a `whole` one takes float32
-        images and gives float32 scores, as it is deployed. Raises UserError for a block that it cannot write.
-        """
         ...
 
     def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
         """Writes a trained model as a file to deploy, in its precision, once it was found to agree with the module.
 
         `calibration` are training images: int8 takes the ranges of its activations from them, and the file is compared
-        with the module on some of them; without any, on a random image. A test holds its operators to those of
-        `write_blocks`. Raises UserError for a precision that is not among `exported`, for int8 without images or with
-        images of one class alone, when the file cannot be written, and when it disagrees.
+        with the module on some of them; without any, on a random image. A test holds the operators of a `Runtime` to
+        those of its `write_blocks`. Raises UserError for a precision that is not among `exported`, for int8 without
+        images or with images of one class alone, when the file cannot be written, and when it disagrees.
+        """
+        ...
+
+
+class Runtime(Exporter, Protocol):
+    """What a runtime that boards are measured with can do."""
+
+    name: RuntimeName  # in plans and results
+    packages: str  # what pip installs on the board, beside NumPy
+    timed: tuple[Precision, ...]  # precisions of `write_blocks`
+
+    def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
+        """Consecutive blocks with random weights as a model to time, batch 1.
+
+        Part of a network reads and writes what flows inside a network of that precision; a `whole` one takes float32
+        images and gives float32 scores, as it is deployed. Raises UserError for a block that it cannot write.
         """
         ...
 

@@ -68,8 +68,10 @@ def test_a_model_is_exported_in_another_precision_too(nas: Nas, tmp_path: Path) 
     ("export model --runtime litert --precision int8 --out a.tflite", "does not say which dataset it was trained on"),
     ("export model --out model", "cannot write model: it is a folder"),
     ("export model --out nowhere/a.onnx", "there is no folder nowhere"),
-    ("export model --for cuda --out a.onnx", "unknown target of --for 'cuda'"),
-    ("export model --for tensorrt --out a.onnx", "a target and dynamic ranges are int8's; got fp32"),
+    ("export model --runtime litert --out a.onnx", "a.onnx: a file for litert must end in .tflite"),
+    ("export model --runtime executorch --precision fp16 --out a.pte", "for executorch are exported in fp32, int8"),
+    ("export model --dynamic --out a.onnx", "dynamic ranges are of int8 files for onnxruntime; got fp32"),
+    ("export model --runtime litert --precision int8 --dynamic --out a.tflite", "got int8 for litert"),
     ("export empty --out a.onnx", "empty is not a model's folder"),
     ("export model --pick 3 --out a.onnx", "model is not a run folder, so it has no trial 3"),
     ("export model --pick knee --out a.onnx", "model is not a run folder, so it has no knee"),
@@ -111,3 +113,24 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(nas: Nas, words: str, mes
     assert said.status == 2 and said.out == "" and said.err.count("\n") == 1
     assert message in said.err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "model", "run"]
+
+
+def test_a_model_becomes_a_file_of_each_runtime(nas: Nas, tmp_path: Path) -> None:
+    said = nas("export", "run", "--pick", "1", "--runtime", "tensorrt", "--precision", "int8", "--out", "a.onnx")
+    assert said.status == 0 and "on the board: trtexec --onnx=a.onnx --saveEngine=a.engine --stronglyTyped" in said.err
+    pytest.importorskip("ai_edge_litert.interpreter")
+    said = nas("export", "run", "--pick", "1", "--runtime", "litert", "--precision", "int8", "--out", "a.tflite")
+    assert said.status == 0 and "a.tflite: int8, input image 1x3x16x16" in said.out and said.err.count("\n") == 1
+    before = (tmp_path / "a.tflite").read_bytes()
+    said = nas("export", "model", "--runtime", "litert", "--out", "a.tflite")
+    assert said.status == 2 and "already exists" in said.err and (tmp_path / "a.tflite").read_bytes() == before
+
+
+def test_both_files_of_openvino_are_kept_from_being_overwritten(nas: Nas, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "a.bin").write_text("mine")
+    said = nas("export", "model", "--runtime", "openvino", "--out", "a.xml")
+    assert said.status == 2 and "a.bin already exists" in said.err
+    assert (tmp_path / "a.bin").read_text() == "mine" and not (tmp_path / "a.xml").exists()
+    said = nas("export", "model", "--runtime", "openvino", "--out", "a.xml", "--force", "--json")
+    assert json.loads(said.out)["runtime"] == "openvino" and (tmp_path / "a.bin").read_bytes() != b"mine"
