@@ -10,7 +10,7 @@ from nas.files.csv import number, whole_number
 from nas.files.plain import MB
 from nas.space.layer import PRECISIONS, Precision
 
-MOST_BYTES = 3 * MB  # of a table: thirty times the largest that ships
+MOST_BYTES = 3 * MB  # of a table: ten times the largest that ships
 MOST_NETWORKS = 20_000  # that were measured whole
 LEAST_COST, MOST_COST = 1e-9, 1e9  # ms or mJ: beyond them no network has a figure, and sums and ratios stay finite
 MOST_SIZE = 1_000_000  # of an image, a kernel or channels

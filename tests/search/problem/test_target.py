@@ -140,3 +140,41 @@ def test_known_networks_that_do_not_map_are_no_references() -> None:
     named = {r.name for r in references(profile, ("int8",), target_of(profile, "edge-tpu"))}
     assert "MobileNetV2 1.0 @224" in named and not any("MobileNetV3" in name for name in named)
     assert any("MobileNetV3" in r.name for r in references(profile, ("int8",)))
+
+
+FEW = """
+name = "few"
+title = "Networks of the tiny space"
+source = "made for the tests"
+classes = 10
+resolution = 32
+width = [0.25, 0.5]
+precision = ["fp32", "int8"]
+stage = [
+  { block = "conv", kernel = 3, stride = 2, channels = 16, activation = "relu6" },
+  { block = "ds", kernel = 3, channels = 16, activation = "relu6" },
+  { block = "mbconv", kernel = [3, 5], expand = 2, channels = 24, stride = 2, activation = "relu6", per = "stage" },
+  { block = "mbconv", kernel = [3, 5], expand = 2, channels = 48, stride = 2, activation = "relu6", per = "stage" },
+  { block = "mbconv", kernel = [3, 5], expand = 2, channels = 96, stride = 2, activation = "relu6", per = "stage" },
+  { block = "conv", channels = 256, activation = "relu6" },
+  { block = "pool_linear" },
+]
+"""
+
+
+@pytest.mark.parametrize("device", ["ethos-u55-128", "ethos-u65-256", "ethos-u85-256"])
+def test_a_search_on_an_ethos_u_that_nobody_has_needs_no_target(tmp_path: Path, device: str) -> None:
+    (tmp_path / "few.toml").write_text(FEW)
+    rows = [("".join(map(str, at)), 0.5 + 0.01 * sum(at)) for at in product(range(2), repeat=4)]
+    (tmp_path / "known.csv").write_text(csv_text(("arch", "accuracy"), rows))
+    notes: list[str] = []
+    run = nas.search(
+        device, str(tmp_path / "few.toml"), trials=4, confirm=0.0, sampler="random", out=tmp_path / "run", test=False,
+        estimator="table", estimator_settings={"path": str(tmp_path / "known.csv")}, on_note=notes.append,
+    )  # fmt: skip
+    family = device.rpartition("-")[0]
+    assert f"{family}: precision fp32 leaves the space (it has int8)" in notes
+    assert read_settings(run.path).target == family and run.settings.objectives == ("accuracy", "latency")
+    assert {t.costs.latency_basis for t in run.trials} == {"estimated"}
+    assert all(t.costs.latency_low_ms is not None and t.costs.energy_mj is None for t in run.trials)
+    assert "It is a compiler estimate: nothing in it was run on a board." in page(run)
