@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html import escape
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 18, 22
-HEIGHT = 190
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 22
+HEIGHT = 206
 WIDTHS = (960, 400)  # of a screen, and of a phone
 TICKS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200)  # minutes
 

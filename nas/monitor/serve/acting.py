@@ -138,7 +138,9 @@ class Acting:
 def open_acting(model: Any, watch: Any) -> Acting | None:
     """For a model as `versions.load` gives it and its watch; None where it cannot be adapted, which is said once."""
     estimate, place = getattr(watch, "accuracy_of", None), model.deployment.folder
-    if estimate is None or not (place / ARRAYS).is_file() or not (place / GRAPH).is_file():
+    if estimate is None or getattr(watch, "reference", None) is None:
+        return None
+    if not (place / ARRAYS).is_file() or not (place / GRAPH).is_file():
         return None
     if model.program.is_lite(model.precision):
         say(f"version {model.version} will not be adapted: {model.precision} is for LiteRT")
