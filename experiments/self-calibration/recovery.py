@@ -19,12 +19,14 @@ from nas.compress.quantize import calibration_images
 from nas.data.corruptions import corrupt
 from nas.deploy.source import load_source
 from nas.models.trained import load_trained
-from nas.monitor.serve.adapt import SHARES, Folding, NotAdaptable, balanced, mix_of
+from nas.monitor.serve.adapt import SHARES, Exposed, Folding, NotAdaptable, balanced, mix_of, table_of
+from nas.runtimes.board.network import Network
 from nas.runtimes.onnx.adapt import adaptable
 from nas.runtimes.onnxruntime import OnnxRuntime
 
 DRIFTS = ("gaussian-noise", "gaussian-blur", "brightness", "contrast")
 SEVERITY = 5
+MEAN = (127.5, 127.5, 127.5)  # and deviation: of the preprocessing
 WINDOWS = (64, 256, 512)  # images that are adapted to
 TESTED = 1000  # other images
 COLUMNS = (
@@ -92,12 +94,20 @@ def rows_of(name: str, folder: Path, seed: int) -> list[dict[str, Any]]:
                     chosen, refused = balanced(predicted, 10), ""
                 except NotAdaptable:
                     chosen, refused = np.arange(len(images)), "refused"
-                statistics = folding.statistics([images[i] for i in chosen])
+                recent = [images[i] for i in chosen]
+                row = about | {"drift": drift, "way": way, "images": len(chosen), "mix": mix_of(predicted, 10),
+                               "refused": refused}  # fmt: skip
+                if way != "of 64":
+                    network = Exposed(
+                        Network(folding.model, 1), table_of(recent, folding.usual, MEAN, MEAN), MEAN, MEAN
+                    )
+                    said = [network.outputs(network.ready(image))[0].argmax() for image in drifted]
+                    rows.append(row | {"share": "exposure", "accuracy": float((said == labels[tested]).mean())})
+                statistics = folding.statistics(recent)
                 for share in SHARES:
                     adapted = folding.folded(*folding.blended(*statistics, share))
-                    rows.append(about | {
-                        "drift": drift, "way": way, "share": share, "images": len(chosen), "mix": mix_of(predicted, 10),
-                        "refused": refused, "accuracy": right(adapted, drifted),
+                    rows.append(row | {
+                        "share": share, "accuracy": right(adapted, drifted),
                         "clean_accuracy": right(adapted, clean) if way == "of 256" else None,
                     })  # fmt: skip
                     print(rows[-1], flush=True)

@@ -256,7 +256,7 @@ def _made(
         write_atomic(work / CARD, card_text(card).encode())
     own = {form: one for form, one in files.items() if models[one.precision] is model or _equal(model, trained)}
     paths = {form: files[form].path for form in card.models}
-    return write_version(out, model, card, paths, _beside(model, own, tell), use=use)
+    return write_version(out, model, card, paths, _beside(model, own, data, tell), use=use)
 
 
 def _equal(model: TrainedModel, other: TrainedModel) -> bool:
@@ -264,13 +264,13 @@ def _equal(model: TrainedModel, other: TrainedModel) -> bool:
     return all(tensor.equal(other.weights[name]) for name, tensor in model.weights.items())
 
 
-def _beside(model: TrainedModel, files: Files, tell: Tell) -> dict[str, bytes]:
+def _beside(model: TrainedModel, files: Files, data: Dataset, tell: Tell) -> dict[str, bytes]:
     """What the board needs beside the models to adapt those that have these weights: `nas.runtimes.onnx.adapt`."""
     try:
         onnx = {one.precision: one.path.read_bytes() for one in files.values() if one.path.suffix == ".onnx"}
         if not onnx:
             return {}
-        made = OnnxRuntime().adaptable(model, onnx)
+        made = OnnxRuntime().adaptable(model, onnx, calibration_images(data))
     except UserError as error:
         tell(str(error))
         return {}

@@ -61,11 +61,14 @@ class OnnxRuntime:
 
         return Variants(model, calibration, self)
 
-    def adaptable(self, model: TrainedModel, files: Mapping[Precision, bytes]) -> Adaptable:
-        """What a board needs beside the model's files, by precision, to adapt them. Raises UserError."""
+    def adaptable(self, model: TrainedModel, files: Mapping[Precision, bytes], images: Split | None) -> Adaptable:
+        """What a board needs beside the model's files, by precision, to adapt them; `images` are of its training.
+
+        Raises UserError.
+        """
         from nas.runtimes.onnx.adapt import adaptable
 
-        return adaptable(self.variants(model), files)
+        return adaptable(self.variants(model, images), files)
 
     def session(self, model: bytes, threads: int = 1) -> Session:
         run_all = self.outputs(model, threads)

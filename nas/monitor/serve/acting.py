@@ -10,11 +10,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from .adapt import ARRAYS, FEWEST, GRAPH, MOST, Estimate, Folding, NotAdaptable, Outcome, Start, attempt, scores_of
+from .adapt import (
+    ARRAYS,
+    FEWEST,
+    GRAPH,
+    MOST,
+    Estimate,
+    Exposed,
+    Folding,
+    NotAdaptable,
+    Outcome,
+    Start,
+    attempt,
+    scores_of,
+    table_of,
+)  # fmt: skip
 from .terminal import say
 
 MOST_BYTES = 16_000_000  # of frames that are kept: 512 of 32 pixels, 106 of 224
@@ -34,9 +48,11 @@ class Acting:
 
     def __init__(
         self, folding: Folding, estimate: Estimate, start: Start,
-        as_input: Callable[[np.ndarray], np.ndarray], *, wait_s: float = WAIT_S,
+        as_input: Callable[[np.ndarray], np.ndarray], *, exposed: Callable[[Sequence[np.ndarray]], Any] | None = None,
+        wait_s: float = WAIT_S,
     ) -> None:  # fmt: skip
         self.folding, self.estimate, self.start, self.as_input = folding, estimate, start, as_input
+        self.exposed = exposed
         self.frames: deque[tuple[np.ndarray, np.ndarray]] = deque()
         self.most = 0  # frames that are kept; known with the first
         self.adapted: Any = None  # the network that is served in the place of the deployed one
@@ -98,7 +114,7 @@ class Acting:
                 facts = {"before": round(now, 4), "after": round(deployed, 4), "images": len(images)}
                 self.result = Outcome(None, dict(facts, accepted=now >= deployed))
             else:
-                self.result = attempt(self.folding, images, scores, self.estimate, self.start)
+                self.result = attempt(self.folding, images, scores, self.estimate, self.start, self.exposed)
         except NotAdaptable as refused:
             self.result = refused
         except Exception as error:  # serving goes on, whatever happens here
@@ -152,4 +168,12 @@ def open_acting(model: Any, watch: Any) -> Acting | None:
     except NotAdaptable as reason:
         say(f"version {model.version} will not be adapted: {reason}")
         return None
-    return Acting(folding, estimate, lambda content: model.program.Network(content, threads), deployment.input)
+    mean, std = deployment.facts["mean"], deployment.facts["std"]
+
+    def start(content: bytes) -> Any:
+        return model.program.Network(content, threads)
+
+    def exposed(images: Sequence[np.ndarray]) -> Exposed:
+        return Exposed(start(file), table_of(images, folding.usual, mean, std), mean, std)
+
+    return Acting(folding, estimate, start, deployment.input, exposed=exposed)

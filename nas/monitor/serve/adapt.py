@@ -18,6 +18,7 @@ FEWEST, MOST = 64, 512  # images
 LEAST_MIX = 0.6  # of the entropy of predicted classes, to that of as many classes as the network has
 LEAST_GAIN = 0.01  # of the estimated accuracy
 SHARES = (1.0, 0.8)  # of the recent images' statistics, that are tried; those of the training have the rest
+EXPOSURE = "exposure"  # another way: pictures made as bright as usual
 TINY = 1e-12  # as adapt.onnx was written with
 
 Scores = np.ndarray  # float32 (n, classes)
@@ -38,6 +39,51 @@ class Outcome(NamedTuple):
     facts: dict[str, Any]
 
 
+class Exposed:
+    """A network that sees pictures as bright as those of its training: see `table_of`.
+
+    `network` is one of the version's program; `mean` and `std` (3,) are of its preprocessing.
+    """
+
+    def __init__(self, network: Any, table: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.network, self.table = network, table
+        self.mean, self.std = (np.array(values, np.float32)[None, :, None, None] for values in (mean, std))
+
+    def ready(self, image: np.ndarray) -> Any:
+        """float32 (1, 3, r, r) as the network takes it."""
+        values = image * self.std + self.mean
+        largest = np.clip(np.rint(values.max(axis=1, keepdims=True)), 0, 255).astype(np.int64)
+        changed = np.clip(np.rint(values * (self.table[largest] / np.maximum(largest, 1))), 0, 255)
+        return self.network.ready(((changed - self.mean) / self.std).astype(np.float32))
+
+    def outputs(self, ready: Any) -> tuple[np.ndarray, Any]:
+        found: tuple[np.ndarray, Any] = self.network.outputs(ready)
+        return found
+
+
+def table_of(
+    images: Sequence[np.ndarray], usual: np.ndarray, mean: Sequence[float], std: Sequence[float]
+) -> np.ndarray:
+    """For each brightness from 0 to 255 the one (256,) that it would have in pictures of the training.
+
+    A pixel's brightness is its largest channel, and its channels change in proportion. The brightnesses of recent
+    images, float32 (1, 3, r, r) each, are mapped in their order to `usual` (256,), the counts of those of the training:
+    a level to the mean of its part. That undoes light and exposure as far as nothing was lost at the ends.
+    """
+    scale, middle = (np.array(values, np.float32)[:, None, None] for values in (std, mean))
+    counts = np.zeros(256)
+    for image in images:
+        values = (image[0] * scale + middle).max(axis=0)
+        counts += np.bincount(np.clip(np.rint(values), 0, 255).astype(np.int64).ravel(), minlength=256)
+    ends = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
+    reached = np.concatenate([[0.0], np.cumsum(usual) / usual.sum()])
+    summed = np.concatenate([[0.0], np.cumsum(usual * np.arange(256)) / usual.sum()])
+    parts = np.diff(np.interp(ends, reached, summed))
+    shares = np.diff(ends)
+    at = np.interp(ends[:-1], reached, np.arange(257) - 0.5)  # of levels that are not there
+    return np.asarray(np.clip(np.where(shares > 1e-9, parts / np.maximum(shares, 1e-9), at), 0, 255))
+
+
 class Folding:
     """adapt.onnx and adapt.npz of a version, for one model of it. Raises NotAdaptable where they are not there.
 
@@ -52,6 +98,7 @@ class Folding:
         if precision + "/offsets" not in held:
             raise NotAdaptable(f"the {precision} model has no weights that could be adapted in place")
         self.gamma, self.beta, self.least, self.bias = (held[n] for n in ("gamma", "beta", "least", "bias"))
+        self.usual = held["brightness"]  # counts (256,), as of `table_of`
         self.channels, self.batch = held["channels"].tolist(), int(held["batch"])
         self.offsets, self.counts = held[precision + "/offsets"].tolist(), held[precision + "/counts"].tolist()
         self.kinds, self.model = held[precision + "/kinds"].tolist(), model
@@ -144,26 +191,34 @@ def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarra
     return np.sort(np.concatenate(chosen))
 
 
-def attempt(folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Start) -> Outcome:
+def attempt(
+    folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Start,
+    exposed: Callable[[Sequence[np.ndarray]], Any] | None = None,
+) -> Outcome:  # fmt: skip
     """Adapts to recent images, each float32 (1, 3, r, r), with what the network said of them, the oldest first.
 
-    Of each of SHARES the one is taken that the label-free estimate of the accuracy prefers on the same images, and
-    accepted where that rises.
+    Of each of SHARES, and of `exposed`, which gives a network for pictures as bright as some, the one is taken that the
+    label-free estimate of the accuracy prefers on the same images, and accepted where that rises.
     Raises NotAdaptable as `balanced`.
     """
     predicted = scores.argmax(axis=1)
     chosen = balanced(predicted, scores.shape[1])
-    before, best = estimate(scores)[0], None
-    found = folding.statistics([images[i] for i in chosen])
-    for share in SHARES:
-        network = start(folding.folded(*folding.blended(*found, share)))
+    before, recent = estimate(scores)[0], [images[i] for i in chosen]
+    found = folding.statistics(recent)
+    best: tuple[float, str, Any] = (-1.0, "", None)
+    for way in (*SHARES, EXPOSURE):
+        if way == EXPOSURE and exposed is None:
+            continue
+        if isinstance(way, str):
+            network = exposed(recent) if exposed is not None else None
+        else:
+            network = start(folding.folded(*folding.blended(*found, way)))
         after = estimate(scores_of(network, images))[0]
-        if best is None or after > best[0]:
-            best = after, share, network
-    assert best is not None
+        if after > best[0]:
+            best = after, str(way), network
     accepted = best[0] >= before + LEAST_GAIN
     facts = {
-        "before": round(before, 4), "after": round(best[0], 4), "images": len(chosen), "share": best[1],
+        "before": round(before, 4), "after": round(best[0], 4), "images": len(chosen), "way": best[1],
         "mix": round(mix_of(predicted, scores.shape[1]), 3), "accepted": accepted,
     }  # fmt: skip
     return Outcome(best[2] if accepted else None, facts)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GRAPH, ARRAYS = "adapt.onnx", "adapt.npz"
 BATCH_BYTES = 48 * 10**6  # of the largest activation of a batch
+BRIGHTNESS_IMAGES = 512
 SMALLEST_BATCH, LARGEST_BATCH = 16, 256
 TINY = 1e-12  # below any variance that can be divided by
 _KINDS = {"float32": "<f4", "float16": "<f2", "int32": "<i4"}
@@ -59,7 +60,8 @@ def adaptable(variants: Variants, files: Mapping[Precision, bytes]) -> Adaptable
     likewise, `bias` as it is folded; `channels` (norms,), `names` of the folded weights, `batch` images to a pass; and
     for each precision whose file can be patched `<precision>/offsets` (norms, 3), `<precision>/counts` (norms,) and
     `<precision>/kinds` (norms, 3): where the weights, or the scales of int8 weights, the biases and their scales stand
-    in the file, -1 for none. Raises UserError for a network without batch norms, or whose norms are not folded.
+    in the file, -1 for none. `brightness` (256,): of how many pixels of the calibration images the largest channel has
+    each value. Raises UserError for a network without batch norms, or whose norms are not folded.
     """
     from onnx import numpy_helper
 
@@ -73,6 +75,7 @@ def adaptable(variants: Variants, files: Mapping[Precision, bytes]) -> Adaptable
         "channels": np.array([len(norm.gamma) for norm in norms], np.int64),
         "names": np.array([norm.weight for norm in norms]),
         "batch": np.array(_batch(variants)),
+        "brightness": _brightness(variants),
     }
     for precision, data in files.items():
         places = _places(data, norms)
@@ -188,6 +191,18 @@ def _prune(graph: onnx.GraphProto) -> None:
     tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.initializer[:]
     graph.initializer.extend(tensors)
+
+
+def _brightness(variants: Variants) -> np.ndarray:
+    """Counts (256,); all alike where there are no calibration images."""
+    import torch
+
+    images = variants.calibration
+    if images is None or not len(images):
+        return np.ones(256, np.int64)
+    chosen = torch.arange(min(len(images), BRIGHTNESS_IMAGES))
+    pixels = images.images.take(chosen, variants.model.preprocessing.resolution).numpy()
+    return np.bincount(pixels.max(axis=3).ravel(), minlength=256)
 
 
 def _batch(variants: Variants) -> int:

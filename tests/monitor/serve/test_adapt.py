@@ -117,7 +117,7 @@ def test_an_alarm_of_the_accuracy_adapts_and_pictures_as_usual_undo_it() -> None
     feed(one, 1, events=ALARM)
     network, (event,) = news(one)
     assert network.sure == 0.8 and event["kind"] == "adapt" and (event["before"], event["after"]) == (0.5, 0.8)
-    assert event["share"] == adapt.SHARES[1], "the other would be worse than nothing"
+    assert event["way"] == str(adapt.SHARES[1]), "the other would be worse than nothing"
     assert event["images"] == one.folding.seen == 202
     feed(one, 10, 0.8, [{"kind": "clear", "chart": "accuracy"}])
     assert news(one) is None, "it clears because it was adapted"
@@ -176,3 +176,50 @@ def test_frames_that_are_kept_are_bounded() -> None:
     for _ in range(200):
         large.hear(np.zeros((224, 224, 3), np.uint8), np.zeros(4, np.float32), [])
     assert len(large.frames) == 106
+
+
+MEAN, STD = (100.0, 110.0, 120.0), (50.0, 55.0, 60.0)
+
+
+def as_inputs(pixels: np.ndarray) -> list[np.ndarray]:
+    """uint8 (n, r, r, 3) to float32 (1, 3, r, r) each."""
+    values = (pixels.astype(np.float32) - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return [one.transpose(2, 0, 1)[None] for one in values]
+
+
+class Mirror:
+    """Gives back what it is given."""
+
+    def ready(self, image: np.ndarray) -> np.ndarray:
+        return image
+
+    def outputs(self, ready: np.ndarray) -> tuple[np.ndarray, None]:
+        return (ready[0].transpose(1, 2, 0) * np.array(STD) + np.array(MEAN)), None
+
+
+@pytest.mark.parametrize(
+    ("change", "near"), [(lambda v: v * 0.5, 1.5), (lambda v: v * 0.7 + 40, 1.0), (lambda v: v, 0.6)]
+)
+def test_pictures_are_made_as_bright_as_usual(change: Any, near: float) -> None:
+    usual, clean = RNG.beta(2, 3, (2, 64, 16, 16, 1))
+    colors = np.array([1.0, 0.8, 0.3])
+    counts = np.bincount(np.rint(255 * usual).astype(int).ravel(), minlength=256)
+    wanted = np.rint(255 * clean) * colors
+    dark = np.clip(np.rint(change(255 * clean) * colors), 0, 255).astype(np.uint8)
+    images = as_inputs(dark)
+    table = adapt.table_of(images, counts, MEAN, STD)
+    assert (np.diff(table[dark.max(axis=-1).min() : dark.max() + 1]) >= -1e-9).all(), "brighter stays brighter"
+    net = adapt.Exposed(Mirror(), table, MEAN, STD)
+    found = np.stack([net.outputs(net.ready(image))[0] for image in images])
+    assert np.abs(found[..., 0] - wanted[..., 0]).mean() < 1 + near
+    bright = found[..., 0] > 20
+    np.testing.assert_allclose((found[..., 1] / np.maximum(found[..., 0], 1))[bright], 0.8, atol=0.1)
+
+
+def test_the_way_that_the_estimate_prefers_is_taken() -> None:
+    folding: Any = Bytes(b"0.6")
+    one = Acting(folding, certainty, lambda content: Net(float(content)), lambda pixels: pixels.astype(np.float32),
+                 exposed=lambda images: Net(0.9), wait_s=0)  # fmt: skip
+    feed(one, 100, events=ALARM)
+    network, (event,) = news(one)
+    assert network.sure == 0.9 and event["way"] == "exposure" and event["after"] == 0.9
