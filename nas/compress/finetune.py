@@ -58,7 +58,10 @@ def check_epochs(epochs: int) -> None:
 
 
 def check_classes(model: TrainedModel, given: Given) -> None:
-    """Raises UserError for data of other classes than the model's."""
+    """Raises UserError for a detector, and for data of other classes than the model's."""
+    if model.task != "classification":
+        raise UserError("only classifiers are pruned, factorized, shared and trained with rounding; a detector can be "
+                        "quantized, or a smaller one searched")  # fmt: skip
     if model.classes != given.dataset.classes:
         raise UserError(f"dataset {given.dataset.name} must have the model's classes; got others")
 

@@ -60,6 +60,8 @@ class Ladder:
     """
 
     def __init__(self, variants: Variants, validation: Split, on_progress: OnProgress) -> None:
+        if variants.model.task != "classification":
+            raise UserError("a largest drop is one of classes; what int8 costs a detector is told by nas verify")
         if not len(validation):
             raise UserError("what quantization loses is measured on validation images; got none")
         self.variants, self.tell = variants, on_progress

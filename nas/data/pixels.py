@@ -107,12 +107,12 @@ def scaled(square: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def read_image(picture: Picture, side: int, resolution: int) -> np.ndarray:
+def read_image(picture: Picture, side: int, resolution: int, whole: bool = False) -> np.ndarray:
     """A picture as uint8 (resolution, resolution, 3): read at `side` pixels, as its dataset was, then scaled.
 
-    A `side` of 0: at `resolution` at once. Raises NotAPicture as `read_square` does.
+    A `side` of 0: at `resolution` at once. `whole`: as `read_whole` reads it. Raises NotAPicture as `read_square` does.
     """
-    square = read_square(picture, side or resolution)
+    square = _read(picture, side or resolution, whole)
     return square if len(square) == resolution else scaled(square, resolution)
 
 

@@ -17,15 +17,24 @@ from nas.errors import UserError
 from nas.files.json import read_json_table
 from nas.files.plain import MB, file_in, read_bytes, read_text
 from nas.files.toml import Table
-from nas.models.trained import LARGEST_SIDE, TrainedModel
+from nas.models.trained import LARGEST_SIDE, Resize, TrainedModel
 from nas.profiling.agent.plan import READS_FILES
 from nas.runtimes.board.run import FACTS, SUMS
 from nas.runtimes.runtime import Form, parts_of
+from nas.tasks.detection import heads_of
 
 MOST_MODEL = 1000 * MB
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
 Channels = tuple[float, float, float]
+Pixels = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
 Side = Annotated[int, Field(ge=0, le=LARGEST_SIDE)]
+
+
+class Heads(Table):
+    """A detector's: their kind, and height and width of the maps that they read, as of `nas.data.boxes.priors`."""
+
+    kind: Literal["ssdlite", "anchor_free"]
+    maps: Annotated[tuple[tuple[Pixels, Pixels], ...], Field(min_length=1)]
 
 
 class Facts(Table):
@@ -38,13 +47,14 @@ class Facts(Table):
     task: str
     resolution: Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
     side: Side
-    resize: Literal["center square, bilinear"]
+    resize: Resize
     color: Literal["RGB"]
     mean: Channels
     std: Channels
     threads: Annotated[int, Field(gt=0, le=1024)]
     models: Annotated[dict[Form, Name], Field(min_length=1)]
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    heads: Heads | None = None  # None: it is a classifier
     accuracy: dict[Form, Annotated[float, Field(ge=0, le=1)]] = {}
 
 
@@ -59,8 +69,16 @@ def facts_of(model: TrainedModel, card: Card) -> Facts:
     return Facts(
         task=model.task, **asdict(model.preprocessing), threads=card.threads,
         models={form: card.models[form].file for form in ordered}, classes=model.classes,
+        heads=_heads(model),
         accuracy={form: found.value for form in ordered if (found := card.models[form].validation)},
     )  # fmt: skip
+
+
+def _heads(model: TrainedModel) -> Heads | None:
+    if not model.network.detects:
+        return None
+    kind, maps = heads_of(model.network)
+    return Heads(kind=kind, maps=tuple(maps))  # type: ignore[arg-type]  # checked there
 
 
 def facts_text(facts: Facts) -> str:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nas
-from nas.data import pixels
+from nas.data import boxes, pixels
 from nas.deploy.card import CARD, Card, card_text, read_card
 from nas.deploy.facts import MOST_MODEL, digest_of, facts_of, facts_text
 from nas.deploy.model_card import model_card
@@ -45,8 +45,13 @@ RUNTIMES: dict[RuntimeName, tuple[str, ...]] = {
     "onnxruntime": ("onnxruntime>=1.19.2",),
     "litert": ("ai-edge-litert>=2.1; python_version >= '3.9'", "tflite-runtime>=2.14.0; python_version < '3.9'"),
 }
-_PROGRAM = {RUN: program.__file__, "network.py": network.__file__, "pixels.py": pixels.__file__}
-_IMPORT = re.compile(r"from nas\.[a-z.]*\.(network|pixels) import")
+_PROGRAM = {
+    RUN: program.__file__,
+    "network.py": network.__file__,
+    "pixels.py": pixels.__file__,
+    "boxes.py": boxes.__file__,
+}
+_IMPORT = re.compile(r"from nas\.[a-z.]*\.(boxes|network|pixels) import")
 
 
 def check_folder(folder: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from nas.catalog import home
+from nas.data.boxed import WholeImagesInFiles
 from nas.data.catalog import load_dataset, load_found
 from nas.data.dataset import Dataset, Split
 from nas.data.images import ImagesInFiles
@@ -27,7 +28,7 @@ PICTURES = 8  # files that are decoded on the board too
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """Images as a network sees them: `pixels` uint8 (n, r, r, 3), `labels` int64 (n,), of `total` that there are.
+    """Images as a network sees them: `pixels` uint8 (n, r, r, 3), `labels` as of a `Split`, of `total` that there are.
 
     `pictures` are some of them as files, PNG or as they were, by name, with the image that each one is.
     """
@@ -58,8 +59,12 @@ def other_images(source: str, classes: Sequence[str]) -> Split:
     found = load_found(source, cache_dir=home() / "datasets", in_files=True)
     if odd := [name for name in found.classes if name not in classes]:
         raise UserError(f"{source}: its class {odd[0]!r} is not one of the deployment's ({', '.join(classes)[:200]})")
-    split = found.test or found.train
-    return Split(split.images, torch.tensor([classes.index(name) for name in found.classes])[split.labels])
+    split, numbers = found.test or found.train, torch.tensor([classes.index(name) for name in found.classes])
+    if split.labels.ndim == 1:
+        return Split(split.images, numbers[split.labels])
+    labels, there = split.labels.clone(), split.labels[..., 0] >= 0
+    labels[..., 0][there] = numbers[labels[..., 0][there].long()].float()
+    return Split(split.images, labels)
 
 
 def seen(name: str, split: Split, facts: Facts, most: int | None = None) -> Seen:
@@ -73,7 +78,7 @@ def seen(name: str, split: Split, facts: Facts, most: int | None = None) -> Seen
     chosen = spread(len(split), most).sort().values if most < len(split) else torch.arange(len(split))
     labels = split.labels[chosen].numpy()
     shown = spread(len(chosen), PICTURES).tolist()
-    if isinstance(split.images, ImagesInFiles):
+    if isinstance(split.images, ImagesInFiles | WholeImagesInFiles):
         paths = [split.images.paths[i] for i in chosen.tolist()]
         pixels = _read(paths, facts)
         pictures = {f"{n}{paths[n].suffix.lower()[:6]}": (paths[n].read_bytes(), n) for n in shown}
@@ -87,7 +92,8 @@ def seen(name: str, split: Split, facts: Facts, most: int | None = None) -> Seen
 def _read(paths: Sequence[Path], facts: Facts) -> np.ndarray:
     try:
         with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return np.stack(list(pool.map(lambda path: read_image(path, facts.side, facts.resolution), paths)))
+            whole = facts.resize.startswith("whole")
+            return np.stack(list(pool.map(lambda path: read_image(path, facts.side, facts.resolution, whole), paths)))
     except NotAPicture as error:
         raise UserError(str(error)) from None
 

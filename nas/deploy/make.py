@@ -10,10 +10,10 @@ import numpy as np
 
 from nas import __version__
 from nas.data.dataset import Dataset
-from nas.deploy.accuracy import accuracy_of
 from nas.deploy.card import Card, Measured, ModelFile
 from nas.deploy.facts import digest_of, facts_of
 from nas.deploy.images import Seen, seen
+from nas.deploy.judgment import joined, judged
 from nas.deploy.measure import Part, Results, Timed, measure_models
 from nas.deploy.predicted import predicted_for
 from nas.device.profile import DeviceProfile
@@ -76,17 +76,17 @@ def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Data
     facts = facts_of(model, card)
     validation, test = (seen(data.name, split, facts) for split in (data.validation, data.test_split()))
     images = Seen(
-        data.name, np.concatenate([test.pixels, validation.pixels]), np.concatenate([test.labels, validation.labels]),
+        data.name, np.concatenate([test.pixels, validation.pixels]), joined(test.labels, validation.labels),
         test.total + validation.total, test.pictures,
     )  # fmt: skip
     part, name = Part(facts, {p: one.path for p, one in files.items()}, images), str(card.version)
     results = measure_models({name: part}, threads=card.threads)
     found = results.versions[name].models
-    right = {p: np.array(timed.answers) == images.labels for p, timed in found.items()}
     tested = len(test.labels)
     models = {
         p: model_file.model_copy(update={
-            "test": accuracy_of(right[p][:tested].tolist()), "validation": accuracy_of(right[p][tested:].tolist()),
+            "test": judged(found[p].answers[:tested], test.labels, model.classes),
+            "validation": judged(found[p].answers[tested:], validation.labels, model.classes),
             "measured": measured_of(found[p]),
         })
         for p, model_file in card.models.items()

@@ -38,6 +38,10 @@ Leave the board alone meanwhile.
 """
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Found = tuple[Annotated[int, Field(ge=0)], Share, Share, Share, Share, Share]  # class, probability, box
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)  # a later agent may say more
 
@@ -64,7 +68,7 @@ class Machine(_Part):
 class Timed(_Part):
     """One model: the class that it gave each image, and what an inference took; see `nas.profiling.agent.deployed`."""
 
-    answers: list[Annotated[int, Field(ge=0)]]
+    answers: list[Annotated[int, Field(ge=0)]] | list[list[Found]]  # a class, or the objects that were found
     runs: Annotated[int, Field(gt=0)]
     p50_ms: Positive
     p90_ms: Positive

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
-from nas.deploy.accuracy import Accuracy, accuracy_of, difference_of
+from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card, Measured, Predicted, read_card
 from nas.deploy.facts import Facts, read_facts
 from nas.deploy.folder import PAGE, version_folder, versions_in
 from nas.deploy.images import MOST_BYTES, Seen, dataset_of, other_images, seen
+from nas.deploy.judgment import judged, judged_less
 from nas.deploy.make import measured_of, where_of
 from nas.deploy.measure import Part, Results, measure_models, measured_elsewhere, pack
 from nas.deploy.predicted import device_or_none, predicted_for
@@ -206,10 +206,7 @@ def _verified(
 ) -> dict[int, Verified]:  # fmt: skip
     machine, at = results.machine, datetime.now(UTC).isoformat(timespec="seconds")
     known = {number: results.versions[str(number)].models for number in chosen}
-    right = {
-        (n, p): (np.array(m.answers) == chosen[n].part.images.labels).tolist() for n, ms in known.items()
-        for p, m in ms.items()
-    }  # fmt: skip
+    answers = {(n, p): m.answers for n, ms in known.items() for p, m in ms.items()}
     first = next(iter(chosen))  # whose fp32 the agent compares with, too
     found = {}
     for number, version in chosen.items():
@@ -223,13 +220,15 @@ def _verified(
             without_idle = profile is not None and profile.about.energy_without_idle
             measured = measured_of(timed, without_idle=without_idle)
             base = first, fp32_of(p)
-            compared = base in right and base != (number, p)
+            compared = base in answers and base != (number, p)
             verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
             slow = compared and parts_of(p)[0] != "fp32" and timed.relative_low > 1
             models[p] = VerifiedModel(
-                file=path.name, megabytes=path.stat().st_size / 1e6, accuracy=accuracy_of(right[number, p]),
+                file=path.name, megabytes=path.stat().st_size / 1e6,
+                accuracy=judged(answers[number, p], shown.labels, version.part.facts.classes),
                 of_card=card.models[p].test if own and p in card.models else None,
-                less_fp32=difference_of(right[number, p], right[base]) if compared else None,
+                less_fp32=judged_less(answers[number, p], answers[base], shown.labels, version.part.facts.classes)
+                if compared else None,
                 measured=measured, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
                 relative=(timed.relative, timed.relative_low, timed.relative_high) if compared else None,
                 slower=why_slower(path, p, machine, known[first][base[1]].p50_ms) if slow else [],

@@ -31,6 +31,10 @@ def check_calibration(model: TrainedModel, split: Split | None) -> Split:
     """The images that give int8 its ranges. Raises UserError where there are none, or all of one class."""
     if split is None or not len(split):
         raise UserError("int8 takes its ranges from calibration images; got none")
+    if split.labels.ndim > 1:
+        if not split.counted:
+            raise UserError(f"calibration pictures must show an object; got {len(split)} without any")
+        return split
     if int(split.labels.min()) < 0 or int(split.labels.max()) >= len(model.classes):
         raise UserError(f"calibration images must be of the model's {len(model.classes)} classes; got other labels")
     if int(split.labels.min()) == int(split.labels.max()):

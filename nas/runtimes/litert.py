@@ -45,6 +45,8 @@ class LiteRT:
     def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
         from nas.runtimes.tflite.export import export_tflite
 
+        if model.network.detects:
+            raise UserError("a detector is exported for ONNX Runtime; its heads cannot be written for LiteRT yet")
         return export_tflite(self.variants(model, calibration), path)
 
     def variants(self, model: TrainedModel, calibration: Split | None = None) -> Variants:

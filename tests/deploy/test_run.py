@@ -30,7 +30,8 @@ import runpy, sys
 class Only:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in ("numpy", "PIL", "onnxruntime", "pixels", "network"):
+        own = ("boxes", "network", "pixels")
+        if top not in sys.stdlib_module_names and top not in ("numpy", "PIL", "onnxruntime", *own):
             raise ImportError(f"No module named {name!r}")
 sys.meta_path.insert(0, Only())
 sys.argv = sys.argv[1:]

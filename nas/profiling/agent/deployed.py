@@ -195,8 +195,8 @@ def picture_digests(program: Any, deployment: Any, folder: Path) -> dict[str, st
         }
 
 
-def answers_of(network: Any, deployment: Any, images: Any, name: str) -> list[int]:
-    """The class with the largest score for each image. Raises Refused where a score is not a finite number."""
+def answers_of(network: Any, deployment: Any, images: Any, name: str) -> list[Any]:
+    """The deployment's answer to each image. Raises Refused where a score is not a finite number."""
     import numpy as np
 
     progress, found = Progress(f"{name} on the images"), []
@@ -204,7 +204,7 @@ def answers_of(network: Any, deployment: Any, images: Any, name: str) -> list[in
         scores = network.scores(network.ready(deployment.input(np.asarray(image))))
         if not np.isfinite(scores).all():
             raise Refused(f"the {name} model gives scores that are not finite")
-        found.append(int(scores.argmax()))
+        found.append(deployment.answer(scores))
         progress.show(number + 1, len(images), last=number + 1 == len(images))
     return found
 

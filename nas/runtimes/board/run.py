@@ -20,12 +20,14 @@ from typing import Any, Sequence
 
 FACTS, SUMS = "preprocess.json", "SHA256SUMS"
 MOST_THREADS = 1024
+COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # of boxes, by class
 KEPT = ".start"  # a version's own folder for what makes its next start faster
 
 try:
     import numpy as np
 
-    from nas.data.pixels import NotAPicture, Picture, as_input, is_picture, quiet, read_image  # noqa: F401
+    from nas.data.boxes import Detections, detections, priors
+    from nas.data.pixels import NotAPicture, Picture, as_input, full_size, is_picture, quiet, read_image  # noqa: F401
     from nas.runtimes.board.network import LiteNetwork, Network, Refused, lite_runtime, onnx_runtime
 except ImportError as missing:
     print(f"run.py: {missing}; pip install -r {Path(__file__).with_name('requirements.txt')}", file=sys.stderr)
@@ -50,6 +52,12 @@ class Deployment:
         self.facts = json.loads(self.checked(FACTS).decode("utf-8"))
         self.precisions = list(self.facts["models"])  # the one that is used unless another is asked for comes first
         self.classes = list(self.facts["classes"])
+        self.heads = self.facts.get("heads")  # of a detector: their kind, and the maps that they read
+
+    @property
+    def detects(self) -> bool:
+        """Whether the network finds boxes, instead of giving the whole picture one class."""
+        return self.heads is not None
 
     def checked(self, name: str) -> bytes:
         """The bytes of a file of the folder, as SHA256SUMS says they must be."""
@@ -66,11 +74,26 @@ class Deployment:
 
         Raises NotAPicture.
         """
-        return read_image(picture, self.facts["side"], self.facts["resolution"])
+        whole = self.facts["resize"].startswith("whole")
+        return read_image(picture, self.facts["side"], self.facts["resolution"], whole)
 
     def input(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (resolution, resolution, 3) as the network takes it: float32 (1, 3, resolution, resolution)."""
         return as_input(pixels, self.facts["mean"], self.facts["std"])
+
+    def found(self, scores: np.ndarray, least: float = 0.05) -> Detections:
+        """What a detector says of a picture, float32 (boxes, classes + 4), as boxes of at least that probability."""
+        kind = self.heads["kind"]
+        return detections(scores, priors(kind, self.heads["maps"]), kind, least=least)
+
+    def answer(self, scores: np.ndarray) -> Any:
+        """What the network says of a picture, as JSON has it: the number of a class; of a detector a list of objects,
+        each the number of its class, its probability, and its box in shares of the square's side.
+        """
+        if not self.detects:
+            return int(scores.argmax())
+        rows = zip(*self.found(scores))
+        return [[int(label), round(float(p), 5), *(round(float(v), 5) for v in box)] for label, p, box in rows]
 
     def names(self, precision: str | None = None, runtime: str | None = None) -> list[str]:
         """The models of a precision, or a name, and a runtime, the one to use first; of the first one's precision where
@@ -156,6 +179,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--runtime", help="onnxruntime or litert, where there are both (default: what is installed)")
     made.add_argument("--threads", type=int, help="threads that it runs on")
     made.add_argument("--json", action="store_true", help="print one JSON object a line")
+    made.add_argument(
+        "--least", type=float, default=0.4, metavar="P", help="of a detector: the least probability (0.4)"
+    )
+    made.add_argument("--draw", metavar="FOLDER", help="of a detector: write each picture with its boxes there")
     return made
 
 
@@ -186,8 +213,12 @@ def classify(options: argparse.Namespace) -> int:
         raise Refused(f"--top must be 1 or more; got {options.top}")
     if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
         raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {options.threads}")
+    if not 0 < options.least < 1:
+        raise Refused(f"--least must be between 0 and 1; got {options.least}")
     folder = Path(__file__).resolve().parent
     deployment = Deployment(folder, folder / KEPT)
+    if options.draw and not deployment.detects:
+        raise Refused("--draw is for detectors; this network gives the whole picture one class")
     network = deployment.network(options.precision, options.threads, options.runtime)
     status, warm = 0, False
     for path in options.images:
@@ -204,12 +235,65 @@ def classify(options: argparse.Namespace) -> int:
         start = time.perf_counter()
         scores = network.scores(image)
         ms = 1000 * (time.perf_counter() - start)
+        if deployment.detects:
+            show_objects(deployment, scores, path, ms, options)
+            continue
         found = likeliest(deployment.classes, probabilities(scores), options.top)
         if options.json:
             print(json.dumps(object_of(path, found, ms)), flush=True)
         else:
             print(line_of(path, found, ms), flush=True)
     return status
+
+
+def objects_of(deployment: Deployment, scores: np.ndarray, path: str, least: float) -> list[dict[str, Any]]:
+    """The objects that were found in a picture, their boxes (x1, y1, x2, y2) in its own pixels."""
+    found, size = deployment.found(scores, least), full_size(Path(path))
+    edges = [size[0], size[1], size[0], size[1]]
+    return [
+        {
+            "class": deployment.classes[int(label)],
+            "probability": float(probability),
+            "box": [min(round(float(v) * max(size)), edge) for v, edge in zip(box, edges)],
+        }
+        for label, probability, box in zip(*found)
+    ]
+
+
+def show_objects(deployment: Deployment, scores: np.ndarray, path: str, ms: float, options: argparse.Namespace) -> None:
+    """Prints what was found in a picture, and draws it where that is asked for. Raises Refused."""
+    objects = objects_of(deployment, scores, path, options.least)
+    if options.json:
+        print(json.dumps({"image": path, "objects": objects, "ms": round(ms, 4)}), flush=True)
+    else:
+        places = ["{},{} to {},{}".format(*o["box"]) for o in objects]
+        named = [f"{shown(o['class'])} {o['probability']:.1%} at {place}" for o, place in zip(objects, places)]
+        print(f"{shown(path)}: {'; '.join(named) or 'nothing found'}, {ms:.2f} ms", flush=True)
+    if options.draw:
+        draw(objects, Path(path), Path(options.draw), deployment.classes)
+
+
+def draw(objects: Sequence[dict[str, Any]], picture: Path, folder: Path, classes: Sequence[str]) -> None:
+    """Writes a picture with its boxes as a PNG file of the same name. Raises Refused where that is not possible."""
+    from PIL import Image, ImageDraw, ImageOps
+
+    with Image.open(picture) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    pen = ImageDraw.Draw(image)
+    width = max(1, round(max(image.size) / 300))
+    for thing in objects:
+        color = COLORS[classes.index(thing["class"]) % len(COLORS)]
+        pen.rectangle(thing["box"], outline=color, width=width)
+        pen.text(
+            (thing["box"][0] + 2 * width, thing["box"][1] + width),
+            f"{thing['class']} {thing['probability']:.0%}",
+            color,
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{picture.stem}.png")
+    except OSError as error:
+        raise Refused(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,7 +25,7 @@ import runpy, sys
 class Only:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        has = ("numpy", "PIL", "onnxruntime", "pixels", "network", "serve", "__main__")
+        has = ("numpy", "PIL", "onnxruntime", "boxes", "network", "pixels", "serve", "__main__")
         if top not in sys.stdlib_module_names and top not in has:
             raise ImportError(f"No module named {name!r}")
 sys.meta_path.insert(0, Only())
