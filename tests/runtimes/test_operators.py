@@ -113,6 +113,8 @@ def test_factors_and_shared_weights_are_deployed_as_they_are_timed(precision: Pr
     assert not deployed["BatchNormalization"]
     written = runtime.export(model, tmp_path / "net.onnx", calibration=digits)
     assert written.difference < 1e-4
+    features = onnx.load(str(tmp_path / "net.onnx")).graph.output[1]  # what the classifier reads, not its first factor
+    assert [d.dim_value for d in features.type.tensor_type.shape.dim] == [1, 32]
     weights = [
         tensor.name for tensor in graph.graph.initializer if "blocks.0.1." in tensor.name and "weight" in tensor.name
     ]

@@ -21,15 +21,21 @@ class Features:
 
 
 def features_of(exported: onnx.ModelProto) -> Features | None:
-    """What the last linear layer of a float graph reads; None where the graph has none with its weights in it."""
+    """What the classifier of a float graph reads; None where the graph has none with its weights in it.
+
+    That is the graph's last linear layer; of one that is a product, the first of its factors.
+    """
     import onnx
 
     weights = {tensor.name: tensor for tensor in exported.graph.initializer}
-    for node in reversed(exported.graph.node):
-        if node.op_type in _LINEAR and node.input[1] in weights:
-            flipped = any(a.name == "transB" and onnx.helper.get_attribute_value(a) for a in node.attribute)
-            return Features(node.input[0], weights[node.input[1]].dims[1 if flipped else 0])
-    return None
+    linear = {node.output[0]: node for node in exported.graph.node if node.op_type in _LINEAR}
+    last = next((node for node in reversed(linear.values()) if node.input[1] in weights), None)
+    while last is not None and (before := linear.get(last.input[0])) and before.input[1] in weights:
+        last = before
+    if last is None:
+        return None
+    flipped = any(a.name == "transB" and onnx.helper.get_attribute_value(a) for a in last.attribute)
+    return Features(last.input[0], weights[last.input[1]].dims[1 if flipped else 0])
 
 
 def add_features(model: onnx.ModelProto, features: Features | None) -> None:
