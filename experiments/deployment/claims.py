@@ -30,6 +30,7 @@ from nas.deploy.compress import kept
 from nas.deploy.predicted import predicted_for
 from nas.device.cost import predict
 from nas.device.profile import DeviceProfile, load_device
+from nas.errors import UserError
 from nas.files.csv import append_rows, read_appended
 from nas.models.builder import build
 from nas.models.int8 import Int8
@@ -204,9 +205,13 @@ def main() -> None:
                 there = written(rows, ROWS, name, form.name, str(seed))
                 if there and seed:
                     continue
-                made = (
-                    model if form.change is None else changed(model, form, data, seed, profile, place, f"{name}-{seed}")
-                )
+                made = model
+                if form.change is not None:
+                    try:
+                        made = changed(model, form, data, seed, profile, place, f"{name}-{seed}")
+                    except UserError as error:  # too small to prune: that is a finding
+                        print(f"{form.name}: {error}", flush=True)
+                        continue
                 file = place / f"{name}-{form.name}-{seed}.onnx".replace(" ", "-").replace(":", "").replace(",", "")
                 file.write_bytes(graph(made, form, data))
                 if seed == 0:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card
-from nas.deploy.model_card import shown
 from nas.deploy.variant import variant
 from nas.numbers import figure, percent
 from nas.page import Column, bar, bullets, document, table
@@ -60,7 +59,7 @@ def _tables(rows: Rows, one: Verified) -> list[Markup]:
     energy = any(m.measured.energy_mj is not None for _, m in rows)
     accuracy = table("Accuracy", [WORDS, Column("accuracy"), Column(f"less {base}, points"), Column("on its card"),
                                   Column("budgets", number=False)], [
-        (name, shown(m.accuracy), points(m.less_fp32), percent(m.of_card.value) if m.of_card else "-",
+        (name, _interval(m.accuracy), points(m.less_fp32), percent(m.of_card.value) if m.of_card else "-",
          _verdict(m)) for name, m in rows
     ])  # fmt: skip
     time = table("Time", [WORDS, Column("p50 ms"), Column("p90"), Column("p99"), Column(f"of {base}"),
@@ -93,6 +92,10 @@ def _verdict(model: VerifiedModel) -> Markup:
 
     kind = model.verdict if model.verdict in ("feasible", "violates") else "soft"
     return Markup('<span class="{}">{}</span>').format(kind, model.verdict)
+
+
+def _interval(accuracy: Accuracy) -> str:
+    return f"{percent(accuracy.value)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
 
 
 def points(difference: Accuracy | None) -> str:
