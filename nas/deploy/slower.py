@@ -8,6 +8,7 @@ from nas.deploy.measure import Machine
 from nas.runtimes.onnx.fusion import fusion_of
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Form, parts_of
+from nas.runtimes.tflite.operators import unmapped
 
 DOT_PRODUCTS = {  # instructions that int8 is fast with, by the architecture's name
     "x86_64": ("avx512_vnni", "avx_vnni", "avxvnni", "amx_int8"), "aarch64": ("asimddp", "i8mm"),
@@ -24,6 +25,8 @@ def why_slower(path: Path, form: Form, machine: Machine, fp32_ms: float) -> list
         fusion = fusion_of(OnnxRuntime().optimized(path.read_bytes()))
         if fusion.convolutions[0] < fusion.convolutions[1] or fusion.clips:
             said.append(f"not all of it runs in integers: {fusion.text}")
+    elif machine.machine == "x86_64" and (left := unmapped(path.read_bytes())):
+        said.append(f"LiteRT has no fast kernel in int8 on x86 for {left}")
     known = DOT_PRODUCTS.get(machine.machine)
     if known and not set(known) & set(machine.instructions):
         said.append(

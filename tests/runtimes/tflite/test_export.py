@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from nas.runtimes.images import network_inputs
 from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.parity import first_block_that_differs, snr
+from nas.runtimes.tflite.blocks import tflite_graph
+from nas.runtimes.tflite.operators import operators, unmapped
 from nas.runtimes.tflite.variants import Variants
 from nas.runtimes.tflite.weights import ToDeploy
 from nas.space.block import Block
@@ -45,11 +46,6 @@ def variants(images: Split) -> Variants:
 
 def graph_of(data: bytes) -> Any:
     return schema.ModelT.InitFromPackedBuf(data)
-
-
-def operators(data: bytes) -> Counter[str]:
-    model, known = graph_of(data), {n: name for name, n in vars(schema.BuiltinOperator).items() if name[0] != "_"}
-    return Counter(known[model.operatorCodes[op.opcodeIndex].builtinCode] for op in model.subgraphs[0].operators)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -207,6 +203,12 @@ def test_what_cannot_be_written_is_refused(images: Split, tmp_path: Path) -> Non
         with pytest.raises(UserError, match=message):
             LiteRT().export(model, tmp_path / "net.tflite", calibration=given)
     assert not list(tmp_path.iterdir())
+
+
+def test_operators_that_are_slow_in_int8_are_counted(variants: Variants) -> None:
+    assert unmapped(variants.file("int8")) == "3 HARD_SWISH"
+    relu = tflite_graph([Block("conv", (3, 8, 8), (8, 8, 8), 3, 1, activation="relu")], int8=True)
+    assert unmapped(relu) == "" and operators(relu) == {"QUANTIZE": 1, "CONV_2D": 1, "DEQUANTIZE": 1}
 
 
 def test_a_file_that_litert_refuses_is_one_line() -> None:
