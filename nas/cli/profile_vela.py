@@ -23,8 +23,9 @@ def vela(
     ] = "tiny",
     resolution: Annotated[int | None, typer.Option(help="Only this resolution of the spaces (default: all).")] = None,
     sram: Annotated[
-        int, typer.Option(metavar="KIB", min=1, help="The chip's SRAM; blocks beyond it do not fit.")
-    ] = 2048,
+        int | None,
+        typer.Option(metavar="KIB", min=1, help="The chip's SRAM; blocks beyond it do not fit.", show_default="2048"),
+    ] = None,
     networks: Annotated[int, typer.Option(min=4, max=1000, help="Whole networks of each space, which check it.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the whole networks.")] = 0,
     name: Annotated[str | None, typer.Option(help="The profile's name (default: that of the NPU).")] = None,
@@ -41,7 +42,7 @@ def vela(
 
     from nas.catalog import home
     from nas.cli.profile import own_folder
-    from nas.profiling.vela.configurations import configuration_of
+    from nas.profiling.vela.configurations import SRAM_KIB, configuration_of
     from nas.profiling.vela.profile import vela_profile
 
     folder = own_folder(name or configuration_of(config).name, out)
@@ -56,8 +57,8 @@ def vela(
 
     with hushed():
         found = vela_profile(
-            listed(space), config, folder, resolution=resolution, sram_kib=sram, networks=networks, seed=seed,
-            progress=show,
+            listed(space), config, folder, resolution=resolution, sram_kib=sram or SRAM_KIB, networks=networks,
+            seed=seed, progress=show,
         )  # fmt: skip
     if found.left_out:
         note(f"{len(found.left_out)} blocks have an operator that stays on the CPU, and no figure: {found.left_out[0]}")

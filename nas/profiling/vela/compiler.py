@@ -47,16 +47,16 @@ def vela_version() -> str:
 
 
 def estimates(
-    networks: Sequence[Sequence[Block]], configuration: Configuration, sram_kib: int
+    networks: Sequence[Sequence[Block]], configuration: Configuration, sram_kib: int, scratch: Path
 ) -> Generator[Estimate, None, None]:
     """What each of these sequences of blocks takes in int8, in order, on a chip with so much SRAM.
 
-    Several processes compile. Raises UserError where vela is missing, refuses a network, or says nothing of it.
+    Several processes compile; their files go into the folder `scratch`. Raises UserError where vela is missing, refuses
+    a network, or says nothing of it.
     """
     vela_version()
-    with tempfile.TemporaryDirectory(prefix="nas-vela-") as scratch:
-        given = repeat(configuration), repeat(sram_kib)
-        yield from in_workers(_estimate, networks, *given, scratch=Path(scratch), what="compiles")
+    given = repeat(configuration), repeat(sram_kib)
+    yield from in_workers(_estimate, networks, *given, scratch=scratch, what="compiles")
 
 
 def _estimate(blocks: Sequence[Block], configuration: Configuration, sram_kib: int) -> Estimate:

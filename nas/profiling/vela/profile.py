@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from nas.device.info import About
 from nas.device.tables.blocks import BlockTime
 from nas.device.tables.validation import HeldOutError, Validation
 from nas.errors import UserError
+from nas.files.atomic import parents_of
+from nas.files.lock import locked
 from nas.profiling.build.space_profile import LEAST, LEFT_OUT, calibrated
 from nas.profiling.plan.plan import check_resolution, network_name, sample_networks
 from nas.profiling.vela.compiler import Estimate, estimates, vela_version
@@ -77,15 +81,39 @@ def vela_profile(
         sampled |= {network_name(space, c): (space.name, space.network(c)) for c in candidates}
     jobs = [(block,) for block in blocks.values()] + [network.blocks for _, network in sampled.values()]
     found: list[Estimate] = []
-    for estimate in estimates(jobs, chosen, sram_kib):
-        found.append(estimate)
-        progress(len(found), len(jobs))
+    with _scratch(folder) as scratch:
+        for estimate in estimates(jobs, chosen, sram_kib, scratch):
+            found.append(estimate)
+            progress(len(found), len(jobs))
     each = dict(zip(blocks, found[: len(blocks)], strict=True))
     whole = [
         _Whole(key, space, network, estimate)
         for (key, (space, network)), estimate in zip(sampled.items(), found[len(blocks) :], strict=True)
     ]
     return _write(folder, chosen, each, whole, sram_kib, _command(spaces, chosen, resolution, sram_kib, networks, seed))
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder` that is removed in the end; what a killed process left in it is removed first.
+
+    Raises UserError where another process has it, or the disk refuses.
+    """
+    place = folder.with_name(f".{folder.name}-compiling")
+    with parents_of(folder), locked(place, busy=f"another process is estimating {folder}; wait for it"):
+        _clear(place)
+        try:
+            yield place
+        finally:
+            _clear(place)
+    with suppress(OSError):  # it was there before, and locking does not remove it
+        place.rmdir()
+
+
+def _clear(place: Path) -> None:
+    for left in place.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(

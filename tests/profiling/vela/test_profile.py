@@ -26,7 +26,10 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiler by which a million MACs take a tenth of a ms, a network 1% more than its blocks, and an activation
     value a byte of SRAM; the wide first blocks have an operator for the CPU."""
 
-    def estimates(jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int) -> Iterator[Estimate]:
+    def estimates(
+        jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int, scratch: Path
+    ) -> Iterator[Estimate]:
+        (scratch / "at-work").mkdir()
         for blocks in jobs:
             layers = [layer for block in blocks for layer in block.layers]
             ms = sum(layer.macs for layer in layers) / 1e7 * (1.01 if len(blocks) > 1 else 1.0)
@@ -92,6 +95,34 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path, ch
 
 
 @pytest.mark.usefixtures("counted")
+def test_nothing_but_the_profile_is_left_also_of_a_process_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "profiles" / ".p-compiling"
+    (left / "tmp1").mkdir(parents=True)
+    (left / "tmp1" / "network.tflite").write_bytes(b"half")
+    vela_profile(["tiny"], "ethos-u55-128", tmp_path / "profiles" / "p", resolution=32, networks=4)
+    assert [entry.name for entry in (tmp_path / "profiles").iterdir()] == ["p"]
+
+    def interrupted(*given: object) -> Iterator[Estimate]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(module, "estimates", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        vela_profile(["tiny"], "ethos-u55-128", tmp_path / "new" / "q", resolution=32, networks=4)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["profiles"]
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_second_process_on_the_same_profile_is_refused(tmp_path: Path) -> None:
+    from nas.files.lock import locked
+
+    with locked(tmp_path / ".p-compiling"), pytest.raises(UserError, match=r"another process is estimating .*p; wait"):
+        vela_profile(["tiny"], "ethos-u55-128", tmp_path / "p", resolution=32, networks=4)
+
+
+@pytest.mark.usefixtures("counted")
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="is not a device profile and holds other files"):
@@ -103,8 +134,10 @@ def test_blocks_with_an_operator_on_the_cpu_are_named_and_have_no_figure(
 ) -> None:
     plain = module.estimates
 
-    def with_cpu(jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int) -> Iterator[Estimate]:
-        for blocks, found in zip(jobs, plain(jobs, chosen, sram_kib), strict=True):
+    def with_cpu(
+        jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int, scratch: Path
+    ) -> Iterator[Estimate]:
+        for blocks, found in zip(jobs, plain(jobs, chosen, sram_kib, scratch), strict=True):
             odd = any(block.kind == "mbconv" and block.kernel == 5 and block.stride == 1 for block in blocks)
             yield Estimate(found.ms, found.sram_kib, int(odd), 500.0, 3.7, 0.47)
 
