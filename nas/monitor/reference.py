@@ -1,0 +1,171 @@
+"""What a version needs to be watched: watch.npz, made from validation images run through the deployed files themselves.
+
+For each precision, under its name: `picture/` and `features/` are the references of the two charts, `basis` (d, k) what
+features are projected on, and `accuracy/` what the estimate of accuracy needs. Nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nas.data.dataset import Split
+from nas.data.images import ImagesInMemory
+from nas.models.trained import TrainedModel
+from nas.monitor.estimates import accuracy_reference, with_window
+from nas.monitor.limits import chart_reference
+from nas.monitor.serve.picture import Pictures
+from nas.monitor.serve.watch import coordinates_of
+from nas.monitor.shifts import SEVERITIES, Shift, shifts
+from nas.runtimes.images import network_inputs
+from nas.runtimes.onnx.features import FEATURES
+from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.space.layer import Precision
+
+FILE = "watch.npz"
+MOST_CLEAN = 4000  # validation images
+LEAST_CLEAN = 100  # with fewer nothing can be calibrated
+MOST_SHIFTED = 500  # of them, under each shift
+LEAST_SHIFTED = 100
+SECONDS = 90.0  # that all images of one precision may take, about
+PICTURE_WEIGHT, FEATURE_WEIGHT = 0.05, 0.02  # of the newest frame
+COMPONENTS, DIRECTIONS = 8, 8  # of the features: the largest ones, and those in which the shifts move them
+SHRINKAGE = 0.02
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ran:
+    """What a file gave for some images: scores (n, classes), features (n, d) or None, and the true classes (n,)."""
+
+    scores: np.ndarray
+    features: np.ndarray | None
+    labels: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        return np.asarray(self.scores.argmax(axis=1))
+
+
+def watch_files(
+    model: TrainedModel, files: Mapping[Precision, Path], validation: Split, *, tell: Tell = lambda line: None,
+    families: Mapping[str, Shift] | None = None, seed: int = 0,
+) -> dict[str, bytes]:  # fmt: skip
+    """watch.npz by its name; nothing, and a word to `tell`, where there are too few validation images.
+
+    `files` are the ONNX files by their precision; `families` the shifts to calibrate on, all of `shifts` unless given.
+    """
+    if len(validation) < LEAST_CLEAN:
+        tell(f"not watched: that needs {LEAST_CLEAN} validation images, and there are {len(validation)}")
+        return {}
+    chosen = np.random.default_rng(seed).permutation(len(validation))[:MOST_CLEAN]
+    part = validation.subset(torch.from_numpy(np.sort(chosen)))
+    pixels = part.images.take(torch.arange(len(part)), model.preprocessing.resolution).numpy()
+    arrays: dict[str, np.ndarray] = {}
+    for precision, path in files.items():
+        found = reference(model, path.read_bytes(), pixels, part.labels.numpy(), families or shifts(), seed=seed)
+        arrays.update({f"{precision}/{name}": value for name, value in found.items()})
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # its other argument is a bool
+    return {FILE: packed.getvalue()}
+
+
+def reference(
+    model: TrainedModel, content: bytes, pixels: np.ndarray, labels: np.ndarray, families: Mapping[str, Shift], *,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The arrays of one ONNX file, from validation images uint8 (n, r, r, 3) and their classes (n,)."""
+    run = runner(model, content)
+    started = time.perf_counter()
+    clean = run(pixels, labels)
+    each = (time.perf_counter() - started) / len(pixels)
+    count = int(SECONDS / max(each * len(families) * len(SEVERITIES), 1e-9))
+    count = min(len(pixels), max(LEAST_SHIFTED, min(MOST_SHIFTED, count)))
+    shifted = list(_shifted(run, pixels, labels, families, count, seed))
+    return reference_of(pixels, clean, shifted, len(model.classes), seed=seed)
+
+
+def reference_of(
+    pixels: np.ndarray, clean: Ran, shifted: list[tuple[str, int, Ran]], classes: int, *, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """The arrays of what a file gave for validation images, as they are and by family and severity under shifts."""
+    seen = Pictures(*pixels.shape[1:3])
+    values = np.concatenate([seen.statistics(np.stack([seen.part(p) for p in pixels[n : n + 64]]))
+                             for n in range(0, len(pixels), 64)])  # fmt: skip
+    parts = {
+        "picture": chart_reference(values, clean.predicted, clean.labels, classes, weight=PICTURE_WEIGHT, seed=seed)
+    }
+    arrays: dict[str, np.ndarray] = {}
+    charted: dict[str, np.ndarray] | None = None
+    if clean.features is not None:
+        basis = basis_of(clean, [ran for _, severity, ran in shifted if severity > min(SEVERITIES)])
+        arrays["basis"] = basis.astype(np.float32)
+        values = coordinates_of(clean.features, clean.scores, arrays["basis"])
+        charted = chart_reference(values, clean.predicted, clean.labels, classes, weight=FEATURE_WEIGHT, seed=seed)
+        parts["features"] = charted
+    parts["accuracy"] = accuracy_reference(clean, shifted, classes, arrays.get("basis"), charted, seed=seed)
+    for part, found in parts.items():
+        arrays.update({f"{part}/{name}": np.asarray(value) for name, value in found.items()})
+    return arrays
+
+
+def basis_of(clean: Ran, shifted: list[Ran]) -> np.ndarray:
+    """Directions (d, k) of the features: those that vary most within a named class, and those that shifts move most.
+
+    The latter are Fisher's: the mean's move under each shift, weighed by the inverse of the covariance.
+    """
+    assert clean.features is not None
+    features, named = clean.features.astype(np.float64), clean.predicted
+    means = np.tile(features.mean(axis=0), (clean.scores.shape[1], 1))
+    for c in np.unique(named):
+        means[c] = features[named == c].mean(axis=0)
+    left = features - means[named]
+    covariance = left.T @ left / len(left)
+    size = len(covariance)
+    values, vectors = np.linalg.eigh(covariance)
+    largest = vectors[:, np.argsort(-values)[: min(COMPONENTS, size)]]
+    weighed = covariance + SHRINKAGE * np.trace(covariance) / size * np.eye(size) + 1e-12 * np.eye(size)
+    moves = []
+    for ran in shifted:
+        if ran.features is not None:
+            move = np.linalg.solve(weighed, (ran.features - means[ran.predicted]).mean(axis=0))
+            moves.append(move / np.sqrt(max(move @ weighed @ move, 1e-12)))
+    if not moves:
+        return largest
+    directions = np.linalg.svd(np.array(moves), full_matrices=False)[2]
+    return np.hstack([largest, directions[: min(DIRECTIONS, size)].T])
+
+
+def runner(model: TrainedModel, content: bytes) -> Callable[[np.ndarray, np.ndarray], Ran]:
+    """What runs an ONNX file on images uint8 (n, r, r, 3) with their classes (n,)."""
+    run = OnnxRuntime().outputs(content)
+
+    def ran(pixels: np.ndarray, labels: np.ndarray) -> Ran:
+        split = Split(ImagesInMemory(torch.from_numpy(pixels)), torch.from_numpy(labels))
+        found = [run(image) for image in network_inputs(model.preprocessing, split)]
+        scores = np.concatenate([next(iter(each.values())) for each in found])
+        features = [each[FEATURES] for each in found if FEATURES in each]
+        return Ran(scores, np.concatenate(features) if features else None, labels)
+
+    return ran
+
+
+def _shifted(
+    run: Callable[[np.ndarray, np.ndarray], Ran], pixels: np.ndarray, labels: np.ndarray,
+    families: Mapping[str, Shift], count: int, seed: int,
+) -> Iterator[tuple[str, int, Ran]]:  # fmt: skip
+    """Each family and severity on images of its own draw, so that none of their luck is in all of them."""
+    rng = np.random.default_rng(seed)
+    for name, shift in families.items():
+        for severity in SEVERITIES:
+            drawn = rng.permutation(len(pixels))[:count]
+            yield name, severity, run(shift(pixels[drawn], severity, seed), labels[drawn])
+
+
+__all__ = ["FILE", "Ran", "basis_of", "reference", "reference_of", "watch_files", "with_window"]
