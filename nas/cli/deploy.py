@@ -69,6 +69,7 @@ def deploy(
     from nas.deploy.job import USUAL
     from nas.deploy.job import deploy as make
     from nas.deploy.train import TrainingOptions
+    from nas.monitor.reference import watch_files
     from nas.profiling.boards.local import Stopped
     from nas.search.plan import minutes_of
 
@@ -84,7 +85,7 @@ def deploy(
     )
     try:
         with hushed(), training_bar() as show:
-            place = make(job, out, tell=note, on_training=show)
+            place = make(job, out, tell=note, on_training=show, watched=watch_files)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     if as_json:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nas.compress.quantize import Quantize, calibration_images
 from nas.compress.step import Given
-from nas.data.dataset import Dataset
+from nas.data.dataset import Dataset, Split
 from nas.deploy.card import CARD, card_text, read_card
 from nas.deploy.compress import kept
 from nas.deploy.facts import digest_of
@@ -55,6 +55,7 @@ FIXED_S, FILE_S = 20.0, 20.0  # seconds of the other steps on two cores, and of 
 BUSY = "another process is deploying into {path}; wait for it"
 
 Tell = Callable[[str], None]  # one line about the work
+Watched = Callable[[TrainedModel, Mapping[Form, Path], Split, Tell], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +131,12 @@ def _training(job: Job) -> str:
 
 def deploy(
     job: Job, out: Path, *, tell: Tell = lambda line: None, on_training: OnFullProgress = lambda _: None,
-    use: bool = True,
+    use: bool = True, watched: Watched | None = None,
 ) -> Path:  # fmt: skip
     """Makes the next version of the deployment folder `out`, puts it into use, and returns its folder.
 
-    With `use` false the version in use stays in use.
+    With `use` false the version in use stays in use. `watched` makes what the board needs to watch the version,
+    `nas.monitor.reference.watch_files`; without it only its latency is watched there.
 
     Where the same model was deployed in the same way, that version is put into use. A process that dies loses the step
     that it was in, at most. Raises UserError before anything is written for a source without a model, a dataset that
@@ -165,7 +167,9 @@ def deploy(
         make_folder(work)
         trained = as_dataset_sees(source.model, data)
         model = _compressed(job, trained, precisions, data, source.seed, work, tell, on_training)
-        place = _made(job, model, trained, precisions, data, source.seed, digest, out, work, tell, use=use)
+        place = _made(
+            job, model, trained, precisions, data, source.seed, digest, out, work, tell, use=use, watched=watched
+        )
         _clear(out, digest)
         return place
 
@@ -237,7 +241,7 @@ def _compressed(
 
 def _made(
     job: Job, model: TrainedModel, trained: TrainedModel, precisions: tuple[Precision, ...], data: Dataset, seed: int,
-    digest: str, out: Path, work: Path, tell: Tell, *, use: bool,
+    digest: str, out: Path, work: Path, tell: Tell, *, use: bool, watched: Watched | None,
 ) -> Path:  # fmt: skip
     """The version; only the file that is used has other weights than the model as it was `trained`."""
     given = dict.fromkeys((model.precision, *(p for p in precisions[1:] if p != model.precision)))
@@ -255,8 +259,11 @@ def _made(
             card = within(card, job.most, tell)
         write_atomic(work / CARD, card_text(card).encode())
     own = {form: one for form, one in files.items() if models[one.precision] is model or _equal(model, trained)}
-    paths = {form: files[form].path for form in card.models}
-    return write_version(out, model, card, paths, _beside(model, own, data, tell), use=use)
+    paths, beside = {form: files[form].path for form in card.models}, _beside(model, own, data, tell)
+    if watched is not None:
+        tell("running the files on validation images under shifts, for what watches them")
+        beside |= watched(model, paths, data.validation, tell)
+    return write_version(out, model, card, paths, beside, use=use)
 
 
 def _equal(model: TrainedModel, other: TrainedModel) -> bool:

@@ -30,6 +30,7 @@ from nas.monitor.compare import Verification, compare, scores_of
 from nas.monitor.labels import PLACE, Labelled, Pictures, most_uncertain, read_labels, read_pictures, write_request
 from nas.monitor.likeness import Likeness, likenesses, nearest
 from nas.monitor.log import FRAMES, MONITOR, Alarm, Clear, Log, Switch, Window, read_log
+from nas.monitor.reference import watch_files
 from nas.monitor.relearn import EPOCHS, STEP, Lesson, relearn, split_labels, words_of
 from nas.runtimes.by_name import deployed_runtime
 from nas.runtimes.runtime import parts_of
@@ -174,7 +175,7 @@ def calibrate(
         job = Job(
             work / "model", None, precisions, None, None, card.device, card.budgets, card.dataset, runtimes=runtimes
         )
-        new = deploy(job, asked.folder, tell=tell, use=False)
+        new = deploy(job, asked.folder, tell=tell, use=False, watched=watch_files)
         version = read_card(new).version
         kept = asked.folder / MODELS / str(version)
         if not kept.exists():

@@ -1,27 +1,29 @@
-"""The reference of the estimate of accuracy: temperature, threshold, and a regression on images under shifts.
+"""The reference of the estimate of accuracy: temperature, and two regressions on validation images under shifts.
 
-Its error is that on families of shifts that were left out in turn.
+Their error is that on families of shifts that were left out in turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.monitor.serve.accuracy import MEANS, NAMES, WINDOW, Estimator, softmax, statistics
+from nas.monitor.serve.accuracy import MIXED, NAMES, PLAIN, WINDOW, Frames, softmax, statistics
 from nas.monitor.serve.watch import coordinates_of, distance_of
 
 if TYPE_CHECKING:
     from nas.monitor.reference import Ran
 
 TEMPERATURES = np.geomspace(0.25, 8, 61)
-PENALTY = 10.0  # of the ridge
+PENALTIES = {"mixed": 3.0, "plain": 1.0}  # of the ridges
 CLEAN_WINDOWS = 14  # of validation images as they are
 BEYOND = 0.3  # deviations beyond what was seen that the regression may go
 SHARE = 0.95
 LEAST_ERROR = 0.02
+LEAST_SCALE = 1e-3
+USUAL = 1.25  # times what 95% of windows of validation images stay within
 Rows = list[tuple[str, np.ndarray, float]]  # family, statistics, accuracy
 
 
@@ -30,23 +32,27 @@ def accuracy_reference(
     chart: dict[str, np.ndarray] | None, *, seed: int = 0,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """What `nas.monitor.serve.accuracy.Estimator` needs. `chart` is the reference of the features' chart."""
-    right = clean.predicted == clean.labels
-    accuracy = float(right.mean())
     temperature = temperature_of(clean.scores, clean.labels)
-    surest = softmax(clean.scores.astype(np.float64) / temperature)[0].max(axis=1)
     prior = (np.bincount(clean.labels, minlength=classes) + 0.5) / (len(clean.labels) + 0.5 * classes)
+    rows = windows_of(clean, shifted, temperature, prior, basis, chart, seed=seed)
+    every = np.array([row[1] for row in rows])
+    middle, scale = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_SCALE)
+    z = (every - middle) / scale
+    usual = [row[1][NAMES.index("mix")] for row in rows if not row[0]]
     found: dict[str, np.ndarray] = {
-        "accuracy": np.array(accuracy), "temperature": np.array(temperature), "prior": prior,
-        "threshold": np.array(np.quantile(surest, 1 - accuracy)), "mixed/distance": np.array(chart is not None),
+        "accuracy": np.array((clean.predicted == clean.labels).mean()), "temperature": np.array(temperature),
+        "prior": prior, "seen": np.array(chart is not None), "usual_mix": np.array(USUAL * np.quantile(usual, SHARE)),
+        "middle": middle, "scale": scale, "lowest": z.min(axis=0) - BEYOND, "highest": z.max(axis=0) + BEYOND,
     }  # fmt: skip
-    rows = with_window(clean, shifted, found, basis, chart, seed=seed)
-    named = NAMES.index("named mix")
-    found["usual_mix"] = np.array(np.quantile([row[1][named] for row in rows if not row[0]], SHARE))
-    for name, columns in (("mixed", list(range(len(NAMES)))), ("plain", list(MEANS))):
-        for key, value in _fitted(rows, columns).items():
-            found[f"{name}/{key}"] = value
-        spread = np.sqrt(accuracy * (1 - accuracy))
-        found[f"{name}/spread"] = np.array(spread)
+    for name, columns in (("mixed", MIXED), ("plain", PLAIN)):
+        fit = _fit(rows, found, columns, PENALTIES[name])
+        missed = []
+        for family in dict.fromkeys(row[0] for row in rows):
+            left = [row for row in rows if row[0] != family] if family else rows
+            without = _fit(left, found, columns, PENALTIES[name])
+            missed += [abs(_predicted(without, found, row[1]) - row[2]) for row in rows if row[0] == family]
+        found[f"{name}/weights"] = fit
+        found[f"{name}/error"] = np.array(max(LEAST_ERROR, float(np.quantile(missed, SHARE))))
     return found
 
 
@@ -56,26 +62,25 @@ def temperature_of(scores: np.ndarray, labels: np.ndarray) -> float:
 
     def loss(temperature: float) -> float:
         scaled = scores.astype(np.float64) / temperature
-        return float((softmax(scaled)[1] - scaled[at, labels]).mean())
+        return float(-np.log(softmax(scaled)[at, labels] + 1e-12).mean())
 
     return float(min(TEMPERATURES, key=loss))
 
 
-def with_window(
-    clean: Ran, shifted: Sequence[tuple[str, int, Ran]], found: dict[str, np.ndarray], basis: np.ndarray | None,
-    chart: dict[str, np.ndarray] | None, *, seed: int,
+def windows_of(
+    clean: Ran, shifted: Sequence[tuple[str, int, Ran]], temperature: float, prior: np.ndarray,
+    basis: np.ndarray | None, chart: dict[str, np.ndarray] | None, *, seed: int,
 ) -> Rows:  # fmt: skip
     """Statistics and accuracy of windows: of validation images as they are (family ""), and under each shift."""
-    prior, threshold = found["prior"], float(found["threshold"])
 
     def row(family: str, ran: Ran, drawn: np.ndarray) -> tuple[str, np.ndarray, float]:
         away = None
         if ran.features is not None and basis is not None and chart is not None:
             values = coordinates_of(ran.features[drawn], ran.scores[drawn], basis)
             away = distance_of(values, ran.predicted[drawn], chart["means"], chart["scale"])
-        frames = Estimator.frames_at(ran.scores[drawn], away, float(found["temperature"]))
+        frames = Frames(softmax(ran.scores[drawn].astype(np.float64) / temperature), away)
         right = float((ran.predicted[drawn] == ran.labels[drawn]).mean())
-        return family, statistics(frames, prior, threshold), right
+        return family, statistics(frames, prior), right
 
     rng = np.random.default_rng(seed)
     size = min(WINDOW, len(clean.labels))
@@ -83,31 +88,19 @@ def with_window(
     return rows + [row(family, ran, np.arange(len(ran.labels))) for family, _, ran in shifted]
 
 
-def _fitted(rows: Rows, columns: list[int]) -> dict[str, np.ndarray]:
-    fit = _ridge(rows, columns)
-    missed = []
-    for family in dict.fromkeys(row[0] for row in rows):
-        left = [row for row in rows if row[0] != family] if family else rows
-        predict = _predict(_ridge(left, columns), columns)
-        missed += [abs(predict(row[1]) - row[2]) for row in rows if row[0] == family]
-    return fit | {"error": np.array(max(LEAST_ERROR, float(np.quantile(missed, SHARE))))}
-
-
-def _ridge(rows: Rows, columns: list[int]) -> dict[str, np.ndarray]:
-    x = np.array([row[1][columns] for row in rows])
+def _fit(rows: Rows, found: dict[str, np.ndarray], columns: Sequence[int], penalty: float) -> np.ndarray:
+    """Weights (6,) of standardized statistics, those of other columns 0, the last one added."""
     y = np.array([row[2] for row in rows])
-    middle, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
-    z = (x - middle) / scale
-    weights = np.linalg.solve(z.T @ z + PENALTY * np.eye(len(columns)), z.T @ (y - y.mean()))
-    return {
-        "weights": np.append(weights, y.mean()), "middle": middle, "scale": scale,
-        "lowest": z.min(axis=0) - BEYOND, "highest": z.max(axis=0) + BEYOND,
-    }  # fmt: skip
+    z = (np.array([row[1] for row in rows]) - found["middle"]) / found["scale"]
+    used, at = z[:, list(columns)], list(columns)
+    middle = used.mean(axis=0)
+    apart = used - middle
+    weights = np.zeros(z.shape[1] + 1)
+    weights[at] = np.linalg.solve(apart.T @ apart + penalty * np.eye(len(at)), apart.T @ (y - y.mean()))
+    weights[-1] = y.mean() - middle @ weights[at]
+    return weights
 
 
-def _predict(fit: dict[str, np.ndarray], columns: list[int]) -> Callable[[np.ndarray], float]:
-    def predicted(found: np.ndarray) -> float:
-        z = np.clip((found[columns] - fit["middle"]) / fit["scale"], fit["lowest"], fit["highest"])
-        return float(np.clip(z @ fit["weights"][:-1] + fit["weights"][-1], 0, 1))
-
-    return predicted
+def _predicted(weights: np.ndarray, found: dict[str, np.ndarray], statistics: np.ndarray) -> float:
+    z = np.clip((statistics - found["middle"]) / found["scale"], found["lowest"], found["highest"])
+    return float(np.clip(z @ weights[:-1] + weights[-1], 0, 1))

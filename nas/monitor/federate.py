@@ -26,6 +26,7 @@ from nas.files.atomic import make_folder
 from nas.files.lock import locked
 from nas.models.trained import TrainedModel, save_trained
 from nas.monitor.calibrate import MODELS, WORK, Calibration, find_model, job_like
+from nas.monitor.reference import watch_files
 from nas.tasks.classification import Classification
 from nas.train.federated import Client, Federated, Federation, Map, OnRound, federate, one_by_one
 from nas.train.loop import evaluate
@@ -137,7 +138,7 @@ def _written(
     whole = signed(found.model, line)
     work = folder / WORK / "federated"
     save_trained(work, whole)
-    version = read_card(deploy(job_like(card, work), folder, tell=tell, use=False)).version
+    version = read_card(deploy(job_like(card, work), folder, tell=tell, use=False, watched=watch_files)).version
     make_folder(folder / MODELS / f"{version}-sites")
     save_trained(folder / MODELS / str(version), whole)
     for name, model in found.own.items():

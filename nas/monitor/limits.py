@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.monitor.serve.charts import GROUP, MOST_APART, QUANTILE
 
-FALSE_ALARMS = 0.25, 2.0  # per 10,000 frames, of independent images and of runs: a margin below 1 and 5
+FALSE_ALARMS = 0.25, 0.5  # per 10,000 frames, of independent images and of runs: well below 1 and 5
 RUN = 50  # images of one class, one after the other
 STREAMS, LENGTH = 256, 2000  # that are simulated, and frames in each
 BLOCK = 500  # frames, of which the largest value counts
@@ -41,7 +41,7 @@ def chart_reference(
     by_class = [np.flatnonzero(labels == c) for c in range(classes)]
     runs = [own for own in by_class if len(own)]
     ends = np.concatenate([path[:, -1] for path in _paths(apart, runs, weight, rng)])
-    together = ends.T @ ends / len(ends)
+    together = ends.T @ ends / len(ends) + weight / (2 - weight) * RIDGE * np.eye(size)
     metrics = np.stack([np.linalg.inv(alone + far * (together - alone)) for far in (0.0, BETWEEN, 1.0)])
     low, usual_low = _limit(apart, None, weight, metrics[0], FALSE_ALARMS[0], rng)
     high, usual_high = _limit(apart, runs, weight, metrics[2], FALSE_ALARMS[1], rng)
@@ -71,7 +71,7 @@ def _limit(
 def _paths(
     apart: np.ndarray, runs: list[np.ndarray] | None, weight: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """The weighted means of many streams, group after group: float64 (streams, 8, k) each."""
+    """The weighted means of many streams, group after group: float64 (streams, 16, k) each."""
     ages = np.arange(GROUP)
     fade = (1 - weight) ** (ages + 1.0)[:, None]
     spread = np.where(ages[:, None] >= ages, weight * (1 - weight) ** np.maximum(ages[:, None] - ages, 0.0), 0.0)

@@ -18,15 +18,16 @@ import torch
 from nas.data.dataset import Split
 from nas.data.images import ImagesInMemory
 from nas.models.trained import TrainedModel
-from nas.monitor.estimates import accuracy_reference, with_window
+from nas.monitor.estimates import accuracy_reference
 from nas.monitor.limits import chart_reference
 from nas.monitor.serve.picture import Pictures
 from nas.monitor.serve.watch import coordinates_of
 from nas.monitor.shifts import SEVERITIES, Shift, shifts
+from nas.runtimes.by_name import runtime_of
 from nas.runtimes.images import network_inputs
 from nas.runtimes.onnx.features import FEATURES
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.space.layer import Precision
+from nas.runtimes.runtime import Form, RuntimeName, parts_of
 
 FILE = "watch.npz"
 MOST_CLEAN = 4000  # validation images
@@ -37,6 +38,7 @@ SECONDS = 90.0  # that all images of one precision may take, about
 PICTURE_WEIGHT, FEATURE_WEIGHT = 0.05, 0.02  # of the newest frame
 COMPONENTS, DIRECTIONS = 8, 8  # of the features: the largest ones, and those in which the shifts move them
 SHRINKAGE = 0.02
+LEAST_NEW = 0.3  # of a direction that the others do not say
 Tell = Callable[[str], None]
 
 
@@ -53,13 +55,17 @@ class Ran:
         return np.asarray(self.scores.argmax(axis=1))
 
 
+Run = Callable[[np.ndarray, np.ndarray], Ran]
+
+
 def watch_files(
-    model: TrainedModel, files: Mapping[Precision, Path], validation: Split, *, tell: Tell = lambda line: None,
+    model: TrainedModel, files: Mapping[Form, Path], validation: Split, tell: Tell = lambda line: None, *,
     families: Mapping[str, Shift] | None = None, seed: int = 0,
 ) -> dict[str, bytes]:  # fmt: skip
     """watch.npz by its name; nothing, and a word to `tell`, where there are too few validation images.
 
-    `files` are the ONNX files by their precision; `families` the shifts to calibrate on, all of `shifts` unless given.
+    `files` are those of the version; `families` the shifts to calibrate on, all of `shifts` unless given. Only ONNX
+    files give features.
     """
     if len(validation) < LEAST_CLEAN:
         tell(f"not watched: that needs {LEAST_CLEAN} validation images, and there are {len(validation)}")
@@ -68,20 +74,20 @@ def watch_files(
     part = validation.subset(torch.from_numpy(np.sort(chosen)))
     pixels = part.images.take(torch.arange(len(part)), model.preprocessing.resolution).numpy()
     arrays: dict[str, np.ndarray] = {}
-    for precision, path in files.items():
-        found = reference(model, path.read_bytes(), pixels, part.labels.numpy(), families or shifts(), seed=seed)
-        arrays.update({f"{precision}/{name}": value for name, value in found.items()})
+    for form, path in files.items():
+        run = runner(model, path.read_bytes(), parts_of(form)[1])
+        found = reference(model, run, pixels, part.labels.numpy(), families or shifts(), seed=seed)
+        arrays.update({f"{form}/{name}": value for name, value in found.items()})
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # its other argument is a bool
     return {FILE: packed.getvalue()}
 
 
 def reference(
-    model: TrainedModel, content: bytes, pixels: np.ndarray, labels: np.ndarray, families: Mapping[str, Shift], *,
+    model: TrainedModel, run: Run, pixels: np.ndarray, labels: np.ndarray, families: Mapping[str, Shift], *,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """The arrays of one ONNX file, from validation images uint8 (n, r, r, 3) and their classes (n,)."""
-    run = runner(model, content)
+    """The arrays of one file, from validation images uint8 (n, r, r, 3) and their classes (n,)."""
     started = time.perf_counter()
     clean = run(pixels, labels)
     each = (time.perf_counter() - started) / len(pixels)
@@ -139,12 +145,33 @@ def basis_of(clean: Ran, shifted: list[Ran]) -> np.ndarray:
     if not moves:
         return largest
     directions = np.linalg.svd(np.array(moves), full_matrices=False)[2]
-    return np.hstack([largest, directions[: min(DIRECTIONS, size)].T])
+    return _independent(np.hstack([largest, directions[:DIRECTIONS].T]), weighed)
 
 
-def runner(model: TrainedModel, content: bytes) -> Callable[[np.ndarray, np.ndarray], Ran]:
-    """What runs an ONNX file on images uint8 (n, r, r, 3) with their classes (n,)."""
-    run = OnnxRuntime().outputs(content)
+def _independent(directions: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Those columns (d, k) that say more than the ones before them do."""
+    root = np.linalg.cholesky(covariance).T
+    kept: list[int] = []
+    seen = np.empty((len(covariance), 0))
+    for n, column in enumerate(directions.T):
+        value = root @ column
+        value /= max(float(np.linalg.norm(value)), 1e-12)
+        rest = value - seen @ (seen.T @ value)
+        if (length := float(np.linalg.norm(rest))) > LEAST_NEW:
+            kept.append(n)
+            seen = np.hstack([seen, (rest / length)[:, None]])
+    return directions[:, kept]
+
+
+def runner(model: TrainedModel, content: bytes, runtime: RuntimeName = "onnxruntime") -> Run:
+    """What runs a file on images uint8 (n, r, r, 3) with their classes (n,)."""
+    if runtime == OnnxRuntime.name:
+        run = OnnxRuntime().outputs(content)
+    else:
+        session = runtime_of(runtime).session(content)
+
+        def run(images: np.ndarray) -> Mapping[str, np.ndarray]:
+            return {"scores": session(images)}
 
     def ran(pixels: np.ndarray, labels: np.ndarray) -> Ran:
         split = Split(ImagesInMemory(torch.from_numpy(pixels)), torch.from_numpy(labels))
@@ -157,7 +184,7 @@ def runner(model: TrainedModel, content: bytes) -> Callable[[np.ndarray, np.ndar
 
 
 def _shifted(
-    run: Callable[[np.ndarray, np.ndarray], Ran], pixels: np.ndarray, labels: np.ndarray,
+    run: Run, pixels: np.ndarray, labels: np.ndarray,
     families: Mapping[str, Shift], count: int, seed: int,
 ) -> Iterator[tuple[str, int, Ran]]:  # fmt: skip
     """Each family and severity on images of its own draw, so that none of their luck is in all of them."""
@@ -166,6 +193,3 @@ def _shifted(
         for severity in SEVERITIES:
             drawn = rng.permutation(len(pixels))[:count]
             yield name, severity, run(shift(pixels[drawn], severity, seed), labels[drawn])
-
-
-__all__ = ["FILE", "Ran", "basis_of", "reference", "reference_of", "watch_files", "with_window"]

@@ -1,7 +1,7 @@
 """A chart that says when the mean of some statistics has changed: an exponentially weighted T2 (MEWMA).
 
 Lowry, Woodall, Champ and Rigdon, "A Multivariate Exponentially Weighted Moving Average Control Chart", Technometrics
-1992. Frames come in groups of eight, so that NumPy's overhead is shared.
+1992. Frames come in groups of 16, so that NumPy's overhead is shared.
 
 A camera is not a sample of validation images: neighboring frames show the same things, and its light and lens are its
 own. So each statistic is taken from the mean of the class that the network names; the reference has metrics and limits
@@ -15,13 +15,13 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-GROUP = 8  # frames that are looked at together
-BURN_IN = 250  # groups: 2,000 frames
+GROUP = 16  # frames that are looked at together
+BURN_IN = 125  # groups: 2,000 frames
 MOST_APART = 4.0  # deviations that one frame may count for: an odd picture alone is no alarm
-HOLD_OFF = 13  # groups, 104 frames, that the chart must stay low before an alarm ends
+HOLD_OFF = 7  # groups, 112 frames, that the chart must stay low before an alarm ends
 ENDS = 0.5  # of the limit: below it the chart is low
 RISES = 0.5  # of the limit: from there on a change may have begun
-CAREFUL, MARGIN = 1.5, 1.15  # times the limit, in the burn-in and after it
+CAREFUL, MARGINS = 1.5, (1.3, 1.6)  # times the limit, in the burn-in; after it, of independent and of other frames
 FITS = 1.15  # times its degrees of freedom that T2 may be, on average, for a metric to fit the burn-in
 QUANTILE = 0.95
 STALE = 2 * BURN_IN  # groups of one alarm in the burn-in after which what the camera shows is taken for its usual
@@ -73,7 +73,7 @@ class Chart:
         }  # fmt: skip
 
     def add(self, values: np.ndarray, predicted: np.ndarray) -> list[Event]:
-        """Statistics (8, k) of a group, and the classes (8,) that the network named. An alarm, a clear, or nothing."""
+        """Statistics (16, k) of a group and the classes (16,) that the network named: an alarm, a clear, or nothing."""
         apart = (values - self.means[predicted]) / self.scale
         apart = np.minimum(np.maximum(apart, -MOST_APART), MOST_APART)
         path = self.spread @ (apart - self.center) + self.fade[:, None] * self.z
@@ -115,7 +115,7 @@ class Chart:
             if distances.mean() <= FITS * len(center) or which == len(self.limits) - 1:
                 break
         self.which = which
-        self.wider = MARGIN * max(1.0, float(np.quantile(distances, QUANTILE) / self.typical[which]))
+        self.wider = MARGINS[which > 0] * max(1.0, float(np.quantile(distances, QUANTILE) / self.typical[which]))
         self.z = self.z - (center - self.center) * (1 - self.fade[-1] ** len(self.first))
         self.center, self.first, self.burnt_in = center, self.first[:0], True
 

@@ -17,7 +17,7 @@ class Recent:
     def __init__(self, classes: int, state: dict[str, Any] | None = None) -> None:
         known = state or {}
         self.probabilities = np.zeros((WINDOW, classes), np.float32)
-        self.energy, self.distance = np.zeros(WINDOW), np.zeros(WINDOW)
+        self.distance = np.zeros(WINDOW)
         self.total, self.count, self.at, self.away = int(known.get("total", 0)), 0, 0, True
         rows = np.array(known.get("classes", []), np.int64).reshape(-1, min(KEPT, classes))
         if len(rows):
@@ -27,15 +27,14 @@ class Recent:
             np.put_along_axis(full, rows, values, axis=1)
             away = known.get("distance")
             total = self.total
-            energy = np.array(known["energy"], np.float64)
-            self.add(Frames(full, energy, None if away is None else np.array(away, np.float64)))
+            self.add(Frames(full, None if away is None else np.array(away, np.float64)))
             self.total = total
 
     def add(self, frames: Frames) -> None:
         """Some frames, at most 500; the oldest ones make room."""
-        count = len(frames.energy)
+        count = len(frames.probabilities)
         at = (self.at + np.arange(count)) % WINDOW
-        self.probabilities[at], self.energy[at] = frames.probabilities, frames.energy
+        self.probabilities[at] = frames.probabilities
         self.away = frames.distance is not None
         if frames.distance is not None:
             self.distance[at] = frames.distance
@@ -45,7 +44,7 @@ class Recent:
     def last(self, count: int) -> Frames:
         """The newest frames, the oldest of them first."""
         at = (self.at - min(count, self.count) + np.arange(min(count, self.count))) % WINDOW
-        return Frames(self.probabilities[at], self.energy[at], self.distance[at] if self.away else None)
+        return Frames(self.probabilities[at], self.distance[at] if self.away else None)
 
     def state(self) -> dict[str, Any]:
         """As JSON has it: of each frame its largest probabilities in thousandths."""
@@ -55,6 +54,5 @@ class Recent:
         values = np.rint(1000 * np.take_along_axis(frames.probabilities, rows, axis=1)).astype(int)
         return {
             "total": self.total, "classes": rows.ravel().tolist(), "probabilities": values.tolist(),
-            "energy": np.round(frames.energy, 3).tolist(),
             "distance": None if frames.distance is None else np.round(frames.distance, 3).tolist(),
         }  # fmt: skip

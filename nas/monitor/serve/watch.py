@@ -28,7 +28,7 @@ from .recent import Recent
 Event = Dict[str, Any]
 Reference = Mapping[str, "np.ndarray"]
 FORMAT = 2  # of the state
-LOOKS = 256  # frames between two looks at the accuracy
+LOOKS = 500  # frames between two looks at the accuracy
 FEWEST, FEW = 16, 200  # frames that a change is judged by; below FEW by means alone
 MOST_NAMES, LONGEST_NAME = 1000, 100  # images that labels may speak of
 
@@ -68,7 +68,7 @@ class Watch:
     """Watches one version in one precision. Without a `reference` only latency is watched; `off` says why, in words.
 
     `state` is what `state()` gave in an earlier process; that of another format is left aside. Frames are looked at in
-    groups of eight: a new process does not know the last ones of an unfinished group.
+    groups of 16: a new process does not know the last ones of an unfinished group.
     """
 
     def __init__(self, reference: Reference | None, state: dict[str, Any] | None = None) -> None:
@@ -185,7 +185,7 @@ class Watch:
 
     def _estimated(self, count: int) -> Estimate:
         frames = self.recent.last(count)
-        mixed = len(frames.energy) >= FEW and not self.correlated
+        mixed = len(frames.probabilities) >= FEW and not self.correlated
         if mixed and not self.alarmed:
             mixed = self.estimator.mix(frames) <= self.estimator.usual_mix
         return self.labeled.tightened(self.estimator.estimate(frames, mixed=mixed))
