@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from nas.monitor.log import Alarm, Clear, Log, Profile, Start, Stop, Switch, Window
+from nas.monitor.log import ESTIMATE_CHART, Alarm, Clear, Log, Profile, Start, Stop, Switch, Window
 
 LATEST = 5  # windows that say how it is now
 MUCH_LOST = 2.0  # points of accuracy
@@ -65,7 +65,7 @@ def _accuracy(log: Log, folder: str) -> list[str]:
             f"{what}; how much accuracy is lost cannot be told without labels: "
             f"look at the camera, then `nas calibrate {folder} --labels labels.csv`."
         ]
-    if max(known) < MUCH_LOST and "accuracy" not in alarms:
+    if max(known) < MUCH_LOST and ESTIMATE_CHART not in alarms:
         return [f"{what}, but only {max(known):.1f} points of accuracy are expected to be lost: nothing to do yet."]
     return [
         f"{what}, and {max(known):.1f} points of accuracy are expected to be lost: look at the camera (light, focus, "
@@ -95,7 +95,7 @@ def _latency(log: Log, folder: str) -> list[str]:
     late, skipped = sum(w.late for w in windows), sum(w.skipped for w in windows)
     if served and late / served > MANY_LATE:
         found.append(
-            f"{100 * late / served:.0f}% of the last results came after their deadline: a faster model is needed "
+            f"{100 * late / served:.0f}% of the last results were later than their deadline: a faster model is needed "
             f"(`--precision int8`, `--max-latency`, or another version by `nas switch {folder} --to N`)."
         )
     elif captured and skipped / captured > MANY_SKIPPED:

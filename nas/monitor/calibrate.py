@@ -287,6 +287,6 @@ def _check(verification: Verification, max_loss: float) -> None:
     new = verification.decides
     if new is not None and new.after <= new.before:
         raise UserError(
-            f"no version is written: the new model is no better on {new.what}: {100 * new.after:.1f}% after "
+            f"no version is written: the new model does not do better on {new.what}: {100 * new.after:.1f}% after "
             f"{100 * new.before:.1f}%"
         )

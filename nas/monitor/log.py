@@ -30,6 +30,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=2000)]
 FrameName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
 Chart = Literal["picture", "features", "accuracy", "latency"]
+ESTIMATE_CHART: Chart = "accuracy"  # of what the accuracy is estimated to be
 
 
 class Record(BaseModel):

@@ -55,7 +55,7 @@ def trained_body(
     weights = dict(build(network, seed=seed).state_dict())
     known = {name: tensor for name, tensor in model.weights.items() if not name.startswith("classifier")}
     if odd := [name for name, tensor in known.items() if name not in weights or weights[name].shape != tensor.shape]:
-        raise UserError(f"the classifier's {odd[0]} is no part of the detector")
+        raise UserError(f"the classifier's {odd[0]} is not a part of the detector")
     prepared = Preprocessing(network.input_shape[1], dataset.train.images.side, "whole, bilinear")
     step = f"body trained on {len(crops.train):,} crops of boxes"
     return TrainedModel(

@@ -153,7 +153,7 @@ def test_what_loses_too_much_or_gains_nothing_is_refused() -> None:
     module._check(verified((30, 20), (0.5, 0.6)), 0.01)
     with pytest.raises(UserError, match=r"loses 1\.1 points on old test images, where at most 1 is allowed"):
         module._check(verified((31, 20), (0.5, 0.6)), 0.01)
-    with pytest.raises(UserError, match=r"no better on new: 50\.0% after 50\.0%"):
+    with pytest.raises(UserError, match=r"not do better on new: 50\.0% after 50\.0%"):
         module._check(verified((0, 0), (0.5, 0.5)), 0.01)
 
 

@@ -130,7 +130,7 @@ def test_what_the_board_and_the_frames_ask_for(written: Written) -> None:
         written.window(skipped=0, captured=500)
     assert written.steps() == "Nothing to do."
     written.window(late=200)
-    assert "8% of the last results came after their deadline" in written.steps()
+    assert "8% of the last results were later than their deadline" in written.steps()
     written.add("profile", value=1.3)
     assert "nas profile --quick" in written.steps()
     written.add("start")

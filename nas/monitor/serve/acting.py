@@ -31,6 +31,7 @@ from .adapt import (
 )  # fmt: skip
 from .terminal import say
 
+ESTIMATE = "accuracy"  # the chart of what the accuracy is estimated to be
 MOST_BYTES = 16_000_000  # of frames that are kept: 512 of 32 pixels, 106 of 224
 WAIT_S = 5.0  # between two attempts that could not be made
 TRIALS = 12  # of one alarm
@@ -72,7 +73,7 @@ class Acting:
         if len(self.frames) > self.most:
             self.frames.popleft()
         for event in events:
-            if event.get("kind") == "alarm" and event.get("chart") == "accuracy" and self.adapted is None:
+            if event.get("kind") == "alarm" and event.get("chart") == ESTIMATE and self.adapted is None:
                 self.wanted = TRIALS
             if event.get("kind") == "clear" and event.get("chart") == "picture":
                 self.wanted = 0
