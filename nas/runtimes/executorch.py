@@ -44,6 +44,8 @@ class ExecuTorch:
 
     def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
         self.check()
+        if model.network.detects:
+            raise UserError("a detector is exported for ONNX Runtime; its heads are not tried in ExecuTorch yet")
         precision, reference = model.precision, Reference(model, calibration)
         given: list[np.ndarray] = []
         if precision == "int8":

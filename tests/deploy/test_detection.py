@@ -129,6 +129,7 @@ def test_what_a_detector_cannot_have_is_one_line(
     with pytest.raises(UserError, match=said):
         deploy(job, tmp_path / "out")
     assert not list((tmp_path / "out").glob("versions/*"))
+    assert "runtimes" not in change or not (tmp_path / "out").exists()
 
 
 def test_only_classifiers_are_compressed_by_training(made: tuple[Path, Dataset, TrainedModel], tmp_path: Path) -> None:
