@@ -37,8 +37,8 @@ from nas.space.layer import Precision
 COLUMNS = ("space", "macs_m", "seed", "form", "epochs", "images", "accuracy", "drop", "low", "high", "cpu_s")
 PIXELS = 32
 ARMS = {  # how the weights are trained on; None: not at all
-    "fp32": None, "PTQ": None, "control, fp32": Qat(taught=False, rounding="none"),
-    "control, PTQ": Qat(taught=False, rounding="none"), "QAT": Qat(taught=False), "QAT, taught": Qat(),
+    "fp32": None, "PTQ": None, "control, fp32": Qat(rounding="none"),
+    "control, PTQ": Qat(rounding="none"), "QAT": Qat(), "QAT, taught": Qat(taught=True),
 }  # fmt: skip
 TORCHAO = "QAT by torchao"
 
@@ -66,7 +66,7 @@ def rows_of(
         if form == TORCHAO:
             from torchao_qat import trained_by_torchao
 
-            arm = Qat(taught=False)
+            arm = Qat()
             made[arm] = trained_by_torchao(model, data, seed, tuned)
         elif arm not in made and arm is not None:
             with TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ def trained_by_torchao(model: TrainedModel, data: Dataset, seed: int, epochs: in
 
     It cannot be resumed: several observers are one tensor, which a safetensors file does not keep.
     """
-    recipe = Qat(epochs, taught=False, rounding="none").recipe(model)
+    recipe = Qat(epochs, rounding="none").recipe(model)
     task = task_of(data.task, data.classes, model.network)
     lesson = Lesson(task, data.train, data.validation, data.flip, seed, CPU)
     state = begin(_prepared(model, data, recipe.batch_size), recipe, data.train, CPU)

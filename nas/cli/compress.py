@@ -70,9 +70,8 @@ def compress(
     images. With --max-drop a larger loss is not accepted: the blocks that suffer most stay in float, then the weights
     are trained on with int8's rounding as --qat does, then the whole network is fp16, then fp32, each measured.
 
-    --qat is quantization-aware training: weights, batch norms kept, become used to int8's rounding, with the float
-    network as their teacher, and are then quantized as without it. It helps where int8 loses more than a point, mostly
-    with h-swish and squeeze-excite; where it loses less, it gives nothing.
+    --qat is quantization-aware training: the weights, batch norms kept, become used to int8's rounding, and are then
+    quantized as without it. It helps where int8 loses points, and gives nothing where it loses none.
 
     --prune takes whole channels away, those that cost most for what they give by the device's profile, prints what the
     device gains, and then fine-tunes what is left.

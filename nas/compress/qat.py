@@ -25,13 +25,13 @@ class Qat:
 
     The rounding is our own (`nas.train.fake_quantization`, where it is said why), so that the weights fit the network
     afterwards and are quantized again by ONNX Runtime, whose files are the fast ones. The recipe is that of the model's
-    last training, gentler; the model as it was is the teacher, unless `taught` is false. With `rounding` "none" it is
-    the control: as long a training without the rounding.
+    last training, gentler. `taught`: by the float model as teacher too, which lost two points against labels alone
+    (experiments/deployment). With `rounding` "none" it is the control: as long a training without the rounding.
     """
 
     epochs: int = EPOCHS
     learning_rate: float | None = None  # its peak; None: a share of the last training's
-    taught: bool = True
+    taught: bool = False
     rounding: Rounding = "int8"
 
     def __post_init__(self) -> None:

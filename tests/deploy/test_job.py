@@ -224,9 +224,7 @@ def test_after_qat_fp32_is_the_network_before_it_and_only_int8_is_adapted(
     data, seen = load_run(made / "run").settings.dataset, list[object]()
     place = deploy(Job(model, None, ("int8",), None, 0.99, "", {}, data), out, on_training=seen.append)
     card = read_card(place)
-    assert "int8 after QAT loses" in card.steps[-1] and card.steps[-1].endswith(
-        "1 epoch of QAT, taught by the float model"
-    )
+    assert "int8 after QAT loses" in card.steps[-1] and card.steps[-1].endswith("1 epoch of QAT")
     assert seen  # the training's progress is shown
 
     def weights(path: Path) -> list[np.ndarray]:
