@@ -32,7 +32,7 @@ def search(
     space: Annotated[
         str | None,
         typer.Option(
-            help="A search space, by name or file; nas spaces lists them (default: tiny; mobiledet for detection).",
+            help="A search space, by name or file; nas spaces lists them (default: tiny; tiny-detector for detection).",
             autocompletion=completion.spaces,
         ),
     ] = None,
@@ -170,7 +170,7 @@ def search(
 
     Example: nas search --device raspberry-pi-4 --space mobilenet-v3 --dataset cifar10 --max-latency 60ms --time 2h
 
-    Example: nas search --task detection --device raspberry-pi-4 --dataset coco:photos --time 2h
+    Example: nas search --task detection --device raspberry-pi-4 --space mobiledet --dataset coco:photos --time 2h
     """
     if (device is None) == (resume is None):
         raise UserError("give --device, or --resume with the run to continue; nas devices lists the devices")

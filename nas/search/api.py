@@ -47,7 +47,10 @@ MINUTES = 5.0  # of a search that is given neither a time nor a number of trials
 CONFIRM = 0.2
 OnNote = Callable[[str], object]  # what the user should know before the search: a line
 
-USUAL = {"classification": ("tiny", "digits"), "detection": ("mobiledet", "drawn")}  # space and dataset of each task
+USUAL = {
+    "classification": ("tiny", "digits"),
+    "detection": ("tiny-detector", "drawn"),
+}  # space and dataset of each task
 BOXED = ("drawn", "coco", "voc")  # kinds of datasets with boxes
 
 
@@ -90,7 +93,7 @@ def search(
     space has them.
 
     The `task` is that of the dataset. For "classification" space and dataset are tiny and digits where they are not
-    given, for "detection" mobiledet and drawn; the accuracies of detectors are COCO's mAP.
+    given, for "detection" tiny-detector and drawn; the accuracies of detectors are COCO's mAP.
 
     `objectives` are some of accuracy, robust-accuracy, latency, energy, params, macs, peak-memory, size (default:
     accuracy, latency, and energy where the device has it). `sampler` is pareto, tpe, nsga2 or random (default: pareto,

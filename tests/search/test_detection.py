@@ -93,7 +93,7 @@ def test_a_space_of_another_task_is_refused(tmp_path: Path) -> None:
         nas.search("raspberry-pi-4", "tiny", dataset, trials=1, out=tmp_path / "run")
     with pytest.raises(UserError, match="space mobiledet is for detection, and dataset digits for classification"):
         nas.search("raspberry-pi-4", "mobiledet", "digits", trials=1, out=tmp_path / "run")
-    with pytest.raises(UserError, match="space mobiledet is for detection, and dataset digits for classification"):
+    with pytest.raises(UserError, match="space tiny-detector is for detection, and dataset digits for classification"):
         nas.search("raspberry-pi-4", dataset="digits", task="detection", trials=1, out=tmp_path / "run")
     with pytest.raises(UserError, match="guide zero-cost scores classifiers"):
         nas.search("raspberry-pi-4", "mobiledet", dataset, trials=1, guide="zero-cost", out=tmp_path / "run")
