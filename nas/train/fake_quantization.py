@@ -29,9 +29,10 @@ class FakeQuantized(nn.Module):
     Hooks and rounded weights live for one pass, so `network` remains a plain one, with float weights of its own names:
     it is copied, saved and averaged like any other.
 
-    torchao's PT2E (0.18) gives weights back by their names too, but rounds only what its kernels for x86 read: inputs
-    of convolutions. ONNX Runtime, which the weights are for, also rounds before an h-swish, what gates are and give,
-    and both sides of an addition, which is where networks with h-swish and squeeze-excite lose.
+    torchao's PT2E (0.18) gives weights back by their names too, and they are as good (experiments/deployment). But it
+    rounds only what convolutions read, where ONNX Runtime, which the weights are for, also rounds before an h-swish,
+    around gates and on both sides of an addition; its observers change shape at the first step and share tensors, so
+    that such a training is neither averaged nor resumed.
     """
 
     def __init__(self, network: nn.Module, train: Split, resolution: int) -> None:
