@@ -205,15 +205,14 @@ class _Program:
 
 
 def test_models_whose_runtime_a_board_lacks_are_left_out() -> None:
-    assert runnable(_Program, ["int8", "int8-litert"]) == (["int8"], {"int8-litert": "no LiteRT"})
+    int8, lite = ("1", "int8"), ("1", "int8-litert")
+    assert runnable(_Program, [int8, lite]) == ([int8], {"1": {"int8-litert": "no LiteRT"}})
     with pytest.raises(NetworkRefused, match="no LiteRT"):
-        runnable(_Program, ["int8-litert"])
-    assert [base_of(name, ["fp32", "fp32-litert", "int8"]) for name in ("int8", "int8-litert")] == [
-        "fp32",
-        "fp32-litert",
-    ]
-    assert base_of("int8-litert", ["fp32", "int8-litert"]) == "fp32"
-    assert base_of("int8-litert", ["fp16-litert", "int8-litert"]) == "fp16-litert"
+        runnable(_Program, [lite])
+    both = [("1", "fp32"), ("1", "fp32-litert"), int8]
+    assert [base_of(name, both) for name in (int8, lite)] == [("1", "fp32"), ("1", "fp32-litert")]
+    assert base_of(lite, [("1", "fp32"), lite]) == ("1", "fp32")
+    assert base_of(lite, [("1", "fp16-litert"), lite]) == ("1", "fp16-litert")
 
 
 def test_a_runtime_by_its_older_name_serves_too(both: Path, monkeypatch: pytest.MonkeyPatch) -> None:
