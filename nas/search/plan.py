@@ -15,8 +15,10 @@ from nas.numbers import duration
 NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
 GROWTH = 0.25  # of their number with the time; the rest goes into longer trainings
 MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
+MOST_WITH_BOXES = 150  # of a detector's pictures
 STEPS = 200  # of a training that batches are chosen for
 BATCHES = (16, 32, 64, 128)
+STEPS_WITH_BOXES, BOXES = 400, (8, *BATCHES)  # the same of detectors, which learn from fewer pictures in more steps
 LEAST_IMAGES, LEAST_EPOCHS = 4000, 2.0  # that a training sees: after fewer, accuracies tell next to nothing
 MEASURING = 0.2  # of a training's time, at most, for its accuracy
 LEAST_VALIDATION = 1000  # images, where there are so many
@@ -65,6 +67,7 @@ class Images:
     validation: int
     others: int  # that are looked at besides: for batch norm's statistics, and for quantization
     rounded: float = 0.0  # share of the candidates that are measured once more, after they were quantized
+    boxes: bool = False  # whether they have boxes: detectors learn nothing from few steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +108,20 @@ def plan(
     the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
     Of the others epochs, data_share, batch_size and validation_share change: small batches, so that a short training
     has many steps, and no more validation images than a fifth of its time is enough for, but at least 1,000. A training
-    never sees the images more than 30 times, and never fewer than 4,000 (of small datasets, all images twice): more or
-    fewer networks then fit. Where they are fewer than four, the plan says what would be enough.
+    never sees the images more than 30 times (of detectors 150), and never fewer than 4,000 (of small datasets with
+    classes all images twice): more or fewer networks then fit. Where they are fewer than four, the plan says what would
+    be enough.
     """
     chosen = chosen or {}
     left = USED * (60 * minutes - spent_s) * workers
     wanted = networks or max(FEWEST, round(NETWORKS * (minutes / IN_MINUTES) ** GROWTH))
     each = left * (1 - confirm) / wanted
-    batch = int(chosen.get("batch_size", BATCHES[0]))
+    sizes, steps = (BOXES, STEPS_WITH_BOXES) if images.boxes else (BATCHES, STEPS)
+    batch = int(chosen.get("batch_size", sizes[0]))
     share = float(chosen.get("validation_share", _validation_share(each, speed, images)))
     proxy = {**proxy, "validation_share": share}
     passes = _passes(each, speed, _measured(images, proxy), proxy, chosen)
-    batch = int(chosen.get("batch_size", max([b for b in BATCHES if b * STEPS <= passes], default=batch)))
+    batch = int(chosen.get("batch_size", max([b for b in sizes if b * steps <= passes], default=batch)))
     settings = {**proxy, **_fidelity(passes, images.training, chosen), "batch_size": batch}
     seconds = training_seconds(speed, images, settings)
     fitting = max(1, int(left * (1 - confirm) / seconds))
@@ -167,6 +172,8 @@ def _passes(
     """How many images a training may see in so many seconds, the same ones again counted again."""
     epochs = int(chosen.get("epochs", 1))
     most, least = float(MOST_EPOCHS * images.training), min(LEAST_IMAGES, LEAST_EPOCHS * images.training)
+    if images.boxes:
+        most, least = float(max(MOST_WITH_BOXES * images.training, LEAST_IMAGES)), float(LEAST_IMAGES)
     if "epochs" in chosen:
         most, least = float(epochs * images.training), 1.0
     passes = least

@@ -94,7 +94,7 @@ def images_of(proxy: ProxyTraining, precisions: Iterable[str]) -> Images:
     named = list(precisions)
     rounded = sum(p != "fp32" for p in named) / max(1, len(named))
     others = min(train, CALIBRATION_IMAGES) + rounded * min(train, RANGE_IMAGES)
-    return Images(train, validation, round(others), rounded)
+    return Images(train, validation, round(others), rounded, boxes=proxy.dataset.task == "detection")
 
 
 def _step(proxy: ProxyTraining, network: Network, resolution: int, batch: int, end: float) -> tuple[float, float]:

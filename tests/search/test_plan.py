@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,3 +131,17 @@ def test_the_plan_is_said_in_a_line() -> None:
         "5 min: about 1 network of 6 epochs, 6.7 min each: short for this machine; 30 min would be enough for 4"
     )
     assert Plan(150.0, 200, 0, 130.0, proxy).sentence() == "2.5 h: about 200 networks of 6 epochs, 2.2 min each"
+
+
+def test_detectors_see_at_least_4000_pictures_in_many_steps() -> None:
+    """384 pictures: classes are trained on them twice at least, boxes eleven times, in batches of 8."""
+    few = Images(384, 96, 384)
+    slow = Speed(0.05, 0.05, 0.01, 0.0)
+    proxy = {"resolution_share": 1.0, "full_resolution_share": 1.0, "validation_share": 1.0}
+    classes = plan(5.0, 0.0, slow, few, proxy, confirm=0.0)
+    boxes = plan(5.0, 0.0, slow, replace(few, boxes=True), proxy, confirm=0.0)
+    assert (classes.proxy["epochs"], boxes.proxy["epochs"]) == (2, 11)
+    assert boxes.proxy["epochs"] * boxes.proxy["data_share"] * 384 >= 3950
+    assert boxes.proxy["batch_size"] == 8 and classes.proxy["batch_size"] == 16
+    longer = plan(600.0, 0.0, slow, replace(few, boxes=True), proxy, confirm=0.0)
+    assert 30 < longer.proxy["epochs"] <= 150
