@@ -143,5 +143,5 @@ def test_detectors_see_at_least_4000_pictures_in_many_steps() -> None:
     assert (classes.proxy["epochs"], boxes.proxy["epochs"]) == (2, 11)
     assert boxes.proxy["epochs"] * boxes.proxy["data_share"] * 384 >= 3950
     assert boxes.proxy["batch_size"] == 8 and classes.proxy["batch_size"] == 16
-    longer = plan(600.0, 0.0, slow, replace(few, boxes=True), proxy, confirm=0.0)
+    longer = plan(600.0, 0.0, Speed(0.01, 0.01, 0.002, 0.0), replace(few, boxes=True), proxy, confirm=0.0)
     assert 30 < longer.proxy["epochs"] <= 150
