@@ -152,7 +152,8 @@ def training_bar() -> Iterator[OnFullProgress]:
             def show(p: FullProgress) -> None:
                 nonlocal told
                 ended = p.step * p.epochs // p.steps  # epochs
-                if not console.is_terminal and ended == told:
+                if not console.is_terminal and ended in (0, told):
+                    told = ended  # another training begins again with 0
                     return
                 reached = "" if p.loss is None else f", loss {p.loss:.3f}, validation {percent(p.accuracy)}"
                 text = f"epoch {p.epoch} of {p.epochs}{reached}, {clock(p.seconds_left)} left"

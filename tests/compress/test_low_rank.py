@@ -85,6 +85,15 @@ def test_what_saves_time_goes_first(pi: DeviceProfile, monkeypatch: pytest.Monke
     assert len(network.blocks[1].ranks[0]) == 2 and network.blocks[1].ranks[1] == ()
 
 
+def test_no_more_is_taken_than_was_asked_for(pi: DeviceProfile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the last weight the largest ranks that are enough: a step of 8 more would leave too many MACs."""
+    monkeypatch.setattr(low_rank, "latency", faster)
+    weights = weights_to_factorize(repeated())
+    for share in (0.1, 0.3, 0.5):
+        network = factorized(REPEATED, weights, pi, "fp32", share)
+        assert (1 - share) * REPEATED.macs - 0.1 * REPEATED.macs < network.macs <= (1 - share) * REPEATED.macs
+
+
 def test_a_profile_is_asked_for_block_and_network_by_the_same_figures() -> None:
     """A profile of measured blocks that has rates too compares by its rates."""
     pi = load_device("raspberry-pi-4")
