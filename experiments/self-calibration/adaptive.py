@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -62,7 +63,8 @@ def record(out: Path) -> None:
 
 
 def burn() -> None:
-    """Computes until it is ended."""
+    """Computes until it is ended, with less right to the processor than what is timed."""
+    os.nice(5)
     values = np.ones((256, 256), np.float32)
     while True:
         values = np.tanh(values @ values)

@@ -11,8 +11,8 @@ from collections import deque
 from typing import Any, Sequence
 
 WINDOW = 64  # frames of the percentile
-LEAST = 16  # frames of a model before it is judged
-QUIET = 3  # windows, one after the other
+LEAST = 32  # frames of a model before it is judged
+QUIET = 2  # windows, one after the other
 MOST_QUIET = 48
 HEADROOM = 0.85  # of the budget, for the slower model
 WRONG_WITHIN = 6  # windows: a slower model that is left so soon was taken wrongly
@@ -64,20 +64,23 @@ class Controller:
         if self.since_up is not None:
             self.needed, self.since_up = min(MOST_QUIET, 2 * self.needed), None
         better = range(self.index + 1, len(self.usual))
-        self._go(next((n for n in better if self._would_take(n, p90) <= self.budget), better[-1]))
+        now = self.usual[self.index]
+        self._go(next((n for n in better if p90 * self.usual[n] / now <= self.budget), better[-1]))
 
     def _would_take(self, index: int, p90: float) -> float:
-        return p90 * self.usual[index] / self.usual[self.index]
+        """The 90th percentile of a slower model now: what the load adds to some runs is added to any model's."""
+        middle = percentile(self.times, 0.5)
+        return middle * self.usual[index] / self.usual[self.index] + (p90 - middle)
 
     def _go(self, index: int) -> None:
         self.index, self.quiet, self.frames = index, 0, 0
         self.times.clear()
 
 
-def percentile(times: Sequence[float]) -> float:
-    """The 90th: of 64 times the seventh largest."""
+def percentile(times: Sequence[float], share: float = SHARE) -> float:
+    """The time that so large a share of all stays below: for the 90th percentile of 64 the seventh largest."""
     ordered = sorted(times)
-    return ordered[min(len(ordered) - 1, int(SHARE * len(ordered)))]
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def strained(health: dict[str, Any]) -> bool:
