@@ -125,12 +125,12 @@ def train(
     if as_json:
         print_json({"trial": choice.trial.trial, "folder": str(folder)} | result.model_dump(exclude={"format"}))
         return
-    reached = result.accuracy[model.precision]
+    reached, of = result.accuracy[model.precision], "of" if model.task == "classification" else "mAP on"
     print(
         f"{printable(str(folder))}: trial {choice.trial.trial}, {result.epochs} epoch{'s' * (result.epochs > 1)} in "
         f"{duration(result.seconds)}; "
-        f"{model.precision}: {percent(reached.test)} of {reached.test_images:,} test images, "
-        f"{percent(reached.validation)} of {reached.validation_images:,} validation images"
+        f"{model.precision}: {percent(reached.test)} {of} {reached.test_images:,} test images, "
+        f"{percent(reached.validation)} {of} {reached.validation_images:,} validation images"
     )
 
 

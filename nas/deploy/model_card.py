@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card, ModelFile
@@ -11,6 +12,27 @@ from nas.numbers import count, figure, percent
 from nas.runtimes.runtime import parts_of
 
 MOST_CLASSES = 100  # that are named
+
+
+class Words(NamedTuple):
+    """What a card says of a kind of network."""
+
+    title: str
+    names: str
+    accuracy: str
+    use: str
+
+
+CLASSIFIER = Words(
+    "Image classifier", "names one of", "top-1",
+    "It classifies pictures like those of its dataset, cut to the middle square. It gives every picture one of its "
+    "classes,\nalso a picture of none of them.",
+)  # fmt: skip
+DETECTOR = Words(
+    "Object detector", "finds objects of", "COCO's mAP, over overlaps from 0.5 to 0.95",
+    "It finds objects in pictures like those of its dataset, each looked at whole. Small objects, and those that its "
+    "dataset has\nfew of, are found least; mAP is a mean over all classes.",
+)  # fmt: skip
 
 
 def model_card(card: Card, classes: Sequence[str]) -> str:
@@ -44,11 +66,12 @@ def model_card(card: Card, classes: Sequence[str]) -> str:
     hashes = "\n".join(f"- {name}: `{digest}`" for name, digest in card.hashes.items())
     if card.weights != "proxy":
         proxy = ""
-    return f"""# Image classifier, version {card.version}
+    words = DETECTOR if card.task == "detection" else CLASSIFIER
+    return f"""# {words.title}, version {card.version}
 
 {proxy}A network of {count(card.params)} parameters and {count(card.macs)} MACs for pictures of
 {card.resolution} x {card.resolution} pixels, of run {_plain(card.run)}{trial}.
-It names one of {len(classes)} classes: {named}.
+It {words.names} {len(classes)} classes: {named}.
 
     pip install -r requirements.txt
     python run.py image.jpg
@@ -58,8 +81,8 @@ It names one of {len(classes)} classes: {named}.
 
 {found}
 
-Accuracies are those of the file itself, with 95% intervals: top-1, run by its runtime. Validation images chose the
-network, so its validation accuracy is biased by selection; test images did not.
+Accuracies are those of the file itself, with 95% intervals: {words.accuracy}, run by its runtime. Validation images
+chose the network, so its validation accuracy is biased by selection; test images did not.
 
 ## How it was made
 - dataset: {_plain(card.dataset)}
@@ -69,8 +92,7 @@ network, so its validation accuracy is biased by selection; test images did not.
 {hashes}
 
 ## What it is for
-It classifies pictures like those of its dataset, cut to the middle square. It gives every picture one of its classes,
-also a picture of none of them. nas did not measure it on groups of people, nor on other cameras and light.
+{words.use} nas did not measure it on groups of people, nor on other cameras and light.
 """
 
 

@@ -63,6 +63,8 @@ def test_the_card_has_the_map_of_the_files(made: tuple[Path, Dataset, TrainedMod
     assert rounded is not None and abs(rounded.value - wanted) < 0.1
     facts = json.loads((folder / "out/versions/1/preprocess.json").read_text())
     assert facts["heads"]["kind"] == "anchor_free" and facts["resize"] == "whole, bilinear"
+    words = (folder / "out/versions/1/README.md").read_text()
+    assert words.startswith("# Object detector, version 1") and "mAP" in words and "classifies" not in words
 
 
 def test_the_program_names_and_draws_objects_in_the_pictures_own_pixels(
