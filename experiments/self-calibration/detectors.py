@@ -1,10 +1,9 @@
 """Detectors of drift and estimates of accuracy, ours beside others: false alarms, delays, and errors. See README.md.
 
     python experiments/self-calibration/detectors.py CIFAR10.npz OUT [NETWORK-PRECISION ...]
-    python experiments/self-calibration/detectors.py tables
 
 OUT is the folder of `networks.py` and `cached.py`. Appends to rates.csv, delays.csv and accuracy.csv beside this file,
-a network at a time; `tables` prints what README.md has of them.
+a network at a time; tables.py prints what README.md has of them.
 """
 
 from __future__ import annotations
@@ -250,9 +249,4 @@ def _append(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> N
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["tables"]:
-        from tables import main as print_tables
-
-        print_tables()
-    else:
-        main()
+    main()
