@@ -60,9 +60,8 @@ def delays(table: pd.DataFrame) -> None:
         frames = strong[strong.detector == name].frames
         late = strong[(strong.detector == name) & (strong.frames > limit)]
         of = ", ".join(f"{c} {s} ({n})" for (c, s), n in late.groupby(["corruption", "severity"]).size().items())
-        print(
-            f"{name}: {(frames <= limit).mean():.1%} of {len(frames)} changes within {limit} frames; later: {of or 'none'}\n"
-        )
+        share = f"{(frames <= limit).mean():.1%} of {len(frames)} changes"
+        print(f"{name}: {share} within {limit} frames; later: {of or 'none'}\n")
 
 
 def accuracy(table: pd.DataFrame) -> None:

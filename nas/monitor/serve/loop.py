@@ -192,6 +192,8 @@ class Serving:
                 return
             if self.counts.served >= self.options.window:
                 self._end_window()
+                if labelled := self.watching.labels(self.model):
+                    self._note(labelled)
             if time.monotonic() - self._saved > SAVE_S:
                 self._save()
 

@@ -9,6 +9,7 @@ import numpy as np
 from .acting import Acting, open_acting
 from .health import Health
 from .kept import Kept
+from .reviewed import Reviewed
 from .terminal import say
 from .versions import Model
 from .watch import Watch, read_reference
@@ -20,7 +21,7 @@ class Watching:
     """`states` are those that an earlier serving left, by the model's name; a watch goes on from its own."""
 
     def __init__(self, kept: Kept, health: Health, states: Any, alarms: Any) -> None:
-        self.kept, self.health = kept, health
+        self.kept, self.health, self.reviewed = kept, health, Reviewed(kept.folder.parent)
         self.states: dict[str, Any] = dict(states) if isinstance(states, dict) else {}
         self.alarms = {str(chart) for chart in alarms[:100]} if isinstance(alarms, list) else set()
         self.watches: dict[str, Watch] = {}
@@ -64,6 +65,10 @@ class Watching:
         """What the log has of a window: the board's health, and the estimated accuracy."""
         self.estimate = self.watch(model).estimate()
         return {**self.health_facts(), **self.estimate}
+
+    def labels(self, model: Model) -> list[dict[str, Any]]:
+        """What a person has labelled since it was last asked; mostly nothing."""
+        return self.watch(model).labels(self.reviewed.new(model.classes))
 
     def health_facts(self) -> dict[str, Any]:
         """What of the board's health the log and the watch are told."""
