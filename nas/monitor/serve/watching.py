@@ -59,6 +59,8 @@ class Watching:
             event["frames"] = self.kept.keep()
         elif event.get("kind") == "clear":
             self.alarms.discard(chart)
+            if not self.alarms - {"latency"}:
+                self.kept.cleared()
         return event
 
     def window(self, model: Model) -> dict[str, Any]:
