@@ -68,19 +68,19 @@ def _period(windows: Sequence[Window]) -> Period:
 
 def cells_of(period: Period) -> tuple[str, ...]:
     """A row of at most 80 columns, under HEADS."""
-    accuracy = percent(period.accuracy)
+    accuracy = percent(period.accuracy, 0)
     if period.accuracy_low is not None and period.accuracy_high is not None:
         accuracy += f" ({100 * period.accuracy_low:.0f}-{100 * period.accuracy_high:.0f})"
     if period.accuracy is not None and not period.trusted:
-        accuracy += " ?"
+        accuracy += "?"
     return (
         f"{period.start:%m-%d %H:%M}", f"{period.version} {period.precision}", str(period.served),
-        str(period.skipped), str(period.late), figure(period.p50_ms), figure(period.p90_ms), accuracy,
+        str(period.skipped), str(period.late), figure(period.p90_ms), accuracy,
         figure(period.temperature_c),
     )  # fmt: skip
 
 
-HEADS = ("UTC", "version", "served", "skipped", "late", "p50 ms", "p90", "accuracy", "°C")
+HEADS = ("UTC", "version", "served", "skipped", "late", "p90 ms", "accuracy", "°C")
 
 
 def shares_of(log: Log) -> str:
@@ -112,7 +112,7 @@ def words_of(record: AnyRecord) -> str:
             return f"serving ended: {record.why or 'not said why'}"
         case Alarm():
             found = f"alarm: {record.chart} {figure(record.value)}, limit {figure(record.limit)}"
-            if record.expected_loss_points is not None:
+            if record.expected_loss_points is not None and not record.why:  # which says it too
                 found += f"; {record.expected_loss_points:.1f} points of accuracy expected to be lost"
             return found + _of(record.why, "; ")
         case Clear():
