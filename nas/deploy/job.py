@@ -277,7 +277,7 @@ def _beside(model: TrainedModel, files: Files, data: Dataset, tell: Tell) -> dic
     """What the board needs beside the models to adapt those that have these weights: `nas.runtimes.onnx.adapt`."""
     try:
         onnx = {one.precision: one.path.read_bytes() for one in files.values() if one.path.suffix == ".onnx"}
-        if not onnx:
+        if not onnx or model.network.detects:
             return {}
         made = OnnxRuntime().adaptable(model, onnx, calibration_images(data))
     except UserError as error:

@@ -125,6 +125,8 @@ def calibrate(
     """
     place = version_folder(asked.folder)
     card, facts = read_card(place), read_facts(place)
+    if card.task != "classification":
+        raise UserError(f"{place}: only classifiers learn again from a board's pictures; this is for {card.task}")
     if card.precision not in facts.models:
         raise UserError(f"{place}: two models are compared by ONNX Runtime; deploy it with --runtime onnxruntime too")
     need = _need(asked, card.version)

@@ -61,6 +61,8 @@ def federate_folder(
     """
     place = version_folder(folder)
     card, facts = read_card(place), read_facts(place)
+    if card.task != "classification":
+        raise UserError(f"{place}: only classifiers learn again from a board's pictures; this is for {card.task}")
     clients = [client_of(path, facts.classes) for path in sites]
     names = [client.name for client in clients]
     if len(set(names)) < len(names):

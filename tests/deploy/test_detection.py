@@ -24,6 +24,8 @@ from nas.deploy.judgment import joined, judged, judged_less
 from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.models.trained import TrainedModel, load_trained
+from nas.monitor.calibrate import Calibration, calibrate
+from nas.monitor.reference import watch_files
 from nas.space.search_space import parse_space
 from nas.tasks.detection import Detection
 from nas.train.full import train_full
@@ -140,3 +142,17 @@ def test_only_classifiers_are_compressed_by_training(made: tuple[Path, Dataset, 
     for step in (Prune(0.3), Share()):
         with pytest.raises(UserError, match="only classifiers are pruned"):
             step.apply(model, given)
+
+
+def test_a_detector_is_neither_served_nor_calibrated_yet(made: tuple[Path, Dataset, TrainedModel]) -> None:
+    folder, data, model = made
+    out, pictures = folder / "out", folder / "squares/images"
+    command = [sys.executable, str(out / "serve.pyz"), str(out), "--images", str(pictures)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2 and "is a detector, which is not served yet" in done.stderr
+    with pytest.raises(UserError, match="only classifiers learn again"):
+        calibrate(Calibration(folder / "out"))
+    said: list[str] = []
+    assert watch_files(model, {}, data.validation, said.append) == {} and said == [
+        "not watched: a detector is not served yet"
+    ]

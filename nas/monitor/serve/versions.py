@@ -182,6 +182,8 @@ def load(folder: Path, version: int, precision: str | None = None, threads: int 
         if not hasattr(program.Network, "ready"):
             raise Refused(f"version {version} was made by an older nas, and cannot be served: deploy it again")
         deployment = program.Deployment(place, place / program.KEPT)
+        if getattr(deployment, "detects", False):
+            raise Refused(f"version {version} is a detector, which is not served yet: run.py finds objects in pictures")
         return Model(program, deployment, version, deployment.chosen(precision), threads)
     except Refused:
         raise
