@@ -43,7 +43,7 @@ SERVING = Path(nas.__file__).parent / "monitor/serve"  # as data: a board's prog
 REQUIREMENTS = ("numpy>=1.24.4", "pillow>=10.4.0")  # the oldest that were tried, Python 3.8
 RUNTIMES: dict[RuntimeName, tuple[str, ...]] = {
     "onnxruntime": ("onnxruntime>=1.19.2",),
-    "litert": ("ai-edge-litert>=2.1; python_version >= '3.9'", "tflite-runtime>=2.14.0; python_version < '3.9'"),
+    "litert": ("ai-edge-litert>=1.4.0; python_version >= '3.9'", "tflite-runtime>=2.13.0; python_version < '3.9'"),
 }
 _PROGRAM = {
     RUN: program.__file__,

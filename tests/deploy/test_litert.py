@@ -28,6 +28,7 @@ from nas.runtimes.tflite.file import TfliteFile
 from nas.runtimes.tflite.weights import ToTime
 from nas.space.block import Block
 from tests.cli.command import call
+from tests.cli.test_remeasure import board_of
 from tests.deploy.deployments import FEW, TRIAL
 from tests.deploy.test_run import ALONE
 from tests.deploy.test_verify import resum
@@ -127,6 +128,25 @@ def test_each_model_is_verified_against_fp32_of_its_runtime(
     )
     assert found.models["fp32-litert"].relative is None and lite.relative is not None
     assert lite.of_card == lite.accuracy
+
+
+def test_a_board_verifies_both_runtimes_over_ssh(both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = shutil.copytree(both, tmp_path / "moved")
+    with board_of(tmp_path, monkeypatch) as board:
+        found = verify(out, ssh=board.target).found[1]
+        left = [path.name for path in board.home.iterdir()]
+    card = read_card(out / "versions/1")
+    assert left == ["bin"] and {form: m.accuracy for form, m in found.models.items()} == {
+        form: m.test for form, m in card.models.items()
+    }
+
+
+def test_a_file_that_litert_cannot_run_is_one_line(both: Path) -> None:
+    content = (both / "versions/1/model-int8.tflite").read_bytes()
+    for data in (b"", b"no model", content[: len(content) // 2]):
+        with pytest.raises(NetworkRefused, match=r"LiteRT [0-9.]+ cannot run the model: ") as refused:
+            LiteNetwork(data, 1)
+        assert refused.value.status == 2 and "\n" not in str(refused.value)
 
 
 def test_a_model_is_loaded_by_its_own_name_whichever_runtime_comes_first(both: Path, tmp_path: Path) -> None:
