@@ -57,7 +57,7 @@ SHARE = 0.40  # of the reference's latency in fp32 that the search's network may
 PRUNED = 0.4  # of the predicted latency that is pruned away
 SETTINGS = {"seconds": 20.0, "least_rounds": 100, "most_rounds": 2000}
 ROWS = ("network", "form", "seed", "macs_m", "params_k", "test", "low", "high", "mb", "predicted_ms")
-COSTS = ("network", "form", "mb", "memory_mb", "p50_ms", "p90_ms", "p99_ms", "of_fp32", "low", "high", "runs")
+COSTS = ("network", "form", "mb", "memory_mb", "cpu_ms", "of_fp32", "p50_ms", "p90_ms", "p99_ms", "runs")
 MEMORY = """
 import sys, numpy, onnxruntime
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.amounts import drop, precisions, runtimes
-from nas.cli.output import Quiet, hushed, note, print_json
+from nas.cli.output import Interrupted, Quiet, hushed, note, print_json
 from nas.cli.pick import check_pick, picked
 from nas.cli.source import DatasetName, Model, Pick
 from nas.errors import UserError
@@ -88,6 +88,8 @@ def deploy(
             place = make(job, out, tell=note, on_training=show, watched=watch_files)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
+    except Interrupted as stop:  # of the training or of any other step
+        raise Interrupted(f"{str(stop).partition(';')[0]}; the same command goes on") from None
     if as_json:
         from nas.deploy.card import read_card
 

@@ -298,3 +298,18 @@ def test_an_older_models_missing_side_is_that_of_its_dataset(made: Path, tmp_pat
     assert read_facts(place).side == 13
     first, again = (read_card(p).models["fp32"].test for p in (version_folder(made / "out"), place))
     assert first == again
+
+
+@pytest.mark.parametrize("said", ["stopped in epoch 2 of 4; the same command goes on, and so does --resume", ""])
+def test_an_interrupt_says_that_the_same_command_goes_on(
+    said: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the training, and in another step: nas deploy has no --resume."""
+
+    def stop(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt(said)
+
+    monkeypatch.setattr(module, "_train", stop)
+    shown = call(capsys, monkeypatch, "deploy", str(made / "run"), "--pick", "0", "--out", str(tmp_path / "new"))
+    assert shown.status == 130 and shown.err.endswith("; the same command goes on\n")
+    assert "--resume" not in shown.err
