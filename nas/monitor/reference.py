@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nas.data.corruptions import SMALL
 from nas.data.dataset import Split
 from nas.data.images import ImagesInMemory
 from nas.models.trained import TrainedModel
@@ -33,7 +34,9 @@ FILE = "watch.npz"
 MOST_CLEAN = 4000  # validation images
 LEAST_CLEAN = 100  # with fewer nothing can be calibrated
 MOST_SHIFTED = 500  # of them, under each shift
-LEAST_SHIFTED = 100
+LEAST_SHIFTED, MOST_LARGE = 100, 200  # at least; at most, of images of more than 64 pixels
+MOST_BYTES = 2 * 10**8  # of the images
+CHUNK = 4_000_000  # values that are shifted at a time
 SECONDS = 90.0  # that all images of one precision may take, about
 PICTURE_WEIGHT, FEATURE_WEIGHT = 0.05, 0.02  # of the newest frame
 COMPONENTS, DIRECTIONS = 8, 8  # of the features: the largest ones, and those in which the shifts move them
@@ -73,7 +76,8 @@ def watch_files(
     if len(validation) < LEAST_CLEAN:
         tell(f"not watched: that needs {LEAST_CLEAN} validation images, and there are {len(validation)}")
         return {}
-    chosen = np.random.default_rng(seed).permutation(len(validation))[:MOST_CLEAN]
+    most = min(MOST_CLEAN, max(LEAST_CLEAN, MOST_BYTES // (3 * model.preprocessing.resolution**2)))
+    chosen = np.random.default_rng(seed).permutation(len(validation))[:most]
     part = validation.subset(torch.from_numpy(np.sort(chosen)))
     pixels = part.images.take(torch.arange(len(part)), model.preprocessing.resolution).numpy()
     arrays: dict[str, np.ndarray] = {}
@@ -95,7 +99,8 @@ def reference(
     clean = run(pixels, labels)
     each = (time.perf_counter() - started) / len(pixels)
     count = int(SECONDS / max(each * len(families) * len(SEVERITIES), 1e-9))
-    count = min(len(pixels), max(LEAST_SHIFTED, min(MOST_SHIFTED, count)))
+    most = MOST_SHIFTED if pixels.shape[1] <= SMALL else MOST_LARGE
+    count = min(len(pixels), max(LEAST_SHIFTED, min(most, count)))
     shifted = list(_shifted(run, pixels, labels, families, count, seed))
     return reference_of(pixels, clean, shifted, len(model.classes), seed=seed)
 
@@ -195,4 +200,6 @@ def _shifted(
     for name, shift in families.items():
         for severity in SEVERITIES:
             drawn = rng.permutation(len(pixels))[:count]
-            yield name, severity, run(shift(pixels[drawn], severity, seed), labels[drawn])
+            step = max(1, CHUNK // pixels[0].size)
+            made = [shift(pixels[drawn[at : at + step]], severity, seed + at) for at in range(0, count, step)]
+            yield name, severity, run(np.concatenate(made), labels[drawn])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nas.compress.quantize import calibration_images
-from nas.monitor.reference import FILE, basis_of, watch_files
+from nas.monitor.reference import FILE, Ran, basis_of, reference, watch_files
 from nas.monitor.serve.watch import Watch, read_reference
 from nas.monitor.shifts import SEVERITIES, shifts
 from nas.runtimes.onnxruntime import OnnxRuntime
@@ -72,3 +72,25 @@ def test_with_too_few_validation_images_that_is_said(tmp_path: Path) -> None:
     few = digits().validation.subset(torch.arange(40))
     assert watch_files(trained(), {}, few, said.append) == {}
     assert said == ["not watched: that needs 100 validation images, and there are 40"]
+
+
+def test_large_images_are_shifted_a_few_at_a_time_and_fewer_of_them() -> None:
+    at_once: list[int] = []
+
+    def shift(pixels: np.ndarray, severity: int, seed: int) -> np.ndarray:
+        at_once.append(len(pixels))
+        return pixels
+
+    labels = np.arange(400) % CLASSES
+    pixels = np.random.default_rng(0).integers(0, 255, (400, 96, 96, 3), dtype=np.uint8)
+    runs: list[int] = []
+
+    def ran(given: np.ndarray, own: np.ndarray) -> Ran:
+        runs.append(len(given))
+        found = run(own, 0.0, np.random.default_rng(len(runs)))
+        return Ran(found.scores, found.features, own)
+
+    model = replace(trained(), classes=tuple("abcdef"))
+    assert "accuracy/mixed/weights" in reference(model, ran, pixels, labels, {"none": shift, "too": shift})
+    assert runs == [400, *[200] * 6]
+    assert max(at_once) * 96 * 96 * 3 <= 4_000_000 and sum(at_once) == 1200
