@@ -182,7 +182,7 @@ def main() -> None:
     known = reference(asked.resolution)
     limit = SHARE * latency(profile, known, "fp32")
     run = place / "run"
-    if (run / "report.html").exists():
+    if (run / "pareto.csv").exists():
         found = load_run(run)
     else:
         found = search(
