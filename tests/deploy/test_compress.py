@@ -56,7 +56,7 @@ class Refused:
 
 def test_steps_chain_into_a_folder(tmp_path: Path) -> None:
     lines: list[str] = []
-    source = Source(trained(), "digits", 0)
+    source = Source(Path("model"), trained(), "digits", 0)
     compress(source, [Marked("first"), Marked("second")], tmp_path / "out", on_progress=lines.append)
     made = load_trained(tmp_path / "out")
     assert made.lineage.steps == ("training", "first", "second") and made.precision == "fp16"
@@ -64,7 +64,7 @@ def test_steps_chain_into_a_folder(tmp_path: Path) -> None:
 
 
 def test_only_a_models_folder_is_replaced_and_only_when_asked(tmp_path: Path) -> None:
-    source, out = Source(trained(), "digits", 0), tmp_path / "out"
+    source, out = Source(Path("model"), trained(), "digits", 0), tmp_path / "out"
     save_trained(out, trained())
     with pytest.raises(UserError, match="already exists; replace it with --force"):
         compress(source, [Marked("one")], out)
@@ -95,7 +95,7 @@ def test_a_compression_that_is_killed_goes_on_to_the_same_files(tmp_path: Path) 
 
 def test_an_interrupted_fine_tuning_is_gone_on_with(tmp_path: Path) -> None:
     """Ctrl-C after the first step of training; the same call ends with the weights of one that was not stopped."""
-    source, seen = Source(trained(), "digits", 0), list[int]()
+    source, seen = Source(Path("model"), trained(), "digits", 0), list[int]()
 
     def press(progress: FullProgress) -> None:
         seen.append(progress.step)
@@ -117,7 +117,7 @@ def test_an_interrupted_fine_tuning_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_a_step_that_is_refused_leaves_nothing_and_what_went_before_is_kept(tmp_path: Path) -> None:
-    source, lines = Source(trained(), "digits", 0), list[str]()
+    source, lines = Source(Path("model"), trained(), "digits", 0), list[str]()
     with pytest.raises(UserError, match="not this model"):
         compress(source, [Refused()], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -129,12 +129,12 @@ def test_a_step_that_is_refused_leaves_nothing_and_what_went_before_is_kept(tmp_
 
 def test_two_processes_do_not_compress_into_one_folder(tmp_path: Path) -> None:
     with locked(work_folder(tmp_path / "out")), pytest.raises(UserError, match="another process is compressing into"):
-        compress(Source(trained(), "digits", 0), [Marked("one")], tmp_path / "out")
+        compress(Source(Path("model"), trained(), "digits", 0), [Marked("one")], tmp_path / "out")
 
 
 def test_what_is_int8_already_is_not_quantized_again(tmp_path: Path) -> None:
     """What it loses would be measured against itself; after a step that changes the weights it is in float again."""
-    source = Source(Int8().within(trained()), "digits", 0)
+    source = Source(Path("model"), Int8().within(trained()), "digits", 0)
     with pytest.raises(UserError, match="the model is int8 already; quantize the one that it was made from"):
         compress(source, [Quantize("int8", qat=Qat())], tmp_path / "out")
     assert not list(tmp_path.iterdir())

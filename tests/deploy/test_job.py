@@ -58,7 +58,7 @@ def test_a_version_has_what_a_team_and_a_board_need(made: Path) -> None:
     place = version_folder(made / "out")
     assert {path.name for path in place.iterdir()} == {
         "model-fp32.onnx", "model-int8.onnx", "card.toml", "README.md", "requirements.txt", "SHA256SUMS",
-        "preprocess.json", "run.py", "network.py", "pixels.py", "adapt.onnx", "adapt.npz",
+        "preprocess.json", "run.py", "network.py", "pixels.py", "boxes.py", "adapt.onnx", "adapt.npz",
     }  # fmt: skip
     assert {path.name for path in (made / "out").iterdir()} == {"run.py", "serve.pyz", "current", "versions"}
     card, facts = read_card(place), read_facts(place)
@@ -95,7 +95,7 @@ def test_the_same_command_makes_no_second_version_and_another_makes_the_next(
     assert {path.name: path.read_bytes() for path in (out / "versions/1").iterdir()} == before
     use_version(out, 1)
     assert version_folder(out) == out / "versions/1"
-    assert verify(out, version=2).card.version == 2
+    assert verify(out, versions=[2]).cards[2].version == 2
     with pytest.raises(UserError, match="has no version 3; its versions are 1, 2"):
         use_version(out, 3)
     place = out / "versions/1"
