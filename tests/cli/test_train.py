@@ -47,7 +47,8 @@ def test_json_and_notes_tell_what_came_of_it(folder: Path) -> None:
     lines = (folder / "said.err").read_text().splitlines()
     assert lines[0].startswith("digits: 1,151 images for training")
     form = r"epoch [123] of 3, loss \d\.\d{3}, validation \d+\.\d%, \d+:\d\d left"
-    assert len(lines) == 4 and all(re.fullmatch(form, line) for line in lines[1:]), lines
+    assert lines[1].startswith("training: 3 epochs, about ")
+    assert len(lines) == 5 and all(re.fullmatch(form, line) for line in lines[2:]), lines
     assert load_trained(folder / "whole").lineage.trial == 1
 
 
