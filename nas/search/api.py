@@ -115,9 +115,9 @@ def search(
 
         nas.search("raspberry-pi-4", trials=50, budgets={"max_latency_ms": 3.0}).front
     """
-    space, dataset = _usual(task, space, dataset)
-    for what, value in (("dataset", dataset), ("storage", storage), ("guide", guide or "")):
+    for what, value in (("dataset", dataset or ""), ("storage", storage), ("guide", guide or ""), ("task", task or "")):
         require(what, value, str, "text")
+    space, dataset = _usual(task, space, dataset)
     for what, listed in (("objectives", objectives or []), ("precisions", precisions or [])):
         require(what, listed, (list, tuple), "a list of names")
     for what, named in (("budgets", budgets or {}), ("proxy", proxy or {})):
@@ -169,7 +169,6 @@ def _usual(task: str | None, space: str | None, dataset: str | None) -> tuple[st
     if task is None:
         kind = (dataset or "").partition(":")[0]
         task = "detection" if kind in BOXED else "classification"
-    require("task", task, str, "text")
     if task not in USUAL:
         raise unknown("task", task, USUAL)
     usual_space, usual_dataset = USUAL[task]

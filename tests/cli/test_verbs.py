@@ -12,7 +12,8 @@ from tests.cli.command import call, start
 from tests.runs import ROWS, make_run
 
 VERBS = (
-    "search", "report", "pick", "train", "build", "compress", "export", "deploy", "verify", "predict", "profile",
+    "search", "report", "pick", "train", "build", "compress", "export", "deploy", "verify", "monitor", "calibrate",
+    "federate", "switch", "predict", "profile",
     "spaces", "devices", "devices show", "devices fit", "devices import", "devices validate", "devices diff", "bench",
 )  # fmt: skip
 PREDICT = "predict small.onnx --device raspberry-pi-4"

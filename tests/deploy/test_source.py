@@ -20,7 +20,7 @@ def test_a_folder_and_a_trial_of_a_run_give_model_and_dataset(tmp_path: Path) ->
     run = make_run(tmp_path / "run", dataset_sha256=digits().fingerprint)
     save_model(run.path, run.settings, 1, trained())
     within = run.path / "trained" / "1"  # where nas train writes
-    save_trained(within, replace(trained(), recipe={}, lineage=replace(trained().lineage, run="run")))
+    save_trained(within, replace(trained(), recipe={}, lineage=replace(trained().lineage, run="run", trial=1)))
     assert load_source(run.path, pick=1).device == load_source(within).device == "raspberry-pi-4"
     for source in (load_source(tmp_path / "model"), load_source(run.path, pick=1), load_source(within)):
         assert source.model.network == trained().network
