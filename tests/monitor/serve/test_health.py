@@ -41,11 +41,12 @@ def test_it_is_read_again_and_again(tmp_path: Path) -> None:
     health = Health(tmp_path, every_s=0.01)
     first = health.facts
     health.start()
-    for number in range(8, 500):
-        write(tmp_path, count, f"{number}\n")
+    for number in range(8, 10_000):  # it counts far more often than it is read, so that every reading sees a change
+        write(tmp_path, "next", f"{number}\n")
+        (tmp_path / "next").replace(tmp_path / count)
         if health.facts["throttled"] == ["throttled"]:
             break
-        time.sleep(0.02)
+        time.sleep(0.001)
     health.stop()
     health.join(20)
-    assert first["throttled"] == [] and health.facts["throttled"] in (["throttled"], []) and number < 499
+    assert first["throttled"] == [] and health.facts["throttled"] in (["throttled"], []) and number < 9_999
