@@ -70,7 +70,7 @@ def compressed(folder: Path, operations: int = -1) -> int:
     child = os.fork()
     if child == 0:
         left = operations
-        compress(Digits(MODEL, "digits", 0), [Tune(), Half()], folder)
+        compress(Digits(Path("model"), MODEL, "digits", 0), [Tune(), Half()], folder)
         left = -1
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
