@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,8 @@ import torch
 from torch import Tensor
 
 from nas.data.dataset import Found, Split
-from nas.data.images import MEMORY_BYTES, Images, ImagesInMemory
-from nas.data.picture import quiet
-from nas.data.pixels import NotAPicture, full_size, read_whole
+from nas.data.images import MEMORY_BYTES, Images, ImagesInFiles, ImagesInMemory, decode
+from nas.data.picture import full_size
 from nas.errors import UserError
 
 LARGEST_SIDE = 320  # pixels kept of a picture's longer side in memory
@@ -31,28 +28,6 @@ class BoxedPicture:
     size: tuple[int, int]
     objects: np.ndarray
     where: str  # names it in errors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WholeImagesInFiles:
-    """Pictures that are decoded each time they are taken. The digest is that of names and file sizes below `root`."""
-
-    paths: tuple[Path, ...]
-    root: Path
-    side: int = 0
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def take(self, indices: Tensor, resolution: int) -> Tensor:
-        return decode_whole([self.paths[i] for i in indices.tolist()], resolution)
-
-    def subset(self, indices: Tensor) -> WholeImagesInFiles:
-        return WholeImagesInFiles(tuple(self.paths[i] for i in indices.tolist()), self.root)
-
-    def digest(self) -> str:
-        lines = (f"{path.relative_to(self.root).as_posix()} {path.stat().st_size}" for path in self.paths)
-        return sha256("\n".join(lines).encode()).hexdigest()
 
 
 def found_boxed(
@@ -75,7 +50,9 @@ def found_boxed(
     splits: dict[str, Split] = {}
     for split, pictures in parts.items():
         paths = tuple(picture.path for picture in pictures)
-        images: Images = ImagesInMemory(decode_whole(paths, side)) if in_memory else WholeImagesInFiles(paths, root)
+        images: Images = (
+            ImagesInMemory(decode(paths, side, whole=True)) if in_memory else ImagesInFiles(paths, root, whole=True)
+        )
         splits[split] = Split(images, targets(pictures))
     left_out = tuple(f"{count:,} {what}" for what, count in skipped.items())
     return Found(classes, splits["train"], splits.get("validation"), splits.get("test"), left_out, "detection")
@@ -94,23 +71,10 @@ def targets(pictures: Sequence[BoxedPicture]) -> Tensor:
     return torch.from_numpy(found)
 
 
-def decode_whole(paths: Sequence[Path], side: int) -> Tensor:
-    """Files as uint8 (n, side, side, 3), each as `read_whole` reads it. Raises UserError for one that is no picture."""
-
-    def read(path: Path) -> np.ndarray:
-        try:
-            return read_whole(path, side)
-        except NotAPicture as error:
-            raise UserError(str(error)) from None
-
-    with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(read, paths))))
-
-
 def _check_size(picture: BoxedPicture) -> None:
     try:
         size = full_size(picture.path)
-    except NotAPicture as error:
+    except UserError as error:
         raise UserError(f"{picture.where}: {error}") from None
     if size != picture.size:
         said, got = (f"{w} x {h}" for w, h in (picture.size, size))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.picture import quiet, read_square
+from nas.data.picture import quiet, read_square, read_whole
 from nas.data.pixels import scaled
 
 MEMORY_BYTES = 2**30  # of decoded images; more stay in their files
@@ -76,20 +76,24 @@ class ImagesInMemory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagesInFiles:
-    """`paths` are decoded each time they are taken. The digest is that of names and file sizes below `root`."""
+    """`paths` are decoded each time they are taken, `whole` as `decode` says.
+
+    The digest is that of names and file sizes below `root`.
+    """
 
     paths: tuple[Path, ...]
     root: Path
     side: int = 0
+    whole: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def take(self, indices: Tensor, resolution: int) -> Tensor:
-        return decode([self.paths[i] for i in indices.tolist()], resolution)
+        return decode([self.paths[i] for i in indices.tolist()], resolution, whole=self.whole)
 
     def subset(self, indices: Tensor) -> ImagesInFiles:
-        return ImagesInFiles(tuple(self.paths[i] for i in indices.tolist()), self.root)
+        return ImagesInFiles(tuple(self.paths[i] for i in indices.tolist()), self.root, whole=self.whole)
 
     def digest(self) -> str:
         lines = (f"{path.relative_to(self.root).as_posix()} {path.stat().st_size}" for path in self.paths)
@@ -110,10 +114,11 @@ def center_square(pixels: Tensor) -> Tensor:
     return pixels[:, top : top + side, left : left + side].contiguous()
 
 
-def decode(paths: Sequence[Path], side: int) -> Tensor:
-    """Files as uint8 (n, side, side, 3), each as `read_square` reads it.
+def decode(paths: Sequence[Path], side: int, *, whole: bool = False) -> Tensor:
+    """Files as uint8 (n, side, side, 3), each as `read_square` reads it, or `whole` as `read_whole` does.
 
     Raises UserError that names the first file which is not a readable picture.
     """
     with quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return torch.from_numpy(np.stack(list(pool.map(lambda path: read_square(path, side), paths))))
+        read = read_whole if whole else read_square
+        return torch.from_numpy(np.stack(list(pool.map(lambda path: read(path, side), paths))))

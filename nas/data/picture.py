@@ -10,7 +10,7 @@ from nas.data import pixels
 from nas.data.pixels import NotAPicture, is_picture, quiet
 from nas.errors import UserError
 
-__all__ = ["is_picture", "quiet", "read_square", "short_side"]
+__all__ = ["full_size", "is_picture", "quiet", "read_square", "read_whole", "short_side"]
 
 
 def short_side(path: Path) -> int:
@@ -25,5 +25,21 @@ def read_square(path: Path, side: int) -> np.ndarray:
     """`nas.data.pixels.read_square`. Raises UserError for a file that is not a readable picture."""
     try:
         return pixels.read_square(path, side)
+    except NotAPicture as error:
+        raise UserError(str(error)) from None
+
+
+def read_whole(path: Path, side: int) -> np.ndarray:
+    """`nas.data.pixels.read_whole`. Raises UserError for a file that is not a readable picture."""
+    try:
+        return pixels.read_whole(path, side)
+    except NotAPicture as error:
+        raise UserError(str(error)) from None
+
+
+def full_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, from the header. Raises UserError for a file that is not a picture."""
+    try:
+        return pixels.full_size(path)
     except NotAPicture as error:
         raise UserError(str(error)) from None

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from nas.catalog import home
-from nas.data.boxed import WholeImagesInFiles
 from nas.data.catalog import load_dataset, load_found
 from nas.data.dataset import Dataset, Split
 from nas.data.images import ImagesInFiles
@@ -78,7 +77,7 @@ def seen(name: str, split: Split, facts: Facts, most: int | None = None) -> Seen
     chosen = spread(len(split), most).sort().values if most < len(split) else torch.arange(len(split))
     labels = split.labels[chosen].numpy()
     shown = spread(len(chosen), PICTURES).tolist()
-    if isinstance(split.images, ImagesInFiles | WholeImagesInFiles):
+    if isinstance(split.images, ImagesInFiles):
         paths = [split.images.paths[i] for i in chosen.tolist()]
         pixels = _read(paths, facts)
         pictures = {f"{n}{paths[n].suffix.lower()[:6]}": (paths[n].read_bytes(), n) for n in shown}
