@@ -86,9 +86,9 @@ class _Coco:
         rows: dict[int, list[tuple[float, ...]]] = {number: [] for number in self.images}
         for number, row in self.objects.items():
             image, category = row.get("image_id"), row.get("category_id")
-            if image not in self.images:
+            if not isinstance(image, int) or image not in self.images:
                 raise self._bad("annotations", number, f"image_id must be one of images; got {str(image)[:40]!r}")
-            if category not in self.numbers:
+            if not isinstance(category, int) or category not in self.numbers:
                 raise self._bad(
                     "annotations", number, f"category_id must be one of categories; got {str(category)[:40]!r}"
                 )
@@ -105,10 +105,8 @@ class _Coco:
             path = next((f for folder in folders if (f := folder / name).is_file()), None)
             if path is None or ".." in Path(name).parts or Path(name).is_absolute():
                 raise self._bad("images", number, f"the picture {name[:120]!r} is missing")
-            size = (int(image["width"]), int(image["height"]))
-            yield BoxedPicture(
-                path, size, np.array(rows[number], np.float32).reshape(-1, 6), f"{self.path}: images id {number}"
-            )
+            objects = np.array(rows[number], np.float32).reshape(-1, 6)
+            yield BoxedPicture(path, self._size(image), objects, f"{self.path}: images id {number}")
 
     def _inside(self, number: int, box: Sequence[float], image: Mapping[str, Any]) -> tuple[float, ...] | None:
         """x1, y1, x2, y2 in pixels, cut off at the picture's edges; None without an area."""

@@ -75,6 +75,9 @@ def test_boxes_are_shares_of_the_square_that_the_picture_lies_in(tmp_path: Path)
         (lambda t: t["images"][0].update(file_name="../../etc/passwd"), "images id 1: the picture"),
         (lambda t: t["images"][0].update(width=50), "images id 1: 1.png must have 50 x 20 pixels, as it says; got 40"),
         (lambda t: t["images"][0].update(width="x"), "images id 1: width and height must be whole pixels"),
+        (lambda t: t["images"][2].pop("width"), "images id 3: width and height must be whole pixels"),  # has no boxes
+        (lambda t: t["annotations"][0].update(image_id=[1]), "annotations id 1: image_id must be one of images"),
+        (lambda t: t["annotations"][0].update(category_id={}), "annotations id 1: category_id must be one of"),
         (lambda t: t["images"][0].pop("id"), "images 0: id must be a whole number"),
         (lambda t: t.update(annotations=[]), "its train pictures must have at least one box"),
         (lambda t: t["categories"][0].pop("name"), "categories id 7: name must be a text"),
