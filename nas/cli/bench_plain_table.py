@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.cli.bench_estimators import folded, print_comparison, say_level, tau_text
+from nas.cli.bench_tables import folded, print_comparison, say_level, tau_text
 from nas.cli.output import print_table
 from nas.errors import UserError
 

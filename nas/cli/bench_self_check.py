@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from nas.cli.bench_estimators import tau_text
+from nas.cli.bench_tables import tau_text
 from nas.cli.output import print_json, print_table, progress_bar
 from nas.numbers import figure
 

@@ -11,6 +11,7 @@ import typer
 from nas.cli import completion, profile_vela
 from nas.cli.amounts import precisions
 from nas.cli.output import Quiet, hushed, note, stderr_console
+from nas.cli.own_profile import own_folder
 from nas.numbers import clock, percent
 
 if TYPE_CHECKING:
@@ -167,22 +168,6 @@ def build(
 
 
 app.command("vela", short_help="Estimate an Ethos-U by its compiler, without a board.")(profile_vela.vela)
-
-
-def own_folder(name: str, out: Path | None) -> Path:
-    """The profile's folder, which must be ours to write, and can be a profile's name."""
-    from nas.catalog import home
-    from nas.device.folder import require_ours
-    from nas.errors import UserError
-    from nas.files.names import safe_name
-
-    folder = out or home() / "device_profiles" / name
-    try:
-        safe_name(folder.name if out else name)
-    except ValueError as error:
-        raise UserError(f"{'--out' if out else '--name'} {error}") from None
-    require_ours(folder)
-    return folder
 
 
 def _announce(plan: Plan) -> None:

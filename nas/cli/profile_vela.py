@@ -10,6 +10,7 @@ import typer
 from nas.cli import completion
 from nas.cli.amounts import listed
 from nas.cli.output import Quiet, hushed, note, stderr_console
+from nas.cli.own_profile import own_folder
 from nas.numbers import percent
 
 
@@ -41,7 +42,6 @@ def vela(
     from rich.progress import track
 
     from nas.catalog import home
-    from nas.cli.profile import own_folder
     from nas.profiling.vela.configurations import SRAM_KIB, configuration_of
     from nas.profiling.vela.profile import vela_profile
 

@@ -15,11 +15,9 @@ Exit status: 0 done, 2 what was given is wrong, 3 something must be installed, 1
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,14 +28,12 @@ from .journal import FIGURES, Journal, alone
 from .machine import condition, disturbances, machine, stay_on, throttling, usable_cpus
 from .meters import Meter
 from .plan import FORMAT, is_network, read_plan
+from .results import AGENT, MOST_THREADS, write_results
 from .runner import Runner
 from .runtimes import CPU, open_runner
 from .sensors import open_meter
 from .terminal import Refused, minutes, say
 from .timing import expected_seconds, measurable, report, time_items
-
-AGENT = "1"
-MOST_THREADS = 1024
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,23 +86,6 @@ def forecast(
         energy = window_s * (windows + math.ceil(windows / IDLE_EVERY) + LAST_IDLES)
         least, most = least + energy, most + energy
     say(f"measuring takes about {minutes(least)} on a quiet machine, at most about {minutes(most)} (minutes:seconds)")
-
-
-def write_results(path: Path, content: dict[str, Any]) -> None:
-    """Writes the file; it appears only when it is whole."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise Refused(
-            f"{path}: cannot be written: {error.strerror}; what was measured is kept, the same command goes on"
-        ) from None
 
 
 def check_options(options: argparse.Namespace) -> None:

@@ -22,11 +22,11 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Sequence, Tuple
 
-from .command import AGENT, MOST_THREADS, write_results
 from .energy import measure_idle, measure_window
 from .machine import condition, disturbances, machine, read_text, throttling
 from .meters import Meter
 from .plan import FORMAT, LARGEST_PLAN, check_number
+from .results import AGENT, MOST_THREADS, write_results
 from .sensors import open_meter
 from .terminal import Progress, Refused, say
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from nas.errors import UserError
 from nas.files.plain import MB, has_tricks, read_text
 from nas.files.toml import MOST_BYTES as MOST_TOML
-from nas.profiling.agent.command import MOST_THREADS
 from nas.profiling.agent.plan import FORMAT
+from nas.profiling.agent.results import MOST_THREADS
 from nas.profiling.plan.plan import network_name
 from nas.runtimes.runtime import RuntimeName
 from nas.space.candidate import Candidate, Value

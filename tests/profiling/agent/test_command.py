@@ -15,8 +15,9 @@ import pytest
 import vermin
 
 from nas.profiling import agent
-from nas.profiling.agent.command import main, write_results
+from nas.profiling.agent.command import main
 from nas.profiling.agent.journal import Journal
+from nas.profiling.agent.results import write_results
 from nas.profiling.agent.terminal import Refused
 from nas.profiling.results.results import read_results
 from tests.profiling.agent.bundle import ITEMS, QUICK, change, command, journal_of, keep_fp32, refusal, run
