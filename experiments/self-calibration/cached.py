@@ -3,8 +3,8 @@
     python experiments/self-calibration/cached.py CIFAR10.npz OUT [NETWORK-PRECISION ...]
 
 OUT is the folder of `networks.py`. OUT/cache/NETWORK-PRECISION.npz gets scores and features of validation images, as
-they are and under the shifts that `nas deploy` calibrates on, of 22,000 clean images that no network was trained on,
-and of 1,000 test images under every corruption that is checked.
+they are and under the shifts that `nas deploy` calibrates on, of 22,000 clean images that no network was trained on
+(those of its classes), and of 1,000 test images under every corruption that is checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from held_out import HELD_OUT
-from networks import CLASSES, TRAINED
+from networks import NETWORKS, TRAINED, images_of, of_classes
 
 from nas.compress.quantize import calibration_images
 from nas.data.catalog import load_dataset
@@ -27,7 +27,6 @@ from nas.monitor.reference import Ran, runner
 from nas.monitor.shifts import SEVERITIES, shifts
 from nas.runtimes.onnxruntime import OnnxRuntime
 
-NETWORKS = ("tiny", "v3", "fused")
 PRECISIONS = ("fp32", "int8")
 CLEAN, SHIFTED, MORE, CHECKED = 4000, 500, 12_000, 1000  # images
 CHECKS = (1, 3, 5)  # severities
@@ -39,18 +38,18 @@ def checked_images(pixels: np.ndarray, name: str, severity: int) -> np.ndarray:
     return HELD_OUT[name](pixels, severity, 6)
 
 
-def images(source: Path, out: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def images(source: Path, out: Path, network: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Pixels and labels: validation, and clean ones that no network was trained on."""
-    data = load_dataset(f"npz:{(out / 'images.npz').absolute()}")
+    data = load_dataset(f"npz:{images_of(network, out)}")
     at = np.sort(np.random.default_rng(0).permutation(len(data.validation))[:CLEAN])
     part = data.validation.subset(torch.from_numpy(at))
     with np.load(source) as file:
         more = slice(TRAINED, TRAINED + MORE)
         clean = np.concatenate([file["x_test"], file["x_train"][more]])
-        labels = np.concatenate([file["y_test"], file["y_train"][more]]).astype(np.int64)
+        labels = np.concatenate([file["y_test"], file["y_train"][more]])
     return {
         "validation": (part.images.take(torch.arange(len(part)), 32).numpy(), part.labels.numpy()),
-        "clean": (clean, labels),
+        "clean": of_classes(clean, labels, NETWORKS[network].classes),
     }
 
 
@@ -80,15 +79,13 @@ def load(out: Path, name: str) -> dict[str, Ran]:
 
 def main() -> None:
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
-    found = images(source, out)
-    data = load_dataset(f"npz:{(out / 'images.npz').absolute()}")
     (out / "cache").mkdir(exist_ok=True)
     for name in sys.argv[3:] or [f"{n}-{p}" for n in NETWORKS for p in PRECISIONS]:
         network, precision = name.split("-")
-        model = load_trained(out / network)
-        assert model.classes == CLASSES
+        model, found = load_trained(out / network), images(source, out, network)
         path = out / "cache" / f"{name}.onnx"
         if not path.exists():
+            data = load_dataset(f"npz:{images_of(network, out)}")
             OnnxRuntime().export(replace(model, precision=precision), path, calibration=calibration_images(data))
         run = runner(model, path.read_bytes())
         arrays = {}

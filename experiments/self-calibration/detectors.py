@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from cached import CHECKED, CHECKS, NETWORKS, PRECISIONS, checked_images, images, load
+from cached import CHECKED, CHECKS, PRECISIONS, checked_images, images, load
+from networks import NETWORKS
 from scipy.stats import ks_2samp
 
 from nas.monitor.reference import Ran, reference_of
@@ -26,7 +27,7 @@ from nas.monitor.serve.watch import Watch, coordinates_of, distance_of, part_of
 HERE = Path(__file__).parent
 SEEDS = range(5)
 BURNT = BURN_IN * GROUP
-FRAMES = {"independent": 12_000, "runs of 50": 12_000, "3 of 10 classes": 6_000}  # the burn-in included
+FRAMES = {"independent": 12_000, "runs of 50": 12_000, "a third of the classes": 6_000}  # the burn-in included
 CHANGE, LONGEST = 1000, 1000  # clean frames between the burn-in and a change, and frames that an alarm has time for
 WINDOW = 500
 BLURS = ("gaussian-blur", "defocus-blur", "shake")
@@ -46,6 +47,7 @@ class Data:
     def __init__(self, out: Path, name: str, found: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         self.parts, self.validation = load(out, name), found["validation"][0]
         self.pixels, self.labels = found["clean"]
+        self.classes = self.parts["validation"].scores.shape[1]
         self.references: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
 
     def reference(self, left_out: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -57,7 +59,7 @@ class Data:
                 for family, _, severity in [rest.partition("/")]
                 if kind == "shifted" and family not in left_out
             ]
-            self.references[left_out] = reference_of(self.validation, self.parts["validation"], shifted, 10)
+            self.references[left_out] = reference_of(self.validation, self.parts["validation"], shifted, self.classes)
         return self.references[left_out]
 
 
@@ -65,10 +67,11 @@ def stream(kind: str, labels: np.ndarray, count: int, rng: np.random.Generator) 
     """Which images come, one after the other."""
     if kind == "independent":
         return np.concatenate([rng.permutation(len(labels)) for _ in range(-(-count // len(labels)))])[:count]
+    classes = int(labels.max()) + 1
     if kind == "runs of 50":
-        of = [np.flatnonzero(labels == c) for c in range(10)]
-        return np.concatenate([rng.choice(of[c], 50) for c in rng.integers(0, 10, -(-count // 50))])[:count]
-    some = np.flatnonzero(np.isin(labels, rng.choice(10, 3, replace=False)))
+        of = [np.flatnonzero(labels == c) for c in range(classes)]
+        return np.concatenate([rng.choice(of[c], 50) for c in rng.integers(0, classes, -(-count // 50))])[:count]
+    some = np.flatnonzero(np.isin(labels, rng.choice(classes, max(2, classes // 3), replace=False)))
     return rng.choice(some, count)
 
 
@@ -102,8 +105,8 @@ def detectors(data: Data) -> dict[str, Callable[[], Callable[[Ran, np.ndarray, n
             if len(last) < 200 or n % 50:
                 return []
             now = np.array(last)
-            least = min(ks_2samp(now[:, c], usual[:, c], method="asymp").pvalue for c in range(10))
-            return ["KS on scores"] if least < 1e-4 / 10 else []
+            least = min(ks_2samp(now[:, c], usual[:, c], method="asymp").pvalue for c in range(data.classes))
+            return ["KS on scores"] if least < 1e-4 / data.classes else []
 
         return asked
 
@@ -227,9 +230,9 @@ FILES = {
 
 def main() -> None:
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
-    found = images(source, out)
-    statistics = statistics_of(found["clean"][0])
     for name in sys.argv[3:] or [f"{n}-{p}" for n in NETWORKS for p in PRECISIONS]:
+        found = images(source, out, name.split("-")[0])
+        statistics = statistics_of(found["clean"][0])
         data = Data(out, name, found)
         for file, rows in (
             ("accuracy.csv", accuracy(data)), ("rates.csv", rates(data, statistics)),
