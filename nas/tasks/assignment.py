@@ -15,9 +15,9 @@ def assign(boxes: Tensor, levels: Sequence[int], objects: Tensor, valid: Tensor)
 
     `boxes` (boxes, 4) are where boxes stand before training, `levels` how many of each map; `objects` (n, m, 4) and
     `valid` (n, m) say which of them are objects. Of each map the nearest to an object's center are its candidates, and
-    those learn it whose center lies in it and whose overlap is at least the candidates' mean and standard deviation. An
-    object that no box would learn is learned by the candidate that overlaps it most; a box learns the object that it
-    overlaps most.
+    those learn it whose center lies in it and whose overlap is at least the candidates' mean and standard deviation. A
+    box learns the object that it overlaps most. An object that no box learns then, as small ones beside large ones on
+    coarse maps, is learned by the candidate that overlaps it most and is not another object's only one.
     """
     centers, wanted = (boxes[:, :2] + boxes[:, 2:]) / 2, (objects[..., :2] + objects[..., 2:]) / 2
     distance = torch.cdist(centers.expand(len(objects), -1, -1), wanted)  # (n, boxes, m)
@@ -33,12 +33,25 @@ def assign(boxes: Tensor, levels: Sequence[int], objects: Tensor, valid: Tensor)
     least = near.mean(1, keepdim=True) + near.std(1, keepdim=True)
     inside = ((centers[:, None] > objects[:, None, :, :2]) & (centers[:, None] < objects[:, None, :, 2:])).all(-1)
     learns = (near >= least) & inside.gather(1, rows) & valid[:, None]
-    best = near.argmax(1, keepdim=True)
-    alone = valid[:, None] & ~learns.any(1, keepdim=True)
-    learns |= torch.zeros_like(learns).scatter(1, best, alone)
     score = torch.full_like(overlap, -1.0).scatter(1, rows, torch.where(learns, near, -1.0))
     value, which = score.max(2)
-    return torch.where(value >= 0, which, -1)
+    learned = torch.where(value >= 0, which, -1)
+    boxes_of = _boxes_of(learned, objects.shape[1])
+    for image, number in (valid & (boxes_of == 0)).nonzero().tolist():
+        own = learned[image, rows[image, :, number]]
+        free = (own < 0) | (boxes_of[image, own.clamp_min(0)] > 1)
+        if bool(free.any()):
+            place = int(torch.where(free, near[image, :, number], -1.0).argmax())
+            if (before := int(own[place])) >= 0:
+                boxes_of[image, before] -= 1
+            learned[image, rows[image, place, number]], boxes_of[image, number] = number, 1
+    return learned
+
+
+def _boxes_of(learned: Tensor, objects: int) -> Tensor:
+    """How many boxes learn each object, int64 (n, objects)."""
+    found = torch.zeros(len(learned), objects + 1, dtype=torch.int64, device=learned.device)
+    return found.scatter_add(1, learned + 1, torch.ones_like(learned))[:, 1:]
 
 
 def boxes_at_place(boxes: Tensor, levels: Sequence[int], number: int) -> int:

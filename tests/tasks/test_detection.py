@@ -144,6 +144,22 @@ def test_an_object_that_no_place_lies_in_is_learned_by_the_nearest() -> None:
     assert int((nobody >= 0).sum()) == 0
 
 
+def test_no_object_goes_without_a_box_while_another_has_two() -> None:
+    """Small objects on and beside large ones, on a coarse map: what a large one overlaps more was all its own."""
+    prior = torch.from_numpy(priors("anchor_free", [(2, 2), (6, 6)]))
+    half = 2 * prior[:, 2:]  # as of `Detection._standing`
+    standing = torch.cat([prior[:, :2] - half, prior[:, :2] + half], 1)
+    large = [[0.1, 0.1, 0.8, 0.8], [0.3, 0.2, 0.95, 0.9]]
+    small = [[x, y, x + 0.05, y + 0.05] for x, y in ((0.4, 0.4), (0.42, 0.42), (0.22, 0.6), (0.6, 0.6), (0.9, 0.9))]
+    objects = torch.tensor([large + small, [*small, *large]])
+    valid = torch.ones(2, 7, dtype=torch.bool)
+    valid[1, 0] = False
+    learned = assign(standing, [4, 36], objects, valid)
+    for boxes, there in zip(learned, valid, strict=True):
+        number = torch.bincount(boxes[boxes >= 0], minlength=7)
+        assert ((number > 0) == there).all()
+
+
 def test_average_precision_is_that_of_pycocotools() -> None:
     """Random pictures: crowds, pictures without objects, false alarms, boxes that fit more or less."""
     from pycocotools.coco import COCO
