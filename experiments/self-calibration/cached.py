@@ -4,7 +4,7 @@
 
 OUT is the folder of `networks.py`. OUT/cache/NETWORK-PRECISION.npz gets scores and features of validation images, as
 they are and under the shifts that `nas deploy` calibrates on, of 22,000 clean images that no network was trained on
-(those of its classes), and of 1,000 test images under every corruption that is checked.
+(those of its classes), and of 1,000 of these under every corruption that is checked.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ from nas.runtimes.onnxruntime import OnnxRuntime
 PRECISIONS = ("fp32", "int8")
 CLEAN, SHIFTED, MORE, CHECKED = 4000, 500, 12_000, 1000  # images
 CHECKS = (1, 3, 5)  # severities
+
+
+def checked_at(name: str, severity: int, count: int) -> np.ndarray:
+    """Which of the clean images are changed: others for each corruption, so that their luck is not in all of them."""
+    seed = [severity, (*CORRUPTIONS, *HELD_OUT).index(name)]
+    return np.random.default_rng(seed).permutation(count)[:CHECKED]
 
 
 def checked_images(pixels: np.ndarray, name: str, severity: int) -> np.ndarray:
@@ -61,11 +67,12 @@ def parts(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[str
         for severity in SEVERITIES:
             drawn = rng.permutation(len(pixels))[:SHIFTED]
             yield f"shifted/{name}/{severity}", shift(pixels[drawn], severity, 0), labels[drawn]
-    yield "clean", *found["clean"]
-    pixels, labels = (array[:CHECKED] for array in found["clean"])
+    pixels, labels = found["clean"]
+    yield "clean", pixels, labels
     for name in (*CORRUPTIONS, *HELD_OUT):
         for severity in CHECKS:
-            yield f"checked/{name}/{severity}", checked_images(pixels, name, severity), labels
+            at = checked_at(name, severity, len(labels))
+            yield f"checked/{name}/{severity}", checked_images(pixels[at], name, severity), labels[at]
 
 
 def load(out: Path, name: str) -> dict[str, Ran]:

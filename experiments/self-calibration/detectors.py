@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from cached import CHECKED, CHECKS, PRECISIONS, checked_images, images, load
+from cached import CHECKED, CHECKS, PRECISIONS, checked_at, checked_images, images, load
 from networks import NETWORKS
 from scipy.stats import ks_2samp
 
@@ -157,7 +157,8 @@ def delays(data: Data, statistics: np.ndarray) -> Iterator[list[object]]:
         if check == "clean":
             continue
         for severity in CHECKS:
-            changed = checked_images(data.pixels[:CHECKED], check, severity)
+            chosen = checked_at(check, severity, len(data.labels))
+            changed = checked_images(data.pixels[chosen], check, severity)
             ran, own = data.parts[f"checked/{check}/{severity}"], statistics_of(changed)
             for seed in SEEDS:
                 rng = np.random.default_rng([seed, 2])
