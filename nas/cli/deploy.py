@@ -48,6 +48,10 @@ def deploy(
     teacher: Annotated[str, typer.Option(metavar="TEACHER", help="Teacher of the training, as nas train.")] = "none",
     device: Annotated[str | None, typer.Option(help="Of a model's folder: the device profile to predict by.")] = None,
     dataset: DatasetName = None,
+    data_licence: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="Licence of the dataset, for the card (default: what its folder names)."),
+    ] = "",
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -83,6 +87,7 @@ def deploy(
     job = _job(
         model, pick, chosen, runtimes(runtime), None if no_train else training, most, device, dataset, asked=asked
     )
+    job = replace(job, licence=data_licence.strip())
     try:
         with hushed(), training_bar() as show:
             place = make(job, out, tell=note, on_training=show, watched=watch_files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from nas.data.dataset import Dataset, Found, Split, split_dataset
 from nas.data.drawn import read_drawn
 from nas.data.folder import read_folder
 from nas.data.images import ImagesInMemory
+from nas.data.licence import licence_in
 from nas.data.npz import read_npz
 from nas.data.voc import read_voc
 from nas.errors import UserError, unknown
@@ -44,7 +46,8 @@ def load_found(spec: str, *, cache_dir: Path = Path("~/.cache/nas"), in_files: b
         if kind == "npz":
             return read_npz(_path(path))
         read = {"folder": read_folder, "coco": read_coco, "voc": read_voc}[kind]
-        return read(_path(path), in_files=in_files)
+        found = read(_path(path), in_files=in_files)
+        return replace(found, licence=found.licence or licence_in(_path(path)))
     if spec == "drawn":
         return read_drawn()
     if spec == "digits":

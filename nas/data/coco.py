@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from nas.data.boxed import BoxedPicture, found_boxed
 from nas.data.dataset import Found
+from nas.data.licence import licence_of_coco
 from nas.errors import UserError
 from nas.files.json import read_json
 from nas.files.plain import MB
@@ -40,6 +42,7 @@ def read_coco(root: Path, *, in_files: bool = False) -> Found:
     classes: tuple[str, ...] = ()
     skipped: Counter[str] = Counter()
     parts: dict[str, list[BoxedPicture]] = {}
+    licence = ""
     for split, path in files.items():
         table = _Coco(path)
         if not classes:
@@ -48,7 +51,8 @@ def read_coco(root: Path, *, in_files: bool = False) -> Found:
             odd = next(iter(set(table.classes) ^ set(classes)), "the order of their ids")
             raise UserError(f"{path}: its categories must be those of {files['train'].name}; {odd[:80]!r} differs")
         parts[split] = list(table.pictures(_folders(root, SPLITS[split]), skipped))
-    return found_boxed(root, classes, parts, skipped, in_files=in_files)
+        licence = licence or table.licence
+    return replace(found_boxed(root, classes, parts, skipped, in_files=in_files), licence=licence)
 
 
 def _annotations(root: Path, names: Sequence[str]) -> Path | None:
@@ -80,6 +84,7 @@ class _Coco:
         self.numbers = {number: place for place, number in enumerate(sorted(categories))}
         self.classes = tuple(self._text(categories[number], "name", "categories") for number in sorted(categories))
         self.objects = self._by_id(table["annotations"], "annotations")
+        self.licence = licence_of_coco(table)
 
     def pictures(self, folders: Sequence[Path], skipped: Counter[str]) -> Iterator[BoxedPicture]:
         """Every picture with its objects; counts what was left out."""

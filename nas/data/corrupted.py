@@ -16,12 +16,13 @@ from nas.data.images import ImagesInMemory
 CORRUPTED = ("gaussian-noise", "defocus-blur", "brightness", "contrast", "jpeg", "pixelate")
 SEVERITIES = (1, 3, 5)
 MOST_IMAGES = 128  # of the split; each is seen in 18 versions
+KINDS = tuple(product(CORRUPTED, SEVERITIES))  # in the order of `at`
 CACHE_BYTES = 2**29  # of corrupted images
 
 
 @dataclass(slots=True, eq=False)
 class CorruptedSplit:
-    """At most 128 images of `split`, drawn with `seed`, in every corruption and severity.
+    """At most `most` images of `split`, drawn with `seed`, in every corruption and severity.
 
     Copies are kept for the resolutions asked for last, as many as fit into 512 MB; where those of one resolution are
     more, they are made anew each time. They are not sent to other processes.
@@ -29,12 +30,13 @@ class CorruptedSplit:
 
     split: Split
     seed: int
+    most: int = MOST_IMAGES
     part: Split = field(init=False, repr=False)
     _kept: dict[int, tuple[Split, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         order = np.random.default_rng(self.seed).permutation(len(self.split))
-        self.part = self.split.subset(torch.from_numpy(np.sort(order[:MOST_IMAGES])))
+        self.part = self.split.subset(torch.from_numpy(np.sort(order[: self.most])))
 
     def at(self, resolution: int) -> Iterator[Split]:
         """The part at so many pixels, corrupted at that size: a split for each corruption and severity."""
@@ -48,13 +50,13 @@ class CorruptedSplit:
         yield from self._kept[resolution]
 
     def _bytes(self, resolution: int) -> int:
-        return len(CORRUPTED) * len(SEVERITIES) * len(self.part) * 3 * resolution**2
+        return len(KINDS) * len(self.part) * 3 * resolution**2
 
     def _made(self, resolution: int) -> Iterator[Split]:
         pixels = self.part.images.take(torch.arange(len(self.part)), resolution).numpy()
-        for name, severity in product(CORRUPTED, SEVERITIES):
+        for name, severity in KINDS:
             images = torch.from_numpy(corrupt(pixels, name, severity, seed=self.seed))
             yield Split(ImagesInMemory(images), self.part.labels)
 
-    def __reduce__(self) -> tuple[type[CorruptedSplit], tuple[Split, int]]:
-        return CorruptedSplit, (self.split, self.seed)
+    def __reduce__(self) -> tuple[type[CorruptedSplit], tuple[Split, int, int]]:
+        return CorruptedSplit, (self.split, self.seed, self.most)

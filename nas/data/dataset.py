@@ -63,6 +63,7 @@ class Found:
     test: Split | None = None
     left_out: tuple[str, ...] = ()  # what was found and is not used, in words
     task: str = "classification"  # by its name in nas.tasks
+    licence: str = ""  # where it names one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +79,7 @@ class Dataset:
     description: str  # how many images each split has, where they are from, and what was left out: one line
     _test: Split = field(repr=False)
     task: str = "classification"  # by its name in nas.tasks
+    licence: str = ""  # where it names one
 
     def test_split(self) -> Split:
         """The images for the one last measurement of finished networks; never for choosing among them."""
@@ -109,7 +111,7 @@ def split_dataset(name: str, found: Found, *, validation_share: float, seed: int
         f"{'' if found.validation else held}, {len(test):,} for test{'' if found.test else held}"
     )
     description += f"; left out: {', '.join(found.left_out)}" if found.left_out else ""
-    return Dataset(name, classes, train, validation, flip, fingerprint, description, test, found.task)
+    return Dataset(name, classes, train, validation, flip, fingerprint, description, test, found.task, found.licence)
 
 
 def _check_enough(name: str, found: Found) -> None:

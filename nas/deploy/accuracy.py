@@ -22,13 +22,18 @@ class Accuracy(Table):
 
 def accuracy_of(right: Sequence[bool]) -> Accuracy:
     """The share that is right, with the interval of Wilson (JASA 1927). Raises ValueError where there are no images."""
-    n = len(right)
-    if not n:
+    if not right:
         raise ValueError("an accuracy needs at least one image")
-    share, square = sum(right) / n, Z**2 / n
+    low, high = interval_of(sum(right) / len(right), len(right))
+    return Accuracy(value=sum(right) / len(right), low=low, high=high, images=len(right))
+
+
+def interval_of(share: float, images: int) -> tuple[float, float]:
+    """The interval of Wilson (JASA 1927) of a share of so many images."""
+    square = Z**2 / images
     middle = (share + square / 2) / (1 + square)
-    half = Z * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
-    return Accuracy(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half), images=n)
+    half = Z * math.sqrt(share * (1 - share) / images + square / (4 * images)) / (1 + square)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def difference_of(right: Sequence[bool], before: Sequence[bool]) -> Accuracy:

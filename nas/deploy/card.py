@@ -61,6 +61,21 @@ class ModelFile(Table):
     measured: Measured | None = None  # when the version was made
 
 
+class Robustness(Table):
+    """Accuracy of one model file on test images under common corruptions: a mean over their kinds and severities.
+
+    The interval of 95% is as wide as if each image had been seen once: an image in several versions tells little more.
+    """
+
+    model: Form
+    value: Annotated[float, Field(ge=0, le=1)]
+    low: float
+    high: float
+    images: int  # each in every kind and severity
+    clean: Annotated[float, Field(ge=0, le=1)]  # the accuracy on the same images as they are
+    kinds: dict[str, Annotated[float, Field(ge=0, le=1)]]  # by corruption, over its severities
+
+
 class Card(Table):
     """card.toml."""
 
@@ -84,12 +99,15 @@ class Card(Table):
     dataset: str
     dataset_sha256: str
     dataset_seed: int
+    licence: str = ""  # of the dataset; empty: nobody said
     device: str
     threads: int
     budgets: dict[str, Positive]
     measured_on: str = ""
     job: str = ""  # SHA-256 of what was asked: the same command makes no second version
     models: dict[Form, ModelFile]
+    robustness: Robustness | None = None  # of the model that is used first
+    no_robustness: str = ""  # why there is none
 
     @property
     def first(self) -> Form:

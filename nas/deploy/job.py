@@ -16,6 +16,7 @@ from pathlib import Path
 from nas.compress.quantize import Quantize, calibration_images
 from nas.compress.step import Given
 from nas.data.dataset import Dataset, Split
+from nas.data.licence import LONGEST
 from nas.deploy.card import CARD, card_text, read_card
 from nas.deploy.compress import kept
 from nas.deploy.facts import digest_of
@@ -32,6 +33,7 @@ from nas.deploy.folder import (
 from nas.deploy.images import dataset_of
 from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on_images, within
 from nas.deploy.predicted import device_or_none
+from nas.deploy.robustness import with_robustness
 from nas.deploy.source import Source, load_source
 from nas.deploy.train import TrainingOptions, train
 from nas.errors import UserError
@@ -49,7 +51,7 @@ from nas.train.full_folder import read_begun
 from nas.train.pilot import TrainingPlan
 from nas.train.resumption import OnFullProgress
 
-FORMAT = 4  # of a job's digest: another way of making a version gives another one
+FORMAT = 5  # of a job's digest: another way of making a version gives another one
 USUAL = TrainingOptions(minutes=6.0)  # with the other steps, ten minutes of two cores at most
 FIXED_S, FILE_S = 20.0, 20.0  # seconds of the other steps on two cores, and of each file that is exported and measured
 BUSY = "another process is deploying into {path}; wait for it"
@@ -76,10 +78,15 @@ class Job:
     budgets: Mapping[str, float] = field(default_factory=dict)
     dataset: str | None = None  # where the model does not say
     runtimes: tuple[RuntimeName, ...] = ("onnxruntime",)  # that every precision is exported for; the first is used
+    licence: str = ""  # of the dataset, where it does not say
 
     def __post_init__(self) -> None:
         for name in self.runtimes:
             deployed_runtime(name).check()
+        if len(self.licence) > LONGEST or not self.licence.isprintable():
+            raise UserError(
+                f"a licence must have at most {LONGEST} printable characters, in one line; got {self.licence[:80]!r}"
+            )
         if self.most is not None and self.precisions[:1] == ("fp32",):
             raise UserError("a largest drop is that of int8 or fp16: name one of them first")
         if self.training is not None and self.trial is None:
@@ -224,7 +231,17 @@ def _train(job: Job, data: Dataset, tell: Tell, on_training: OnFullProgress) -> 
 def _digest(job: Job, source: Source) -> str:
     """A SHA-256 of all that the version is made from."""
     made = [digest_of(source.folder / name) for name in (MODEL, WEIGHTS)]
-    asked = [FORMAT, made, job.precisions, job.most, job.device, dict(job.budgets), job.dataset, job.runtimes]
+    asked = [
+        FORMAT,
+        made,
+        job.precisions,
+        job.most,
+        job.device,
+        dict(job.budgets),
+        job.dataset,
+        job.runtimes,
+        job.licence,
+    ]
     return sha256(json.dumps(asked).encode()).hexdigest()
 
 
@@ -255,10 +272,11 @@ def _made(
     else:
         tell("running the files on their images")
         profile = device_or_none(job.device) if job.device else None
-        origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets)
+        origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets, job.licence or data.licence)
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
         if job.most is not None:
             card = within(card, job.most, tell)
+        card = with_robustness(card, model, files[card.first].path, data, tell)
         write_atomic(work / CARD, card_text(card).encode())
     own = {form: one for form, one in files.items() if models[one.precision] is model or _equal(model, trained)}
     paths, beside = {form: files[form].path for form in card.models}, _beside(model, own, data, tell)

@@ -35,6 +35,7 @@ class Origin:
     dataset_seed: int
     device: str
     budgets: Mapping[str, float]
+    licence: str = ""  # of the dataset
 
 
 def as_dataset_sees(model: TrainedModel, data: Dataset) -> TrainedModel:
@@ -64,7 +65,7 @@ def card_of(
         hashes=dict(model.lineage.hashes), recipe=dict(model.recipe), job=job, models=models,
         threads=(profile.about.threads if profile else None) or 1, dataset=origin.dataset,
         dataset_sha256=origin.dataset_sha256, dataset_seed=origin.dataset_seed, device=origin.device,
-        budgets=dict(origin.budgets),
+        budgets=dict(origin.budgets), licence=origin.licence,
     )  # fmt: skip
 
 

@@ -84,8 +84,10 @@ It {words.names} {len(classes)} classes: {named}.
 Accuracies are those of the file itself, with 95% intervals: {words.accuracy}, run by its runtime. Validation images
 chose the network, so its validation accuracy is biased by selection; test images did not.
 
+{_robustness(card)}
+
 ## How it was made
-- dataset: {_plain(card.dataset)}
+- dataset: {_plain(card.dataset)}; licence: {_plain(card.licence) or "not known (`--data-licence`)"}
 - steps: {_plain("; ".join(card.steps)) or "none"}
 - recipe: {_plain(recipe) or "not known"}
 - made {card.made} with {card.tool}
@@ -103,6 +105,22 @@ def shown(accuracy: Accuracy | None) -> str:
     return (
         f"{percent(accuracy.value)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}, {accuracy.images:,} images)"
     )
+
+
+def _robustness(card: Card) -> str:
+    """What corruptions do to its accuracy, in a sentence and a table; or why that is not known."""
+    found = card.robustness
+    if found is None:
+        return f"Robustness was not measured{': ' * bool(card.no_robustness)}{_plain(card.no_robustness)}."
+    rows = "\n".join(f"| {_plain(kind)} | {percent(value)} |" for kind, value in found.kinds.items())
+    between = f"{100 * found.low:.1f} to {100 * found.high:.1f}"
+    return f"""Robustness, of {found.model}: {percent(found.value)} ({between}) on corrupted test images,
+{percent(found.clean)} on the same {found.images} images as they are. Each is seen in three severities of each
+kind (Hendrycks and Dietterich, ICLR 2019):
+
+| corruption | test |
+| --- | --- |
+{rows}"""
 
 
 def _predicted(model: ModelFile) -> str:

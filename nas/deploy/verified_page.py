@@ -109,6 +109,24 @@ def ratio(relative: tuple[float, float, float] | None) -> str:
     return "-" if relative is None else "{:.2f} ({:.2f} to {:.2f})".format(*relative)
 
 
+def _robustness(card: Card, *, several: bool) -> str:
+    """What the card says of corrupted images; nothing where it does not."""
+    robust = card.robustness
+    if robust is None:
+        return ""
+    name = f"version {card.version}, {robust.model}" if several else robust.model
+    return (
+        f"{name}: its card has {_interval(Accuracy(**robust.model_dump(include=set(Accuracy.model_fields))))} on test "
+        f"images under {len(robust.kinds)} kinds of corruption, {percent(robust.clean)} on the same {robust.images} "
+        "images as they are"
+    )
+
+
+def _licences(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> list[tuple[str, str]]:
+    """Each dataset that versions were made from, with its licence where one was given."""
+    return list(dict.fromkeys((cards[n].dataset, cards[n].licence) for n in found if cards[n].licence))
+
+
 def sentences(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> list[str]:
     """What the tables cannot say, a sentence each."""
     one, rows = next(iter(found.values())), rows_of(cards, found)
@@ -123,6 +141,8 @@ def sentences(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> list[
     if device is not None and not one.same_device:
         said.append(f"predictions are for {device}, which is not this machine, so they say nothing about these times")
     said.append("predicted memory is of weights and activations, without the runtime's own")
+    said += [robustness for number in found if (robustness := _robustness(cards[number], several=len(found) > 1))]
+    said += [f"licence of {dataset}: {licence}" for dataset, licence in _licences(cards, found)]
     for name, model in rows:
         if model.verdict != "no budgets":
             said.append(f"{name}: {model.verdict} ({model.verdict_words})")

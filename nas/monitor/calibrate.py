@@ -193,8 +193,9 @@ def job_like(card: Card, model: Path) -> Job:
     precisions = dict.fromkeys((card.precision, *(precision for precision, _ in parts)))
     runtimes = dict.fromkeys((card.runtime, *(runtime for _, runtime in parts)))
     return Job(
-        model, None, tuple(precisions), None, None, card.device, card.budgets, card.dataset, runtimes=tuple(runtimes)
-    )
+        model, None, tuple(precisions), None, None, card.device, card.budgets, card.dataset, runtimes=tuple(runtimes),
+        licence=card.licence,
+    )  # fmt: skip
 
 
 def find_model(asked: Calibration, card: Card) -> TrainedModel:
