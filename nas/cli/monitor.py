@@ -49,6 +49,9 @@ def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
     from datetime import UTC, datetime
 
     from nas.monitor.advice import next_steps
+    from nas.monitor.objects import HEADS as OBJECTS
+    from nas.monitor.objects import cells_of as objects_cells
+    from nas.monitor.objects import more_classes, object_rows
     from nas.monitor.table import HEADS, cells_of, events_of, periods_of, shares_of
 
     periods, events = periods_of(log), events_of(log)
@@ -63,13 +66,18 @@ def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
     if as_json:
         rows = [asdict(p) | {"start": p.start.isoformat(), "end": p.end.isoformat()} for p in periods]
         happened = [{"time": time.isoformat(), "what": what} for time, what in events]
-        print_json({"periods": rows, "events": happened, "next": steps})
+        counted = [asdict(row) for row in object_rows(log)]
+        print_json({"periods": rows, "objects": counted, "events": happened, "next": steps})
         return
     print_table(
         HEADS, [cells_of(period) for period in periods], right=[h for h in HEADS if h not in ("version", "UTC")]
     )
     if shares := shares_of(log):
         print(printable(shares))
+    if objects := object_rows(log):
+        print_table(OBJECTS, [objects_cells(row) for row in objects], right=OBJECTS[1:])
+        if more := more_classes(log):
+            note(f"of the classes that were seen the {len(objects) - 1} most frequent; {more} more were")
     if len(events) > EVENTS:
         note(f"of {len(events)} events the last {EVENTS}; --json has all")
     print_table(["UTC", "what happened"], [(f"{time:%m-%d %H:%M}", what) for time, what in events[-EVENTS:]])

@@ -80,7 +80,7 @@ def detections(
     scores = 1 / (1 + np.exp(-logits[rows, labels].astype(np.float32)))
     order = np.argsort(-scores, kind="stable")[:candidates]
     rows, labels, scores = rows[order], labels[order], scores[order]
-    boxes = np.clip(decode(said[rows, -4:], prior[rows], head), 0, 1).astype(np.float32)
+    boxes = np.nan_to_num(np.clip(decode(said[rows, -4:], prior[rows], head), 0, 1)).astype(np.float32)
     kept = suppressed(boxes, labels, overlap)[:most]
     return Detections(labels[kept], scores[kept], boxes[kept])
 

@@ -60,6 +60,11 @@ def _accuracy(log: Log, folder: str) -> list[str]:
     since = min(a.time for a in alarms.values())
     what = f"What the camera sees has changed since {since:%Y-%m-%d %H:%M} UTC ({', '.join(sorted(alarms))})"
     trusted = next((w.trusted for w in reversed(log.of(Window)) if w.trusted is not None), None)
+    if any(window.objects is not None for window in log.of(Window)[-1:]) and not known:
+        return [
+            f"{what}; what that costs a detector cannot be told without labels: look at the camera (light, focus, "
+            "dirt), and at the boxes with --draw."
+        ]
     if not known or trusted is False:
         return [
             f"{what}; how much accuracy is lost cannot be told without labels: "

@@ -29,7 +29,7 @@ Points = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=2000)]
 FrameName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")]
-Chart = Literal["picture", "features", "accuracy", "latency"]
+Chart = Literal["picture", "features", "detections", "accuracy", "latency"]
 ESTIMATE_CHART: Chart = "accuracy"  # of what the accuracy is estimated to be
 
 
@@ -59,6 +59,18 @@ class Stop(Record):
     served: Count = 0
 
 
+class Objects(BaseModel):
+    """Objects that a detector found in the frames of a window: mean and 90th percentile of a frame's number, and the
+    share of frames with none.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    mean: Positive
+    p90: Positive
+    none: Share
+
+
 class Window(Record):
     """Frames since the last window: 500 served ones, or what there were when serving ended or switched.
 
@@ -84,6 +96,9 @@ class Window(Record):
     throttled: tuple[Text, ...] = ()  # what holds of the board, in words: under-voltage, frequency capped, ...
     shares: dict[Text, Share] = {}  # of the frames, by model as 2:int8, where several were loaded
     over_budget: Count = 0  # frames above the largest latency
+    objects: Objects | None = None  # of all classes; None: it is not a detector
+    objects_of: dict[Text, Objects] = {}  # of the most frequent classes
+    more_classes: Count = 0  # that were seen beside them
 
 
 class Alarm(Record):

@@ -18,6 +18,8 @@ from nas.errors import UserError
 from nas.files.plain import MB, read_bytes
 from nas.monitor.advice import next_steps, open_alarms
 from nas.monitor.log import Adapt, Alarm, Clear, Labels, Log, Switch, Window
+from nas.monitor.objects import HEADS as OBJECT_HEADS
+from nas.monitor.objects import cells_of, object_rows
 from nas.monitor.table import events_of, words_of
 from nas.monitor.timeline import Mark, Panel, Series, panel_svg
 from nas.numbers import figure, percent
@@ -28,6 +30,7 @@ MOST_ALARMS = 12  # with pictures, the last ones
 MOST_FRAMES = 8  # of an alarm
 MOST_FRAME = MB
 MOST_EVENTS = 200
+OBJECT_COLORS = ("c0", "c1", "c3", "c4")  # of so many classes
 LETTERS = {"alarm": "!", "clear": "✓", "adapt": "A", "undo": "U", "switch": "V", "labels": "L", "profile": "P"}
 
 
@@ -47,7 +50,7 @@ def monitor_page(log: Log, folder: str, now: datetime) -> str:
         charts=[Markup(panel_svg(panel)) for panel in panels_of(log)],
         letters=[(LETTERS[kind], words) for kind, words in _LEGEND.items()],
         done=done_of(log), alarms=[_alarm(log, alarm) for alarm in log.of(Alarm)[-MOST_ALARMS:][::-1]],
-        versions=_versions(log.folder),
+        versions=_versions(log.folder), object_heads=OBJECT_HEADS, objects=[cells_of(row) for row in object_rows(log)],
         events=[(f"{time:%Y-%m-%d %H:%M:%S}", words) for time, words in events_of(log)[-MOST_EVENTS:][::-1]],
     )  # fmt: skip
     return document(f"{Path(folder).absolute().name}: what the board has seen", _lead(windows, now), Markup(body))
@@ -91,11 +94,29 @@ def panels_of(log: Log) -> list[Panel]:
             tuple(m for m in marks if m.letter in "PV" or "latency" in m.words), zero=True, spans=spans,
         )
     )  # fmt: skip
+    names = [row.name for row in object_rows(log) if row.name is not None][: len(OBJECT_COLORS)]
+    if names:
+        panels.append(
+            Panel(
+                "Objects a frame", "mean", times,
+                tuple(Series(name, color, tuple(_mean_of(w, name) for w in windows))
+                      for name, color in zip(names, OBJECT_COLORS, strict=False)),
+                tuple(m for m in marks if m.letter != "P"), zero=True, spans=spans, legend=True,
+            )
+        )  # fmt: skip
     if any(window.temperature_c is not None for window in windows):
         panels.append(
             Panel("Temperature", "°C", times, (Series("temperature", "c3", tuple(w.temperature_c for w in windows)),))
         )
     return panels
+
+
+def _mean_of(window: Window, name: str) -> float | None:
+    """A class's objects a frame; None where they are not known."""
+    if window.objects is None:
+        return None
+    found = window.objects_of.get(name)
+    return found.mean if found is not None else 0.0
 
 
 def done_of(log: Log) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from html import escape
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 22
 HEIGHT = 206
+LONGEST = 12  # characters of a name in a legend
 WIDTHS = (960, 400)  # of a screen, and of a phone
 TICKS = (1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200)  # minutes
 
@@ -46,6 +47,7 @@ class Panel:
     marks: tuple[Mark, ...] = ()
     zero: bool = False  # the axis begins at 0
     spans: tuple[tuple[datetime, datetime, str], ...] = field(default=())  # of versions, with their names
+    legend: bool = False  # the lines' names stand beside the title
 
 
 def panel_svg(panel: Panel) -> str:
@@ -70,7 +72,7 @@ def _svg(panel: Panel, width: int) -> str:
 
     parts = [
         f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(panel.title)}">',
-        f'<text x="0" y="11" class="title">{escape(panel.title)} ({escape(panel.unit)})</text>',
+        f'<text x="0" y="11" class="title">{escape(panel.title)} ({escape(panel.unit)}){_legend(panel)}</text>',
     ]
     value = bottom
     while value <= top + step / 1000:
@@ -104,6 +106,15 @@ def _svg(panel: Panel, width: int) -> str:
             f'class="middle">{escape(mark.letter)}</text></g>'
         )
     return "".join([*parts, "</svg>"])
+
+
+def _legend(panel: Panel) -> str:
+    if not panel.legend:
+        return ""
+    names = (
+        (one.color, one.name if len(one.name) <= LONGEST else one.name[: LONGEST - 1] + "…") for one in panel.series
+    )
+    return "".join(f'<tspan dx="10" class="{color}">{escape(name)}</tspan>' for color, name in names)
 
 
 def _ends(panel: Panel) -> tuple[datetime, datetime]:

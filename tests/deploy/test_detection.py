@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.models.trained import TrainedModel, load_trained
 from nas.monitor.calibrate import Calibration, calibrate
+from nas.monitor.log import Window, read_log
 from nas.monitor.reference import watch_files
 from nas.space.search_space import parse_space
 from nas.tasks.detection import Detection
@@ -144,12 +146,25 @@ def test_only_classifiers_are_compressed_by_training(made: tuple[Path, Dataset, 
             step.apply(model, given)
 
 
-def test_a_detector_is_neither_served_nor_calibrated_yet(made: tuple[Path, Dataset, TrainedModel]) -> None:
+def test_a_detector_is_served_and_not_calibrated(made: tuple[Path, Dataset, TrainedModel], tmp_path: Path) -> None:
+    """Its boxes are those of run.py, which are those of the evaluation."""
     folder, data, model = made
     out, pictures = folder / "out", folder / "squares/images"
-    command = [sys.executable, str(out / "serve.pyz"), str(out), "--images", str(pictures)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2 and "is a detector, which is not served yet" in done.stderr
+    shown = tmp_path / "pictures"
+    shown.mkdir()
+    for path in sorted(pictures.iterdir())[:6]:
+        shutil.copy(path, shown)
+    once = [sys.executable, str(out / "run.py"), "--json", *map(str, sorted(shown.iterdir()))]
+    served = [sys.executable, str(out / "serve.pyz"), str(out), "--json", "--images", str(shown)]
+    lines = [
+        [json.loads(line) for line in subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+         .stdout.splitlines()]
+        for command in (once, served)
+    ]  # fmt: skip
+    assert [line["objects"] for line in lines[0]] == [line["objects"] for line in lines[1]]
+    assert sum(len(line["objects"]) for line in lines[1]) > 3
+    (window,) = read_log(out).of(Window)
+    assert window.objects is not None and window.objects.mean > 0 and set(window.objects_of) == {"red", "blue"}
     with pytest.raises(UserError, match="only classifiers learn again"):
         calibrate(Calibration(folder / "out"))
     said: list[str] = []

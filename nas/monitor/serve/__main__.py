@@ -7,7 +7,8 @@
     python3 serve.pyz FOLDER --use 3               puts version 3 into use; one that serves takes it up
     python3 serve.pyz FOLDER --back                puts the version into use that was before
 
-One line a result: class, probability, milliseconds of the network alone. What happened is noted in FOLDER/monitor.
+One line a result: class and probability, or objects by class (how many, the surest's probability), and milliseconds of
+the network alone. What happened is noted in FOLDER/monitor.
 Exit status: 0 done, 1 a camera ended, 2 what was given is wrong, 3 something must be installed, 130 interrupted.
 """
 
@@ -28,9 +29,11 @@ except ImportError as missing:
     say(f"{missing}; pip install -r versions/N/requirements.txt")
     sys.exit(3)
 
+from .drawn import MOST_DRAWN
 from .endpoint import Endpoint, address_of
 from .frames import Source, of_camera, of_images, of_stdin, of_video
 from .loop import Options, Serving
+from .objects import CERTAIN
 from .versions import back, use
 
 MOST_THREADS, MOST_KEPT = 1024, 10_000
@@ -59,6 +62,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--deadline-ms", type=float, metavar="MS", help="a result later than this after capture is late")
     made.add_argument("--max-latency", type=float, metavar="MS", help=LATENCY_HELP)
     made.add_argument("--top", type=int, default=1, metavar="K", help="classes to name (default: 1)")
+    made.add_argument(
+        "--least", type=float, metavar="P", help=f"of a detector: the least probability of an object ({CERTAIN})"
+    )
+    made.add_argument(
+        "--draw",
+        type=Path,
+        metavar="DIR",
+        help=f"of a detector: write frames with boxes there, the newest {MOST_DRAWN}",
+    )
+    made.add_argument("--drawn", type=int, metavar="N", help="with --draw: write the newest N instead")
     made.add_argument("--precision", help="the model to use, where there are several (default: the first of them)")
     made.add_argument("--threads", type=int, help="threads that the network runs on")
     made.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -68,7 +81,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--no-return", action="store_true", help="keep to a version that proves worse than the one before"
     )
-    made.add_argument("--http", metavar="PORT", help="answer /health, /metrics and POST /classify on this machine")
+    made.add_argument(
+        "--http", metavar="PORT", help="answer /health, /metrics and POST /classify (/detect) on this machine"
+    )
     made.add_argument("--http-anywhere", action="store_true", help="with --http HOST:PORT: other machines too")
     made.add_argument("--quiet", action="store_true", help="print no results")
     return made
@@ -87,6 +102,10 @@ def options_of(given: argparse.Namespace) -> Options:
         raise Refused(f"--threads must be 1 to {MOST_THREADS}; got {given.threads}")
     if not 0 <= given.keep <= MOST_KEPT:
         raise Refused(f"--keep must be 0 to {MOST_KEPT}; got {given.keep}")
+    if given.least is not None and not 0 < given.least < 1:
+        raise Refused(f"--least must be between 0 and 1; got {given.least}")
+    if given.drawn is not None and (given.draw is None or not 1 <= given.drawn <= MOST_KEPT):
+        raise Refused(f"--drawn goes with --draw and must be 1 to {MOST_KEPT}; got {given.drawn}")
     if given.precision and given.max_latency:
         raise Refused("--max-latency chooses among the precisions: leave --precision out")
     if given.raw and not given.stdin:
@@ -99,7 +118,8 @@ def options_of(given: argparse.Namespace) -> Options:
     return Options(
         every=every, fps=given.fps, deadline_ms=given.deadline_ms, top=given.top, as_json=given.json,
         quiet=given.quiet, keep=given.keep, automatic_return=not given.no_return, precision=given.precision,
-        threads=given.threads, max_latency_ms=given.max_latency,
+        threads=given.threads, max_latency_ms=given.max_latency, least=given.least or CERTAIN, draw=given.draw,
+        drawn=given.drawn or MOST_DRAWN,
     )  # fmt: skip
 
 
@@ -124,6 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         serving = Serving(given.folder, options_of(given))
         try:
+            if not serving.model.detects and (given.draw or given.least):
+                raise Refused("--draw and --least are for detectors; this network gives the whole picture one class")
             source = source_of(given, serving)
             endpoint = Endpoint(serving, *address_of(given.http), anywhere=given.http_anywhere) if given.http else None
         except BaseException:

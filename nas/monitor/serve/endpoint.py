@@ -1,6 +1,6 @@
-"""The local HTTP endpoint, off by default: /health, /metrics in Prometheus' text format, POST /classify.
+"""The local HTTP endpoint, off by default: /health, /metrics in Prometheus' text format, POST /classify or /detect.
 
-Bounded: so many connections at once, seconds and bytes to a request, one classification at a time; a connection is
+Bounded: so many connections at once, seconds and bytes to a request, one picture at a time; a connection is
 closed after its answer. No path names a file. A page in a browser is kept out by the Host and Origin that it sends.
 """
 
@@ -24,13 +24,19 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Served(Protocol):
-    """What the endpoint asks; each may be called from another thread. `classify` raises ValueError for no picture."""
+    """What the endpoint asks; each may be called from another thread.
+
+    `asked` is the path that pictures are sent to; `answer` raises ValueError for no picture.
+    """
 
     def health_answer(self) -> dict[str, Any]: ...
 
     def metrics(self) -> str: ...
 
-    def classify(self, picture: bytes) -> dict[str, Any]: ...
+    @property
+    def asked(self) -> str: ...
+
+    def answer(self, picture: bytes) -> dict[str, Any]: ...
 
 
 class Endpoint(ThreadingMixIn, HTTPServer):
@@ -47,7 +53,7 @@ class Endpoint(ThreadingMixIn, HTTPServer):
             raise Refused(f"--http on {host} lets other machines in: add --http-anywhere where that is meant")
         self.served, self.anywhere = served, anywhere
         self.room = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self.classifying = threading.Lock()
+        self.answering = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), Handler)
@@ -115,16 +121,16 @@ class Handler(BaseHTTPRequestHandler):
             self._json(200, self.server.served.health_answer())
         elif self.path == "/metrics":
             self._answer(200, "text/plain; version=0.0.4; charset=utf-8", self.server.served.metrics().encode("utf-8"))
-        elif self.path == "/classify":
+        elif self.path == self.server.served.asked:
             self._json(405, {"error": "send a picture by POST"})
         else:
-            self._json(404, {"error": "there are /health, /metrics and POST /classify"})
+            self._json(404, {"error": f"there are /health, /metrics and POST {self.server.served.asked}"})
 
     def do_POST(self) -> None:
         if not self._welcome():
             return
-        if self.path != "/classify":
-            self._json(404, {"error": "there is POST /classify"})
+        if self.path != self.server.served.asked:
+            self._json(404, {"error": f"there is POST {self.server.served.asked}"})
             return
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit() and len(length) < 12 and 0 < int(length) <= MOST_BODY):
@@ -134,15 +140,15 @@ class Handler(BaseHTTPRequestHandler):
         if len(picture) < int(length):
             self._json(400, {"error": "the picture ends too early"})
             return
-        if not self.server.classifying.acquire(blocking=False):
-            self._json(503, {"error": "another picture is being classified"}, {"Retry-After": "1"})
+        if not self.server.answering.acquire(blocking=False):
+            self._json(503, {"error": "another picture is under way"}, {"Retry-After": "1"})
             return
         try:
-            self._json(200, self.server.served.classify(picture))
+            self._json(200, self.server.served.answer(picture))
         except ValueError as error:
             self._json(400, {"error": str(error)[:300]})
         finally:
-            self.server.classifying.release()
+            self.server.answering.release()
 
     def _welcome(self) -> bool:
         """A page of another site, open in a browser on this machine, is not: its name leads here, or it says so."""

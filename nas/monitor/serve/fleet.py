@@ -37,7 +37,7 @@ def _others(folder: Path, number: int, first: Model, threads: int | None, most: 
     if most <= 0:
         return found
     probe = first if number == first.version else load(folder, number, None, threads)
-    if probe.classes != first.classes:
+    if probe.classes != first.classes or probe.detects != first.detects:
         return found
     if probe is not first:
         found.append(probe)

@@ -1,4 +1,4 @@
-"""Serving: takes the newest frame, classifies it with the version in use, watches, and notes what happened.
+"""Serving: takes the newest frame, runs the version in use on it, watches, and notes what happened.
 
 Whatever can be done beside a frame is: frames are read, health is read, and a new version is loaded by other threads.
 A new version is put in place between two frames.
@@ -15,13 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from .answers import Answer, Found, answer_of
 from .controller import Controller, strained
 from .counts import Counts
+from .drawn import MOST_DRAWN, Drawn
 from .fleet import load_fleet
 from .frames import Frame, Reader, Slot, Source
 from .health import Health
 from .kept import Kept
 from .metrics import health_of, metrics_of
+from .objects import CERTAIN, ObjectCounts
 from .probation import Probation
 from .state import Journal
 from .terminal import Refused, say
@@ -38,19 +41,22 @@ class Options:
 
     `every`: no frame is skipped. `window`: frames served to a line of the log. `keep`: most frames kept of alarms.
     `automatic_return`: a version that proves worse than the one before it is left for that one.
-    `max_latency_ms`: of inference; several models are loaded, and the most accurate that keeps it serves.
+    `least`: of a detector, the probability of an object. `draw`: a folder for the newest frames with their boxes, at
+    most `drawn` of them. `max_latency_ms`: of inference; several models are loaded, and the most accurate that keeps it
+    serves.
     """
 
     def __init__(
         self, *, every: bool = False, fps: float | None = None, deadline_ms: float | None = None, top: int = 1,
         as_json: bool = False, quiet: bool = False, precision: str | None = None, threads: int | None = None,
         window: int = WINDOW, keep: int = 0, automatic_return: bool = True,
-        max_latency_ms: float | None = None,
+        max_latency_ms: float | None = None, least: float = CERTAIN, draw: Path | None = None, drawn: int = MOST_DRAWN,
     ) -> None:  # fmt: skip
         self.every, self.fps, self.deadline_ms, self.top = every, fps, deadline_ms, top
         self.as_json, self.quiet, self.precision, self.threads = as_json, quiet, precision, threads
         self.window, self.keep, self.automatic_return = window, keep, automatic_return
-        self.max_latency_ms = max_latency_ms
+        self.max_latency_ms, self.least = max_latency_ms, least
+        self.draw, self.drawn = draw, drawn
 
 
 class Serving:
@@ -74,6 +80,7 @@ class Serving:
             state = self.journal.read()
             self.counts = Counts(state)
             self._serve_with(self._first(state))
+            self.drawn = Drawn(self.options.draw, self.options.drawn) if self.options.draw else None
         except BaseException:
             self.journal.close()
             raise
@@ -102,6 +109,7 @@ class Serving:
         self.model = self.models[self.controller.index if self.controller else 0]
         self.uses: dict[str, int] = {}  # frames of the window by model
         self.over = 0  # of them, above the largest latency
+        self.objects = ObjectCounts(self.model.classes) if self.model.detects else None
 
     def _first(self, state: dict[str, Any]) -> tuple[int, list[Model]]:
         """The version that `current` names; where it cannot be served, the one that was served or used before."""
@@ -198,24 +206,27 @@ class Serving:
                 self._save()
 
     def frame(self, frame: Frame) -> None:
-        """Classifies one frame, says it, and watches it."""
+        """Runs the network on one frame, says what it found, and watches it."""
         model, options = self.model, self.options
         program, deployment = model.program, model.deployment
         try:
             with program.quiet():
-                pixels = deployment.image(frame.picture())
+                picture = frame.picture()
+                pixels = deployment.image(picture)
+            scores, features, ms = model.run(deployment.input(pixels))
+            answer = answer_of(model, picture, pixels, scores, features, top=options.top, least=options.least)
         except program.NotAPicture as error:
             say(f"{frame.name}: {error}" if frame.name not in str(error) else str(error))
             self.counts.unreadable()
             return
-        scores, features, ms = model.run(deployment.input(pixels))
-        found = program.likeliest(model.classes, program.probabilities(scores), options.top)
         result_ms = 1000 * (time.monotonic() - frame.at)
         late = options.deadline_ms is not None and result_ms > options.deadline_ms
         self.counts.add(ms, result_ms, late)
         if not options.quiet:
-            self.say_result(self._line(frame.name, found, ms, result_ms, late))
-        events = self.watching.observe(model, pixels, scores, features, ms)
+            self.say_result(self._line(frame.name, answer, ms, result_ms, late))
+        if isinstance(answer, Found):
+            self._count(answer, frame.name, picture)
+        events = self.watching.observe(model, answer.pixels, answer.scores, answer.features, ms)
         if self.controller is not None:
             self._control(self.controller, ms)
         if events:
@@ -227,12 +238,18 @@ class Serving:
         self.over += ms > controller.budget
         self.model = self.models[controller.add(ms, strained(self.health.facts))]
 
-    def _line(self, name: str, found: list[tuple[str, float]], ms: float, result_ms: float, late: bool) -> str:
-        program = self.model.program
+    def _count(self, found: Found, name: str, picture: Any) -> None:
+        """Notes a detector's objects, and draws them where that is asked for."""
+        if self.objects is not None:
+            self.objects.add(found.counts)
+        if self.drawn is not None:
+            self.drawn.add(name, found.program.drawn(picture, found.objects, self.model.classes))
+
+    def _line(self, name: str, answer: Answer, ms: float, result_ms: float, late: bool) -> str:
         if not self.options.as_json:
-            return str(program.line_of(name, found, ms))
+            return answer.line(name, ms)
         more = {"version": self.model.version, "precision": self.model.precision, "result_ms": round(result_ms, 4)}
-        return json.dumps(dict(program.object_of(name, found, ms), late=late, **more))
+        return json.dumps(dict(answer.object(name, ms), late=late, **more))
 
     # ---- the endpoint asks these from its own threads
 
@@ -244,18 +261,22 @@ class Serving:
         """/metrics."""
         return metrics_of(self)
 
-    def classify(self, picture: bytes) -> dict[str, Any]:
+    @property
+    def asked(self) -> str:
+        """The path that a picture is sent to."""
+        return "/detect" if self.model.detects else "/classify"
+
+    def answer(self, picture: bytes) -> dict[str, Any]:
         """What --json prints of a picture that a program sent; it is not a frame. Raises ValueError for none."""
-        model = self.model
+        model, options = self.model, self.options
         try:
             with model.program.quiet():
                 pixels = model.deployment.image(picture)
+            scores, features, ms = model.run(model.deployment.input(pixels))
+            answer = answer_of(model, picture, pixels, scores, features, top=options.top, least=options.least)
         except model.program.NotAPicture as error:
             raise ValueError(str(error)) from None
-        scores, _, ms = model.run(model.deployment.input(pixels))
-        found = model.program.likeliest(model.classes, model.program.probabilities(scores), max(self.options.top, 1))
-        more = {"version": model.version, "precision": model.precision}
-        return dict(model.program.object_of("", found, ms), **more)
+        return dict(answer.object("", ms), version=model.version, precision=model.precision)
 
     # ---- adaptations and versions, put in place between two frames
 
@@ -332,6 +353,8 @@ class Serving:
         facts = self.counts.end_window()
         if facts["captured"] or facts["served"]:
             facts.update(self.watching.window(self.model))
+            if self.objects is not None:
+                facts.update(self.objects.end_window())
             if self.uses:
                 facts["shares"] = {name: round(n / facts["served"], 4) for name, n in self.uses.items()}
                 facts["over_budget"], self.uses, self.over = self.over, {}, 0

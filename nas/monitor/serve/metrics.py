@@ -35,12 +35,27 @@ def metrics_of(serving: Serving) -> str:
     served = label(version=str(serving.model.version), precision=serving.model.precision)
     parts.append(metric("nas_version_info", "gauge", "The version that is served.", {served: 1}))
     parts.append(metric("nas_accuracy_estimate", "gauge", "Estimated without labels.", {"": estimate.get("accuracy")}))
-    charts = ("picture", "features", "accuracy", "latency")
+    charts = ("picture", "detections" if serving.model.detects else "features", "accuracy", "latency")
     alarms: dict[str, Any] = {label(chart=chart): int(chart in serving.watching.alarms) for chart in charts}
     parts.append(metric("nas_alarm", "gauge", "1 while a chart alarms.", alarms))
+    parts += _objects_of(serving)
     parts.append(metric("nas_temperature_celsius", "gauge", "Of the hottest sensor.", {"": facts["temperature_c"]}))
     parts.append(metric("nas_frequency_mhz", "gauge", "Of the fastest processor.", {"": facts["frequency_mhz"]}))
     parts.append(
         metric("nas_throttled", "gauge", "1 while the board slows itself down.", {"": bool(facts["throttled"])})
     )
     return "".join(parts)
+
+
+def _objects_of(serving: Serving) -> list[str]:
+    """A detector's objects, of the last window; of a bounded number of classes."""
+    found = serving.objects.last if serving.objects is not None else {}
+    rows = {"": found["objects"], **found["objects_of"]} if found else {}
+    return [
+        metric(name, "gauge", words, {label(**{"class": of}) if of else "": row[key] for of, row in rows.items()})
+        for name, words, key in (
+            ("nas_objects_mean", "Objects a frame in the last window, by class.", "mean"),
+            ("nas_objects_p90", "The 90th percentile of a frame's objects.", "p90"),
+            ("nas_frames_without_ratio", "Share of the frames without an object, by class.", "none"),
+        )
+    ]

@@ -140,6 +140,7 @@ class Model:
         self.program, self.deployment = program, deployment
         self.version, self.precision = version, precision
         self.classes: list[str] = deployment.classes
+        self.detects: bool = getattr(deployment, "detects", False)
         self.threads = threads
         self.network = self.deployed = deployment.load(precision, threads)  # the one that runs, and as it was made
         self.accuracy: float | None = deployment.facts.get("accuracy", {}).get(precision)
@@ -147,7 +148,8 @@ class Model:
         side = deployment.facts["resolution"]
         self.empty = deployment.input(np.zeros((side, side, 3), np.uint8))
         scores, _, _ = self.run(self.empty)  # the first is slower than all others
-        if scores.shape != (len(self.classes),) or not np.isfinite(scores).all():
+        wanted = (len(deployment.priors), len(self.classes) + 4) if self.detects else (len(self.classes),)
+        if scores.shape != wanted or not np.isfinite(scores).all():
             raise Refused(
                 f"version {version}, {precision}: gives {scores.shape} scores for {len(self.classes)} classes"
             )
@@ -164,7 +166,9 @@ class Model:
         return found
 
     def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float]:
-        """Scores (classes,), features (d,) or None, and the milliseconds of the network alone."""
+        """Scores (classes,), of a detector (boxes, classes + 4); features (d,) or None; and the milliseconds of the
+        network alone.
+        """
         with self.lock:
             ready = self.network.ready(image)
             start = time.perf_counter()
@@ -182,8 +186,8 @@ def load(folder: Path, version: int, precision: str | None = None, threads: int 
         if not hasattr(program.Network, "ready"):
             raise Refused(f"version {version} was made by an older nas, and cannot be served: deploy it again")
         deployment = program.Deployment(place, place / program.KEPT)
-        if getattr(deployment, "detects", False):
-            raise Refused(f"version {version} is a detector, which is not served yet: run.py finds objects in pictures")
+        if getattr(deployment, "detects", False) and not hasattr(deployment, "priors"):
+            raise Refused(f"version {version} was made by an older nas, and cannot be served: deploy it again")
         return Model(program, deployment, version, deployment.chosen(precision), threads)
     except Refused:
         raise

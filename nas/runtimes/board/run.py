@@ -15,6 +15,7 @@ import hashlib
 import json
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -53,6 +54,7 @@ class Deployment:
         self.precisions = list(self.facts["models"])  # the one that is used unless another is asked for comes first
         self.classes = list(self.facts["classes"])
         self.heads = self.facts.get("heads")  # of a detector: their kind, and the maps that they read
+        self.priors = priors(self.heads["kind"], self.heads["maps"]) if self.heads else np.empty((0, 4), np.float32)
 
     @property
     def detects(self) -> bool:
@@ -83,8 +85,7 @@ class Deployment:
 
     def found(self, scores: np.ndarray, least: float = 0.05) -> Detections:
         """What a detector says of a picture, float32 (boxes, classes + 4), as boxes of at least that probability."""
-        kind = self.heads["kind"]
-        return detections(scores, priors(kind, self.heads["maps"]), kind, least=least)
+        return detections(scores, self.priors, self.heads["kind"], least=least)
 
     def answer(self, scores: np.ndarray) -> Any:
         """What the network says of a picture, as JSON has it: the number of a class; of a detector a list of objects,
@@ -248,13 +249,12 @@ def classify(options: argparse.Namespace) -> int:
     return status
 
 
-def objects_of(deployment: Deployment, scores: np.ndarray, path: str, least: float) -> list[dict[str, Any]]:
-    """The objects that were found in a picture, their boxes (x1, y1, x2, y2) in its own pixels."""
-    found, size = deployment.found(scores, least), full_size(Path(path))
+def objects_of(classes: Sequence[str], found: Detections, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """What was found in a picture of that width and height, the boxes (x1, y1, x2, y2) in its own pixels."""
     edges = [size[0], size[1], size[0], size[1]]
     return [
         {
-            "class": deployment.classes[int(label)],
+            "class": classes[int(label)],
             "probability": float(probability),
             "box": [min(round(float(v) * max(size)), edge) for v, edge in zip(box, edges)],
         }
@@ -264,7 +264,8 @@ def objects_of(deployment: Deployment, scores: np.ndarray, path: str, least: flo
 
 def show_objects(deployment: Deployment, scores: np.ndarray, path: str, ms: float, options: argparse.Namespace) -> None:
     """Prints what was found in a picture, and draws it where that is asked for. Raises Refused."""
-    objects = objects_of(deployment, scores, path, options.least)
+    found = deployment.found(scores, options.least)
+    objects = objects_of(deployment.classes, found, full_size(Path(path)))
     if options.json:
         print(json.dumps({"image": path, "objects": objects, "ms": round(ms, 4)}), flush=True)
     else:
@@ -277,10 +278,23 @@ def show_objects(deployment: Deployment, scores: np.ndarray, path: str, ms: floa
 
 def draw(objects: Sequence[dict[str, Any]], picture: Path, folder: Path, classes: Sequence[str]) -> None:
     """Writes a picture with its boxes as a PNG file of the same name. Raises Refused where that is not possible."""
+    image = drawn(picture, objects, classes)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{picture.stem}.png")
+    except OSError as error:
+        raise Refused(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def drawn(picture: Picture, objects: Sequence[dict[str, Any]], classes: Sequence[str]) -> Any:
+    """A picture with its boxes, as an image of Pillow: a file, what a file holds, or uint8 (h, w, 3)."""
     from PIL import Image, ImageDraw, ImageOps
 
-    with Image.open(picture) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    if isinstance(picture, np.ndarray):
+        image = Image.fromarray(picture)
+    else:
+        with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
     pen = ImageDraw.Draw(image)
     width = max(1, round(max(image.size) / 300))
     for thing in objects:
@@ -291,11 +305,7 @@ def draw(objects: Sequence[dict[str, Any]], picture: Path, folder: Path, classes
             f"{thing['class']} {thing['probability']:.0%}",
             color,
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        image.save(folder / f"{picture.stem}.png")
-    except OSError as error:
-        raise Refused(f"{folder}: cannot be written: {error.strerror}") from None
+    return image
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

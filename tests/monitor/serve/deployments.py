@@ -1,4 +1,4 @@
-"""Deployment folders with networks made by hand: the class is the color of the picture."""
+"""Deployment folders with networks made by hand: the class is the color of the picture, or of a square in it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,47 @@ def color_model(shift: int = 0, *, features: bool = False, work: int = 0) -> byt
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def square_model(classes: int = 2) -> bytes:
+    """A detector of red and blue: one box for each of 4 x 4 places of a picture of 32 pixels, by its mean color."""
+    weights = np.zeros((classes + 4, 3, 1, 1), np.float32)
+    weights[0, :, 0, 0], weights[1, :, 0, 0] = (8, -4, -4), (-4, -4, 8)
+    bias = np.concatenate([np.full(classes, -4.0), np.full(4, np.log(0.5))]).astype(np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["places"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Conv", ["places", "weights", "bias"], ["said"], kernel_shape=[1, 1]),
+        helper.make_node("Transpose", ["said"], ["last"], perm=[0, 2, 3, 1]),
+        helper.make_node("Reshape", ["last", "shape"], ["scores"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "squares", [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 16, classes + 4])],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias"),
+         numpy_helper.from_array(np.array([1, 16, classes + 4], np.int64), "shape")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def make_detector(folder: Path, number: int, models: dict[str, bytes] | None = None, **facts: object) -> Path:
+    """A whole version that finds red and blue squares, which is put into use."""
+    about = {
+        "task": "detection", "resolution": 32, "resize": "whole, bilinear", "classes": ["red", "blue"],
+        "heads": {"kind": "anchor_free", "maps": [[4, 4]]}, **facts,
+    }  # fmt: skip
+    return make_version(folder, number, models or {"fp32": square_model()}, **about)
+
+
+def squares(red: int, blue: int = 0, size: tuple[int, int] = (64, 48)) -> np.ndarray:
+    """uint8 (h, w, 3) of that width and height: grey, with so many squares of a place of `square_model` each."""
+    width, height = size
+    pixels, step = np.full((height, width, 3), 100, np.uint8), max(size) // 4
+    places = [(x, y) for y in range(0, height - step + 1, step) for x in range(0, width - step + 1, step)]
+    for n, (x, y) in enumerate(places[: red + blue]):
+        pixels[y : y + step, x : x + step] = (255, 0, 0) if n < red else (0, 0, 255)
+    return pixels
 
 
 def make_version(folder: Path, number: int, models: dict[str, bytes] | None = None, **facts: object) -> Path:

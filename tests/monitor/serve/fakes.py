@@ -29,6 +29,8 @@ PROGRAM = SimpleNamespace(
 class FakeModel:
     """`times`: the milliseconds that each run says it took, the last one from then on."""
 
+    detects = False
+
     def __init__(self, folder: Path, version: int, precision: str = "fp32", times: Any = (1.0,)) -> None:
         self.version, self.precision, self.classes = version, precision, ["red", "green", "blue"]
         self.program, self.threads, self.accuracy = PROGRAM, 1, None

@@ -125,7 +125,7 @@ def test_so_many_connections_and_one_classification_at_once(
         assert go.wait(30)
         return {}
 
-    monkeypatch.setattr(serving, "classify", wait)
+    monkeypatch.setattr(serving, "answer", wait)
     first = threading.Thread(target=ask, args=(port, "/classify", b"x"))
     first.start()
     assert begun.wait(30)
