@@ -46,12 +46,12 @@ _OF_THE_SYSTEM = {  # errors that the user can do something about: full disk, pe
 HELP = """Search neural networks for a device.
 
 A search space and a device profile go in; a Pareto front of accuracy against latency and energy comes out. Pick a
-network from it and build it:
+network from it and take it to the board:
 
 \b
   nas search --device raspberry-pi-4
   nas pick runs/tiny-raspberry-pi-4-1 --max-latency 3ms
-  nas build runs/tiny-raspberry-pi-4-1 --pick knee --onnx network.onnx
+  nas deploy runs/tiny-raspberry-pi-4-1 --pick knee --precision int8 --out board
 
 nas devices and nas spaces list what can be searched; nas profile measures a device of your own. Every command has
 --help with an example.

@@ -55,7 +55,7 @@ def deploy(
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make a folder that classifies pictures on a board, with NumPy, Pillow and a runtime alone.
+    """Make a folder that runs a network on a board, with NumPy, Pillow and a runtime alone.
 
     The network is trained in full, exported, run on its validation and test images, and timed here; the folder has the
     model files, a program, and a card that says all of it. A network that nas train has trained is taken as it is; else
