@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nas.models.trained import TrainedModel
 
 MULTIPLE, INT8_MULTIPLE = 8, 16  # of channels; others than these are slower than what was pruned
+DEAR = 1.5  # times the share of the latency: more of the MACs than that is a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,15 @@ class Prune:
         groups = groups_of(model.network)
         worth = importance(model, groups)
         made = pruned(model, sizes_for(model.network, worth, profile, precision, self.share, multiple), worth)
-        gained = gain(profile, model.network, made.network, precision).text
-        given.on_progress(f"{gained}; nothing is trained yet")
+        gained = gain(profile, model.network, made.network, precision)
+        given.on_progress(f"{gained.text}; nothing is trained yet")
+        taken = 1 - made.network.macs / model.network.macs
+        if taken > DEAR * (1 - gained.latency):
+            given.on_progress(
+                f"{taken:.0%} of the MACs for {1 - gained.latency:.0%} of the latency: most of this network's time is "
+                "what every layer costs, and accuracy may fall far; a smaller network of the search may keep more"
+            )
         tuned = fine_tuned(model, made, given, self.epochs)
-        line = f"{self.name}: {gained}; {tuned.text}"
+        line = f"{self.name}: {gained.text}; {tuned.text}"
         given.on_progress(line)
         return with_step(tuned.model, line)

@@ -55,12 +55,22 @@ def test_a_network_is_pruned_until_the_device_is_that_much_faster(pi: DeviceProf
     assert load_trained(tmp_path / "after").network == made.network
     assert latency(pi, made.network, "fp32") <= 0.9 * latency(pi, NETWORK, "fp32")
     assert "ms predicted in fp32, 0." in lines[0] and lines[0].endswith("; nothing is trained yet")
-    assert "% with the change, not yet fine-tuned" in lines[1] and made.lineage.steps == (lines[-1],)
+    assert lines[1].startswith("77% of the MACs for 10% of the latency: ") and "every layer costs" in lines[1]
+    assert "% with the change, not yet fine-tuned" in lines[2] and made.lineage.steps == (lines[-1],)
     widths = [n for b in made.network.blocks[:3] for n in (b.out_shape[0], b.mid) if n]
     assert all(n % 8 == 0 for n in widths) and len(widths) == 5 and sum(widths) < 304
     reached = evaluate(made.module(), Classification(made.classes), digits().validation, SIDE)
     before = evaluate(trained().module(), Classification(made.classes), digits().validation, SIDE)
     assert before > 0.9 and reached > before - 0.05
+
+
+def test_where_time_follows_the_macs_nothing_is_warned_of(
+    pi: DeviceProfile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "latency", lambda _, network, __: network.macs / 1e6)
+    lines: list[str] = []
+    Prune(0.2, 1).apply(trained(), Given(digits(), 0, tmp_path, pi, lines.append))
+    assert not any("every layer costs" in line for line in lines)
 
 
 def test_the_profile_chooses_and_not_the_macs(pi: DeviceProfile, monkeypatch: pytest.MonkeyPatch) -> None:
