@@ -29,6 +29,7 @@ Event = Dict[str, Any]
 Reference = Mapping[str, "np.ndarray"]
 FORMAT = 2  # of the state
 LOOKS = 500  # frames between two looks at the accuracy
+ENDS = 0.5  # of the interval above an estimate: an alarm of the accuracy ends when what is usual lies within
 FEWEST, FEW = 16, 200  # frames that a change is judged by; below FEW by means alone
 MOST_NAMES, LONGEST_NAME = 1000, 100  # images that labels may speak of
 
@@ -191,12 +192,17 @@ class Watch:
         return self.labeled.tightened(self.estimator.estimate(frames, mixed=mixed))
 
     def _look(self) -> list[Event]:
-        """Whether the accuracy of the last 500 frames is surely below what is usual."""
+        """Whether the accuracy of the last 500 frames is surely below what is usual.
+
+        An alarm ends where it is likely no longer so: at the same line, an estimate near it would raise one alarm after
+        the other, as that of an adapted network does, which is between the two.
+        """
         found = self._estimated(WINDOW)
         if not self.picture.burnt_in and not self.alarmed:
             self.usual = [*self.usual[-7:], found.accuracy]
             self.mixes = [*self.mixes[-7:], self.estimator.mix(self.recent.last(WINDOW))]
-        if self.low == (found.high < self.baseline):
+        highest = found.accuracy + ENDS * (found.high - found.accuracy) if self.low else found.high
+        if self.low == (highest < self.baseline):
             return []
         self.low = not self.low
         loss = round(100 * (self.baseline - found.accuracy), 1)

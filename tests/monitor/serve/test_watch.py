@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.monitor.reference import Ran, reference_of
-from nas.monitor.serve.accuracy import WINDOW
+from nas.monitor.serve.accuracy import WINDOW, Estimate
 from nas.monitor.serve.charts import BURN_IN, GROUP
 from nas.monitor.serve.watch import Watch, read_reference
 from tests.monitor.watched import CLASSES, SIDE, WIDTH, reference, seen
@@ -82,6 +82,24 @@ def test_the_accuracy_of_correlated_frames_is_not_taken_for_a_loss() -> None:
     assert not [event for event in found if event.get("chart") == "accuracy"]
     true = float((ran.predicted == ran.labels)[-WINDOW:].mean())
     assert watch.estimate()["accuracy_low"] < true < watch.estimate()["accuracy_high"]
+
+
+def test_an_estimate_that_stays_at_the_line_raises_one_alarm_of_the_accuracy(
+    burnt: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an adaptation that brought back a part: the interval's end lies now above what is usual, now below."""
+    watch = Watch(reference(), burnt)
+    usual = watch.baseline
+    gaps = [0.02, 0.09, 0.065, 0.075, 0.065, 0.075, 0.01, 0.05, 0.065]  # of an estimate to what is usual; it is +- 0.07
+    given = iter(gaps)
+
+    def estimated(count: int) -> Estimate:
+        accuracy = usual - next(given)
+        return Estimate(accuracy, accuracy - 0.07, accuracy + 0.07, True)
+
+    monkeypatch.setattr(watch, "_estimated", estimated)
+    found = [[event["kind"] for event in watch._look()] for _ in gaps]
+    assert found == [[], ["alarm"], [], [], [], [], ["clear"], [], []]
 
 
 def test_a_new_process_goes_on_where_the_old_one_was(burnt: dict) -> None:
