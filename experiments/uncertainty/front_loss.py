@@ -1,6 +1,7 @@
 """What a front promises on validation and holds on test images: the raw front, and the confirmed one of the same run.
 
     python front_loss.py --device raspberry-pi-4 --seeds 10 --out front_loss.csv
+    python front_loss.py --runs guided-0 guided-1        # finished searches: their final fronts alone
 
 Of each seed a search is run. Its raw front is formed of first trainings alone, as they stood when it began to confirm;
 all networks of both fronts are measured on the test split.
@@ -44,8 +45,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--controls", type=int, default=8, help="random networks that tell how hard the test split is")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("front_loss.csv"))
+    parser.add_argument("--runs", nargs="+", type=Path, help="finished runs, whose fronts were measured on test images")
     asked = parser.parse_args()
+    if asked.runs:
+        finished(asked.runs)
+        return
     rows = []
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         with tempfile.TemporaryDirectory() as folder:
@@ -56,6 +61,27 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(rows)
     print({name: round(float(np.mean([row[name] for row in rows])), 3) for name in rows[0]})
+
+
+def finished(paths: list[Path]) -> None:
+    """Prints what the front of each run promised beyond its test accuracies, and what is dominated there."""
+    found = []
+    for path in paths:
+        run = load_run(path)
+        front = [t for t in run.front_trials if t.test_accuracy is not None]
+        found.append((len(front), promised(front), 100 * dominated(run, on_test(front))))
+        print(f"{path.name}: {found[-1][0]} networks, {found[-1][1]:+.2f} points, {found[-1][2]:.0f}% dominated")
+    means, errors = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / math.sqrt(len(found))
+    print(f"mean {means[1]:+.2f} ± {errors[1]:.2f} points, {means[2]:.0f} ± {errors[2]:.0f}% dominated")
+
+
+def promised(front: list[Trial]) -> float:
+    """Points of accuracy beyond those on test images, mean."""
+    return 100 * mean([(t.expected_accuracy or t.accuracy or 0.0) - (t.test_accuracy or 0.0) for t in front])
+
+
+def on_test(front: list[Trial]) -> list[Trial]:
+    return [replace(t, accuracy=t.test_accuracy, expected_accuracy=None) for t in front]
 
 
 def measure(asked: argparse.Namespace, seed: int, path: Path) -> dict[str, float]:
@@ -89,10 +115,10 @@ def measure(asked: argparse.Namespace, seed: int, path: Path) -> dict[str, float
         "validation_images": len(dataset.validation), "test_images": len(dataset.test_split()),
         "raw_front": len(raw), "front": len(front),
         "raw_loss": 100 * mean([(t.accuracy or 0.0) - tested[t.trial] for t in raw]),
-        "loss": 100 * mean([(t.expected_accuracy or t.accuracy or 0.0) - (t.test_accuracy or 0.0) for t in front]),
+        "loss": promised(front),
         "shift": 100 * mean(shifts),
         "raw_dominated": dominated(run, [replace(t, accuracy=tested[t.trial]) for t in raw]),
-        "dominated": dominated(run, [replace(t, accuracy=t.test_accuracy, expected_accuracy=None) for t in front]),
+        "dominated": dominated(run, on_test(front)),
         "told_apart": told_apart(front, run),
         "inside": inside(front, len(dataset.validation), len(dataset.test_split())),
     }  # fmt: skip
