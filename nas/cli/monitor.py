@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.output import Quiet, note, print_json, print_table
-from nas.files.plain import printable
+from nas.cli.output import Quiet, note, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from nas.monitor.log import Log
@@ -73,7 +72,7 @@ def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
         HEADS, [cells_of(period) for period in periods], right=[h for h in HEADS if h not in ("version", "UTC")]
     )
     if shares := shares_of(log):
-        print(printable(shares))
+        print_lines([shares])
     if objects := object_rows(log):
         print_table(OBJECTS, [objects_cells(row) for row in objects], right=OBJECTS[1:])
         if more := more_classes(log):
@@ -81,5 +80,4 @@ def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
     if len(events) > EVENTS:
         note(f"of {len(events)} events the last {EVENTS}; --json has all")
     print_table(["UTC", "what happened"], [(f"{time:%m-%d %H:%M}", what) for time, what in events[-EVENTS:]])
-    for step in steps:
-        print(printable(step))
+    print_lines(steps)

@@ -93,6 +93,22 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
     Console().print(table)
 
 
+def print_lines(sentences: Iterable[str]) -> None:
+    """Each as a paragraph that is as wide as the terminal; its second line is indented.
+
+    A command in backquotes stays on one line, where it fits, so that it can be copied.
+    """
+    import re
+    from shutil import get_terminal_size
+    from textwrap import fill
+
+    width = max(get_terminal_size().columns, 20)
+    for sentence in sentences:
+        whole = re.sub("`[^`]*`", lambda found: found[0].replace(" ", "\0"), printable(sentence))
+        shown = fill(whole, width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+        print(shown.replace("\0", " "))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}

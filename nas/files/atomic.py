@@ -84,6 +84,22 @@ def recover_folder(folder: Path) -> None:
         old.replace(folder)
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, at once for whoever looks for it: a process that dies on the way leaves no part of it there.
+
+    What an earlier process left is removed too. Raises UserError.
+    """
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    try:
+        folder.replace(gone)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(f"cannot remove {folder}: {error.strerror or error}") from None
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 @contextmanager
 def parents_of(path: Path) -> Iterator[None]:
     """The folders above `path`, for the block; after an error those that were not there before are removed again."""

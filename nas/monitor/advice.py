@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from nas.monitor.log import ESTIMATE_CHART, Alarm, Clear, Log, Profile, Start, Stop, Switch, Window
+from nas.monitor.log import ESTIMATE_CHART, Alarm, AnyRecord, Clear, Log, Profile, Start, Stop, Switch, Window
 
 LATEST = 5  # windows that say how it is now
 MUCH_LOST = 2.0  # points of accuracy
@@ -20,7 +20,7 @@ def next_steps(log: Log, folder: str, now: datetime) -> list[str]:
 
 
 def open_alarms(log: Log) -> list[Alarm]:
-    """The last alarm of each chart that no `clear` and no other version has ended."""
+    """The last alarm of each chart that nothing has ended: no `clear`, no other version, no start without it."""
     found: dict[str, Alarm] = {}
     for record in log.records:
         if isinstance(record, Alarm):
@@ -29,6 +29,9 @@ def open_alarms(log: Log) -> list[Alarm]:
             found.pop(record.chart, None)
         elif isinstance(record, Switch) and not record.failed:
             found.clear()
+        elif isinstance(record, Start):
+            stands = found.keys() if record.alarms is None else record.alarms
+            found = {c: a for c, a in found.items() if c in stands and a.version == record.version}
     return list(found.values())
 
 
@@ -90,11 +93,11 @@ def _health(log: Log) -> list[str]:
 
 def _latency(log: Log, folder: str) -> list[str]:
     found, windows = [], log.of(Window)[-LATEST:]
-    begun = max((r.n for r in log.records if isinstance(r, Start | Switch)), default=0)
-    if any(profile.n > begun for profile in log.of(Profile)):
+    over = max((r.n for r in log.records if isinstance(r, Start | Switch) or _is_over(r)), default=0)
+    if any(profile.n > over for profile in log.of(Profile)):
         found.append(
-            "An inference takes longer than it did, and neither temperature nor clock nor voltage explains it: "
-            "measure the board again with `nas profile --quick`."
+            "An inference takes longer than it did, and neither temperature nor clock nor voltage nor other programs "
+            "explain it: measure the board again with `nas profile --quick`."
         )
     served, captured = sum(w.served for w in windows), sum(w.captured for w in windows)
     late, skipped = sum(w.late for w in windows), sum(w.skipped for w in windows)
@@ -108,3 +111,7 @@ def _latency(log: Log, folder: str) -> list[str]:
             f"{100 * skipped / captured:.0f}% of the last frames were skipped: they come faster than they are served."
         )
     return found
+
+
+def _is_over(record: AnyRecord) -> bool:
+    return isinstance(record, Clear) and record.chart == "latency"

@@ -6,7 +6,6 @@ FOLDER/.calibrating     what is done so far: the same command goes on there
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -22,14 +21,15 @@ from nas.deploy.folder import version_folder
 from nas.deploy.images import dataset_of
 from nas.deploy.job import Job, deploy
 from nas.errors import UserError
-from nas.files.atomic import make_folder
+from nas.files.atomic import make_folder, remove_folder
 from nas.files.lock import locked
 from nas.files.plain import read_bytes
 from nas.models.trained import TrainedModel, load_trained, save_trained
+from nas.monitor.advice import open_alarms
 from nas.monitor.compare import Verification, compare, scores_of
 from nas.monitor.labels import PLACE, Labelled, Pictures, most_uncertain, read_labels, read_pictures, write_request
 from nas.monitor.likeness import Likeness, likenesses, nearest
-from nas.monitor.log import FRAMES, MONITOR, Alarm, Clear, Log, Switch, Window, read_log
+from nas.monitor.log import FRAMES, MONITOR, Log, Window, read_log
 from nas.monitor.reference import watch_files
 from nas.monitor.relearn import EPOCHS, STEP, Lesson, relearn, split_labels, words_of
 from nas.runtimes.by_name import deployed_runtime
@@ -89,18 +89,9 @@ class Done:
 
 
 def needed(log: Log, version: int) -> Need:
-    """By the alarms of a version that have not cleared."""
-    holding: dict[str, Alarm] = {}
-    last: Window | None = None
-    for record in log.records:
-        if isinstance(record, Alarm) and record.chart in CHARTS and record.version == version:
-            holding[record.chart] = record
-        elif isinstance(record, Clear):
-            holding.pop(record.chart, None)
-        elif isinstance(record, Switch) and not record.failed:
-            holding.clear()
-        elif isinstance(record, Window) and record.version == version:
-            last = record
+    """By the alarms of a version that have not ended."""
+    holding = {one.chart: one for one in open_alarms(log) if one.chart in CHARTS and one.version == version}
+    last = next((window for window in reversed(log.of(Window)) if window.version == version), None)
     if not holding:
         return Need(False, f"no alarm of version {version} holds: nothing needs doing")
     charts = tuple(chart for chart in CHARTS if chart in holding)
@@ -183,7 +174,7 @@ def calibrate(
         if not kept.exists():
             make_folder(kept.parent)
             save_trained(kept, made)
-        shutil.rmtree(work, ignore_errors=True)
+        remove_folder(work)
     return Done(version=version, verification=verification)
 
 
@@ -201,7 +192,7 @@ def job_like(card: Card, model: Path) -> Job:
 def find_model(asked: Calibration, card: Card) -> TrainedModel:
     """The model that a version was made of, with the weights that its card's hashes name. Raises UserError."""
     run = Path(card.run)
-    places = [asked.folder / MODELS / str(card.version)]
+    places = [asked.folder / MODELS / str(card.version), *sorted((asked.folder / WORK).glob("*/model"))]
     if asked.model is not None:
         places = [asked.model]
     elif card.trial is not None and card.run:

@@ -45,10 +45,11 @@ class Record(BaseModel):
 
 
 class Start(Record):
-    """Serving began."""
+    """Serving began. `alarms`: those that stand from before; None: an older serve.pyz did not say."""
 
     kind: Literal["start"]
     source: Text = ""  # of the frames, in words
+    alarms: tuple[Chart, ...] | None = None
 
 
 class Stop(Record):
@@ -93,6 +94,7 @@ class Window(Record):
     trusted: bool | None = None
     temperature_c: Number | None = None
     frequency_mhz: Positive | None = None
+    other_load: Share | None = None  # of the processors, that other programs use
     throttled: tuple[Text, ...] = ()  # what holds of the board, in words: under-voltage, frequency capped, ...
     shares: dict[Text, Share] = {}  # of the frames, by model as 2:int8, where several were loaded
     over_budget: Count = 0  # frames above the largest latency
@@ -102,7 +104,10 @@ class Window(Record):
 
 
 class Alarm(Record):
-    """A chart passed its limit. `expected_loss_points`: of accuracy, in points; None: it cannot be told."""
+    """A chart passed its limit. `expected_loss_points`: of accuracy, in points; None: it cannot be told.
+
+    `explained`: what explains that an inference takes longer; None: nothing does, or another chart alarms.
+    """
 
     kind: Literal["alarm"]
     chart: Chart
@@ -111,6 +116,7 @@ class Alarm(Record):
     expected_loss_points: Points | None = None
     frames: tuple[FrameName, ...] = ()  # of FOLDER/monitor/frames
     why: Text = ""
+    explained: Text | None = None
 
 
 class Clear(Record):

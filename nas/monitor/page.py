@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import datetime
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ MOST_FRAMES = 8  # of an alarm
 MOST_FRAME = MB
 MOST_EVENTS = 200
 OBJECT_COLORS = ("c0", "c1", "c3", "c4")  # of so many classes
+SHORT = 30  # letters of a command that is not broken
 LETTERS = {"alarm": "!", "clear": "✓", "adapt": "A", "undo": "U", "switch": "V", "labels": "L", "profile": "P"}
 
 
@@ -45,7 +47,7 @@ def monitor_page(log: Log, folder: str, now: datetime) -> str:
     environment = Environment(loader=PackageLoader("nas.monitor", "page"), autoescape=True, trim_blocks=True)
     css = (files("nas.monitor") / "page" / "monitor.css").read_text("utf-8")
     body = environment.get_template("monitor.html.j2").render(
-        css=Markup(css), steps=steps, quiet=steps == ["Nothing to do."],
+        css=Markup(css), steps=[Markup(_with_code(step)) for step in steps], quiet=steps == ["Nothing to do."],
         holding=[alarm.chart for alarm in holding], figures=_figures(windows),
         charts=[Markup(panel_svg(panel)) for panel in panels_of(log)],
         letters=[(LETTERS[kind], words) for kind, words in _LEGEND.items()],
@@ -61,6 +63,16 @@ _LEGEND = {
     "undo": "adaptation undone", "switch": "another version", "labels": "labels of a person",
     "profile": "the board should be profiled again",
 }  # fmt: skip
+
+
+def _with_code(text: str) -> str:
+    """HTML of a sentence whose commands stand in backquotes; a short command stays on one line."""
+    parts = text.split("`")
+    for n, part in enumerate(parts):
+        parts[n] = escape(part)
+        if n % 2 and n + 1 < len(parts):
+            parts[n] = f"<code{' class=short' if len(part) <= SHORT else ''}>{parts[n]}</code>"
+    return "".join(parts)
 
 
 def panels_of(log: Log) -> list[Panel]:

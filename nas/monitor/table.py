@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from nas.monitor.log import Adapt, Alarm, AnyRecord, Clear, Labels, Log, Profile, Start, Stop, Switch, Window
-from nas.numbers import figure, percent
+from nas.numbers import count, figure, percent
 
 MOST_ROWS = 16
 
@@ -66,21 +66,36 @@ def _period(windows: Sequence[Window]) -> Period:
     )  # fmt: skip
 
 
+HEADS = ("UTC", "version", "served", "skips", "late", "p90 ms", "accuracy %", "°C")
+WIDTHS = (11, 8, 6, 5, 5, 6, 13, 3)  # at most: with what stands between, 80 columns
+
+
 def cells_of(period: Period) -> tuple[str, ...]:
-    """A row of at most 80 columns, under HEADS."""
-    accuracy = percent(period.accuracy, 0)
-    if period.accuracy_low is not None and period.accuracy_high is not None:
-        accuracy += f" ({100 * period.accuracy_low:.0f}-{100 * period.accuracy_high:.0f})"
-    if period.accuracy is not None and not period.trusted:
-        accuracy += "?"
-    return (
-        f"{period.start:%m-%d %H:%M}", f"{period.version} {period.precision}", str(period.served),
-        str(period.skipped), str(period.late), figure(period.p90_ms), accuracy,
-        figure(period.temperature_c),
+    """A row of at most 80 columns, under HEADS, whatever the log says. A ? stands by an estimate not to be trusted."""
+    accuracy = "-"
+    if period.accuracy is not None:
+        accuracy = f"{100 * period.accuracy:.0f}"
+        if period.accuracy_low is not None and period.accuracy_high is not None:
+            accuracy += f" ({100 * period.accuracy_low:.0f}-{100 * period.accuracy_high:.0f})"
+        accuracy += "" if period.trusted else "?"
+    hot = "-" if period.temperature_c is None else f"{period.temperature_c:.0f}"
+    cells = (
+        f"{period.start:%m-%d %H:%M}", f"{period.version} {period.precision}", _count(period.served),
+        _count(period.skipped), _count(period.late), _time(period.p90_ms), accuracy, hot,
     )  # fmt: skip
+    return tuple(c if len(c) <= most else c[: most - 1] + "…" for c, most in zip(cells, WIDTHS, strict=True))
 
 
-HEADS = ("UTC", "version", "served", "skipped", "late", "p90 ms", "accuracy", "°C")
+def _count(number: int) -> str:
+    """In at most five places: 99999, 100k, 1.23M."""
+    return str(number) if number < 100_000 else count(number).replace(" ", "")
+
+
+def _time(ms: float | None) -> str:
+    """In at most six places: 0.0012, 12.3, 1,234, 123k."""
+    if ms is None or ms >= 100_000:
+        return "-" if ms is None else _count(round(ms))
+    return "<0.001" if 0 < ms < 0.001 else figure(ms, 3 if ms >= 0.01 else 2)
 
 
 def shares_of(log: Log) -> str:
@@ -110,6 +125,8 @@ def words_of(record: AnyRecord) -> str:
             return f"serving began with version {record.version}, {record.precision}" + _of(record.source, ": ")
         case Stop():
             return f"serving ended: {record.why or 'not said why'}"
+        case Alarm(chart="latency", value=float() as slower):
+            return f"alarm: latency; inference takes {slower:.2f} times the usual" + _of(record.explained or "", "; ")
         case Alarm():
             found = f"alarm: {record.chart} {figure(record.value)}, limit {figure(record.limit)}"
             if record.expected_loss_points is not None and not record.why:  # which says it too

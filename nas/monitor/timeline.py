@@ -81,6 +81,7 @@ def _svg(panel: Panel, width: int) -> str:
         value = round(value + step, 10)
     for at, label in _times(start, end, most=width // 110):
         parts.append(f'<text x="{x(at):.1f}" y="{HEIGHT - 6}" class="tick middle">{label}</text>')
+    names = []  # drawn last, over lines and marks
     for number, (first, last, name) in enumerate(panel.spans):
         a, b = x(first), x(last)
         parts.append(
@@ -88,7 +89,7 @@ def _svg(panel: Panel, width: int) -> str:
             f'height="{HEIGHT - TOP - BOTTOM}"><title>{escape(name)}</title></rect>'
         )
         if b - a > 7 * len(name):
-            parts.append(f'<text x="{a + 4:.1f}" y="{TOP + 11}" class="tick">{escape(name)}</text>')
+            names.append(f'<text x="{a + 4:.1f}" y="{TOP + 12}" class="tick version">{escape(name)}</text>')
     for one in panel.series:
         xs = [x(at) for at in panel.times]
         parts += [_band(xs, [y(v) for v in low], [y(v) for v in high], one.color, first)
@@ -105,7 +106,7 @@ def _svg(panel: Panel, width: int) -> str:
             f'x2="{x(mark.at):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/><text x="{x(mark.at):.1f}" y="{TOP - 2}" '
             f'class="middle">{escape(mark.letter)}</text></g>'
         )
-    return "".join([*parts, "</svg>"])
+    return "".join([*parts, *names, "</svg>"])
 
 
 def _legend(panel: Panel) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.cli.output import print_lines
 from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.loop import Options, Serving
 from tests.cli.command import call
@@ -36,6 +37,17 @@ def test_monitor_prints_80_columns_and_what_to_do(
     assert len(found["events"]) == 2 and len(found["next"]) == 1
     missing = call(capsys, monkeypatch, "monitor", str(folder.parent))
     assert missing.status == 2 and "was not served yet" in missing.err and missing.err.count("\n") == 1
+
+
+def test_sentences_are_as_wide_as_the_terminal_and_a_command_stays_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    command = "`nas calibrate flowers --labels labels.csv`"
+    print_lines(["What the camera sees has changed since noon: " + command + " makes a version for it.", "Short."])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 40] == [f"  {command}"], "which is longer than a line"
+    assert lines[1].startswith("  ") and lines[-1] == "Short."
 
 
 def test_switch_there_and_back(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nas.errors import UserError
-from nas.files.atomic import atomic_file, atomic_folder, recover_folder, write_atomic
+from nas.files.atomic import atomic_file, atomic_folder, recover_folder, remove_folder, write_atomic
 from nas.files.lock import locked
 
 
@@ -114,3 +114,11 @@ def test_a_second_writer_is_kept_out_and_the_lock_leaves_nothing(tmp_path: Path)
     with locked(tmp_path / "run"):
         pass
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_folder_is_removed_at_once_with_what_an_earlier_removal_left(tmp_path: Path) -> None:
+    for name in ("x", ".x.gone"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+    remove_folder(tmp_path / "x")
+    remove_folder(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []

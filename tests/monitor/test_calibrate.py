@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from nas.compress.drop import Drop
 from nas.data.catalog import load_dataset
-from nas.data.corruptions import corrupt
 from nas.deploy import measure
 from nas.deploy.card import read_card
 from nas.deploy.folder import version_folder, versions_in
@@ -26,7 +26,9 @@ from nas.monitor.labels import COLUMNS, Labelled, Pictures
 from nas.monitor.likeness import Likeness
 from nas.monitor.log import read_log
 from nas.monitor.relearn import Lesson, lesson_dataset, split_labels
+from tests.cli.command import ROOT
 from tests.deploy.deployments import FEW
+from tests.monitor.drifted import ALARM, write_frames, write_log
 
 
 @pytest.fixture(autouse=True)
@@ -34,31 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "SETTINGS", FEW)
 
 
-def write_log(folder: Path, *events: dict[str, object]) -> None:
-    (folder / "monitor").mkdir(exist_ok=True)
-    lines = [
-        {"n": n, "time": f"2026-11-26T10:{n:02}:00Z", "version": 1, "precision": "fp32", **event}
-        for n, event in enumerate(events, 1)
-    ]
-    (folder / "monitor/log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-ALARM = {"kind": "alarm", "chart": "accuracy", "value": 5.0, "limit": 3.0, "expected_loss_points": 12.3, "frames": []}
 WINDOW = {"kind": "window", "captured": 500, "served": 500, "skipped": 0, "late": 0, "accuracy": 0.61, "trusted": True}
-
-
-def write_frames(made: Path, folder: Path, count: int = 24, severity: int = 5) -> list[str]:
-    """Blurred test images, and their true classes."""
-    data = load_dataset(f"folder:{made / 'data'}")
-    test = data.test_split()
-    pixels = test.images.take(torch.arange(len(test)), 24).numpy()
-    drifted = corrupt(pixels, "gaussian-noise", severity, seed=0)
-    folder.mkdir(parents=True)
-    for number in range(count):
-        Image.fromarray(drifted[number % len(drifted)] ^ np.uint8(number // len(drifted))).save(
-            folder / f"1-{number:02}.png"
-        )
-    return [data.classes[int(test.labels[number % len(drifted)])] for number in range(count)]
 
 
 def asked(made: Path, out: Path, **changed: object) -> Calibration:
@@ -85,7 +63,7 @@ def test_without_an_alarm_that_holds_nothing_needs_doing(out: Path) -> None:
 
 def test_labels_are_asked_for_and_a_dry_run_writes_nothing(made: Path, out: Path) -> None:
     write_log(out, ALARM)
-    write_frames(made, out / "monitor/frames")
+    write_frames(load_dataset(f"folder:{made / 'data'}"), out / "monitor/frames")
     before = sorted(path.name for path in out.rglob("*"))
     said: list[str] = []
     assert calibrate(asked(made, out, dry_run=True), tell=said.append).asked is None
@@ -102,7 +80,7 @@ def test_a_version_is_written_verified_and_not_put_into_use(
     made: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_log(out, ALARM)
-    labels = write_frames(made, out / "monitor/frames")
+    labels = write_frames(load_dataset(f"folder:{made / 'data'}"), out / "monitor/frames")
     rows = [(f"1-{number:02}.png", "red", label) for number, label in enumerate(labels)]
     (out / "monitor/frames/labels.csv").write_text(csv_text(COLUMNS, rows))
     monkeypatch.setattr(module, "_check", lambda verification, most: None)  # of few images, after one epoch
@@ -134,7 +112,7 @@ def test_a_version_is_written_verified_and_not_put_into_use(
 def test_what_is_missing_is_one_line(changed: dict[str, object], message: str, made: Path, out: Path) -> None:
     write_log(out, ALARM)
     if "model" in changed:
-        write_frames(made, out / "monitor/frames")
+        write_frames(load_dataset(f"folder:{made / 'data'}"), out / "monitor/frames")
         changed = changed | {"unlabelled": True}
     with pytest.raises(UserError, match=message):
         calibrate(asked(made, out, **changed))
@@ -173,3 +151,13 @@ def test_a_lesson_has_old_pictures_drifted_ones_and_labelled_ones(made: Path) ->
     assert within[own : own + own // 2].mean() < 0.5 * within[:own].mean(), "half of the drifted ones: less contrast"
     alone = lesson_dataset(data, Lesson((), None), 24)
     assert len(alone.train) == own
+
+
+def test_kills_at_any_moment_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """--kills 0 tries all moments."""
+    count = request.config.getoption("--kills")
+    command = [sys.executable, "-m", "tests.monitor.calibrate_kills", str(tmp_path), str(count)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["moments"] >= 50 and found["tried"] == (count or found["moments"]) and found["wrong"] == {}

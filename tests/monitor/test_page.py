@@ -68,6 +68,17 @@ def test_the_page_tells_what_happened_and_needs_nothing_else(folder: Path) -> No
     assert len(page) < 300_000
 
 
+def test_a_command_is_set_as_one_and_a_name_in_it_is_no_markup(folder: Path) -> None:
+    place = folder / "monitor/log.jsonl"
+    last = json.loads(place.read_text().splitlines()[-1])
+    with place.open("a") as file:
+        for event in ({"kind": "alarm", "chart": "picture"}, {"kind": "profile", "why": "slower"}):
+            file.write(json.dumps(last | event) + "\n")
+    page = monitor_page(read_log(folder), "a<b>/" + 30 * "c", START + timedelta(hours=1))
+    assert f"<code>nas calibrate a&lt;b&gt;/{30 * 'c'} --labels labels.csv</code>" in page
+    assert "<code class=short>nas profile --quick</code>" in page and "`" not in page
+
+
 def test_what_was_done_says_what_it_brought(folder: Path) -> None:
     switch, adapt = done_of(read_log(folder))
     assert switch["what"].startswith("version 2 is served") and switch["brought"].startswith("+7.0 points, estimated")

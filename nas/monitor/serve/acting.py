@@ -64,6 +64,10 @@ class Acting:
         self.result: Outcome | NotAdaptable | None = None
         self.undo = ""  # why it is to be undone
 
+    def ask(self) -> None:
+        """The accuracy is too low: recent frames are to be adapted to."""
+        self.wanted = TRIALS
+
     def hear(self, pixels: np.ndarray, scores: np.ndarray, events: list[Event]) -> None:
         """A frame that was served: uint8 (r, r, 3), the scores float32 (classes,), and what the watch said of it."""
         if not self.most:
@@ -74,7 +78,7 @@ class Acting:
             self.frames.popleft()
         for event in events:
             if event.get("kind") == "alarm" and event.get("chart") == ESTIMATE and self.adapted is None:
-                self.wanted = TRIALS
+                self.ask()
             if event.get("kind") == "clear" and event.get("chart") == "picture":
                 self.wanted = 0
                 if self.adapted is not None:

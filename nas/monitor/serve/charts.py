@@ -59,6 +59,8 @@ class Chart:
         self.rising = int(known.get("rising", 0))  # groups since the chart was last low
         if self.z.shape != (size,) or self.center.shape != (size,) or not 0 <= self.which < len(self.limits):
             raise ValueError("the state is not of this chart")
+        if self.alarmed:  # hours may have passed: what is seen now says whether it still holds
+            self.z, self.low = np.zeros(size), 0
 
     @property
     def limit(self) -> float:

@@ -8,10 +8,12 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any, Sequence
 
 EVERY_S = 5.0
+SOON_S = 0.5  # over which the load is measured where it is asked for at once
 HOT_C = 80.0  # a Raspberry Pi lowers its clock from here on
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"  # of a Raspberry Pi; else vcgencmd says it
 FLAGS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")  # bits 0 to 3
@@ -19,25 +21,65 @@ FLAGS = ("under-voltage", "frequency capped", "throttled", "soft temperature lim
 
 
 class Health(threading.Thread):
-    """Reads `facts` again and again: a slow sensor or vcgencmd must not hold up a frame."""
+    """Reads `facts` again and again: a slow sensor or vcgencmd must not hold up a frame.
 
-    def __init__(self, root: str | Path = "/", every_s: float = EVERY_S) -> None:
+    Beside those of `read_health` they have `other_load`, the share of all processors that other programs used since
+    the reading before. `read_soon` asks for a reading from any thread.
+    """
+
+    def __init__(self, root: str | Path = "/", every_s: float = EVERY_S, soon_s: float = SOON_S) -> None:
         super().__init__(daemon=True, name="health")
-        self.root, self.every_s = root, every_s
-        self.facts = read_health(root)
-        self._stop_asked = threading.Event()
+        self.root, self.every_s, self.soon_s = root, every_s, soon_s
+        self.facts = dict(read_health(root), other_load=None)
+        self._stop_asked, self._wake = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        count = throttle_count(self.root)
-        while not self._stop_asked.wait(self.every_s):
-            facts = read_health(self.root)
-            before, count = count, throttle_count(self.root)
+        count, load = throttle_count(self.root), Load(self.root)
+        while not self._stop_asked.is_set():
+            if self._wake.wait(self.every_s):
+                self._wake.clear()
+                load = Load(self.root)
+                if self._stop_asked.wait(self.soon_s):
+                    return
+            facts = dict(read_health(self.root), other_load=load.since())
+            before, count, load = count, throttle_count(self.root), Load(self.root)
             if before is not None and count is not None and count > before and "throttled" not in facts["throttled"]:
                 facts["throttled"] = [*facts["throttled"], "throttled"]
             self.facts = facts
 
+    def read_soon(self) -> None:
+        self._wake.set()
+
     def stop(self) -> None:
         self._stop_asked.set()
+        self._wake.set()
+
+
+class Load:
+    """The processors' time from here on, and this process's own."""
+
+    def __init__(self, root: str | Path = "/") -> None:
+        self.root, self.own, self.spent = root, time.process_time(), _spent(root)
+
+    def since(self) -> float | None:
+        """The share of all processors that other programs used since, from 0 to 1; None where it is not known."""
+        now = _spent(self.root)
+        if now is None or self.spent is None:
+            return None
+        busy, whole = (after - before for after, before in zip(now, self.spent))
+        if whole <= 0:
+            return None
+        return round(min(max((busy - (time.process_time() - self.own)) / whole, 0.0), 1.0), 3)
+
+
+def _spent(root: str | Path) -> tuple[float, float] | None:
+    """Seconds that all processors together have worked, and that there were, since the system was started: Linux."""
+    words = _text(Path(root) / "proc/stat").split("\n")[0].split()
+    if len(words) < 6 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:9]):
+        return None
+    ticks = [int(word) for word in words[1:9]]  # what follows, of guests, is in these
+    second = os.sysconf("SC_CLK_TCK")
+    return (sum(ticks) - ticks[3] - ticks[4]) / second, sum(ticks) / second  # without idle and waiting for a disk
 
 
 def read_health(root: str | Path = "/") -> dict[str, Any]:

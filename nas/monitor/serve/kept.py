@@ -23,13 +23,15 @@ class Kept:
     """Keeps the last frames before an alarm and some of those after it, at most `most` of all; 0: none.
 
     While an alarm holds one frame of ten is kept, until there are as many of it as are kept of all: then nothing more
-    is written, which spares a memory card. Names are unique in a folder.
+    is written, which spares a memory card. A quarter of all may be frames before an alarm, which outlast the others.
+    Names are unique in a folder.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder, self.most = folder / FRAMES, most
         self.began, self.count = int(1000 * time.time()), 0
         self.left = 0  # frames that are still to be kept of the alarm that holds
+        self.before: deque[str] = deque(maxlen=max(most // 4, min(BEFORE, most)))  # names, of frames before alarms
         self.recent: deque[tuple[str, np.ndarray]] = deque(maxlen=min(BEFORE, most) or 1)
 
     def see(self, pixels: np.ndarray) -> str:
@@ -51,6 +53,7 @@ class Kept:
         """Writes the last frames, and removes the oldest of all beyond `most`; their names."""
         if not self.most:
             return []
+        self.before.extend(name for name, _ in self.recent)
         names = self._write(list(self.recent))
         self.recent.clear()
         self.left = max(0, self.most - len(names))
@@ -67,6 +70,7 @@ class Kept:
             say(f"{self.folder}: cannot be written: {error.strerror or error}")
             self.left = 0
         files = sorted(self.folder.glob("[0-9]*-[0-9]*.png"), key=_order) if self.folder.is_dir() else []
+        files.sort(key=lambda path: path.name in self.before)  # these go last
         for path in files[: max(0, len(files) - self.most)]:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -87,7 +87,8 @@ class Serving:
         self.follower = Follower(folder, self.loader, self.version)
         self.health = health or Health()
         kept = Kept(folder / MONITOR, self.options.keep)
-        self.watching = Watching(kept, self.health, state.get("watch"), state.get("alarms"))
+        self.watching = Watching(kept, self.health, state.get("watch"))
+        self.watching.serve(self.models, self.model)
         self.probation = Probation(self.version, self.options.deadline_ms is not None, state.get("probation"))
         self.why_returned = ""
         self.why_stopped = ""
@@ -142,7 +143,7 @@ class Serving:
         slot = Slot(self.options.every)
         self.counts.begin(slot)
         reader = Reader(source, slot, self.options.fps or (None if self.options.every else source.fps))
-        self._record("start", source=source.words[:200])
+        self._record("start", source=source.words[:200], alarms=sorted(self.watching.alarms))
         self._save()
         try:
             with self._signals(reader):
@@ -213,7 +214,7 @@ class Serving:
             with program.quiet():
                 picture = frame.picture()
                 pixels = deployment.image(picture)
-            scores, features, ms = model.run(deployment.input(pixels))
+            scores, features, ms, computing_ms = model.run(deployment.input(pixels))
             answer = answer_of(model, picture, pixels, scores, features, top=options.top, least=options.least)
         except program.NotAPicture as error:
             say(f"{frame.name}: {error}" if frame.name not in str(error) else str(error))
@@ -226,7 +227,7 @@ class Serving:
             self.say_result(self._line(frame.name, answer, ms, result_ms, late))
         if isinstance(answer, Found):
             self._count(answer, frame.name, picture)
-        events = self.watching.observe(model, answer.pixels, answer.scores, answer.features, ms)
+        events = self.watching.observe(model, answer.pixels, answer.scores, answer.features, ms, computing_ms)
         if self.controller is not None:
             self._control(self.controller, ms)
         if events:
@@ -272,7 +273,7 @@ class Serving:
         try:
             with model.program.quiet():
                 pixels = model.deployment.image(picture)
-            scores, features, ms = model.run(model.deployment.input(pixels))
+            scores, features, ms, _ = model.run(model.deployment.input(pixels))
             answer = answer_of(model, picture, pixels, scores, features, top=options.top, least=options.least)
         except model.program.NotAPicture as error:
             raise ValueError(str(error)) from None
@@ -309,7 +310,7 @@ class Serving:
         old = self.version
         self._serve_with((version, found))
         self.follower.serving = version
-        self.watching.keep_only(found)
+        self.watching.serve(found, self.model)
         self.probation.switched(version, compare=not self.why_returned)
         why, self.why_returned = self.why_returned or "current names it", ""
         self._record("switch", **{"from": old, "to": version, "why": why})
@@ -370,5 +371,5 @@ class Serving:
         """state.json without its lines."""
         return {
             "version": self.version, "precision": self.model.precision, **self.counts.state(),
-            "watch": self.watching.state(), "alarms": sorted(self.watching.alarms), "probation": self.probation.state(),
+            "watch": self.watching.state(), "probation": self.probation.state(),
         }  # fmt: skip

@@ -11,8 +11,8 @@ NAMES = (
     "mean", "red", "blue", "contrast", "darkest", "lightest", "gradient across", "gradient down", "curvature", "flat",
     "color gradient", "color curvature", "block borders", "clipped", "fine detail",
 )  # fmt: skip
-FLAT, DETAIL = 2.0, 6.0  # steps of 255 up to which neighbors, or a block's finest frequencies, count as flat
-HIGH, LOW = 250.0, 5.0  # values beyond are clipped
+FLAT, DETAIL = np.float32(2), np.float32(6)  # steps of 255 up to which neighbors, or fine frequencies, count as flat
+HIGH, LOW = np.float32(250), np.float32(5)  # values beyond are clipped
 FINE = 7  # a block's frequencies across and down, together, from which on they are detail
 
 
@@ -20,82 +20,120 @@ class Pictures:
     """Statistics of pictures of one size; `NAMES` says what they are.
 
     Of pictures of more than 32 pixels a side four tiles of 16 x 16 pixels are looked at; mostly every second
-    row, for neighbors say nearly the same.
+    row, for neighbors say nearly the same. Neighbors are subtracted over all rows of all pictures in one go; those of
+    different rows get a weight of 0. Arrays are kept from call to call: the system takes longer to hand out memory
+    than NumPy to fill it.
     """
 
     def __init__(self, height: int, width: int) -> None:
         self.rows, self.columns = _tiles(height), _tiles(width)
         self.whole = height <= SIDE and width <= SIDE
         self.shape = (len(self.rows), len(self.columns), 3)
+        down, across = _strides(self.rows, 3 * width), _strides(self.columns, 3)
+        self.tiles, self.strides = (*down[0], *across[0], 3), (*down[1], *across[1], 1)
+        self.first = 3 * (width * int(self.rows[0]) + int(self.columns[0]))
         rows, columns = (self.shape[0] + 1) // 2, self.shape[1]
-        border = np.zeros(columns - 1, np.float32)
-        border[BLOCK - 1 :: BLOCK] = 1
-        inside = np.tile(1 - border, rows)
-        self.inside, self.border = inside / max(inside.sum(), 1), np.tile(border, rows) / max(border.sum() * rows, 1)
-        self.grid = self.shape[0] // BLOCK * BLOCK, columns // BLOCK * BLOCK
-        self.cosines = _cosines()
-        frequency = np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) >= FINE
-        tiled = np.tile(frequency, (self.grid[0] // BLOCK, self.grid[1] // BLOCK)).ravel().astype(np.float32)
-        self.fine = tiled / max(tiled.sum(), 1)
-        self.means = {n: np.full(n, 1 / max(n, 1), np.float32) for n in self._sizes()}
-
-    def _sizes(self) -> list[int]:
-        half, columns = (self.shape[0] + 1) // 2, self.shape[1]
-        return [half * columns, half * (columns - 1), self.shape[0] // 2 * columns, half * (columns - 2)]
+        column = np.tile(np.arange(columns), rows)
+        border, inside = column % BLOCK == BLOCK - 1, column < columns - 1
+        self.every, self.below = _mean_of(column >= 0), _mean_of(column[: self.shape[0] // 2 * columns] >= 0)
+        self.across = np.stack([_mean_of(inside), _mean_of(inside & ~border), _mean_of(inside & border)], axis=1)
+        self.beside, self.curved = _mean_of(inside), _mean_of(column < columns - 2)
+        self.grid = self.shape[0] // BLOCK, columns // BLOCK
+        self.cosines = _fine_cosines()
+        self.fine = _mean_of(np.ones(self.grid[0] * self.grid[1] * self.cosines.shape[1], bool))
+        self._kept: dict[str, np.ndarray] = {}
 
     def part(self, pixels: np.ndarray) -> np.ndarray:
         """What is looked at of uint8 (h, w, 3)."""
-        return pixels if self.whole else pixels[self.rows[:, None], self.columns]
+        if self.whole:
+            return pixels
+        tiles = np.ndarray(self.tiles, np.uint8, np.ascontiguousarray(pixels), self.first, self.strides)  # a fast view
+        return tiles.reshape(self.shape)
 
     def statistics(self, parts: np.ndarray) -> np.ndarray:
         """Of uint8 (n, *shape), as `part` gives them: float64 (n, 15)."""
-        count, whole = len(parts), parts[..., 1].astype(np.float32)
-        values = parts[:, ::2].astype(np.float32)
-        green = whole[:, ::2]
-        red, blue = values[..., 0] - green, values[..., 2] - green
-        signed = green[:, :, 1:] - green[:, :, :-1]
-        across = np.abs(signed).reshape(count, -1)
-        down = np.abs(whole[:, 1::2] - green[:, : whole.shape[1] // 2])
-        second = np.abs(signed[:, :, 1:] - signed[:, :, :-1])
-        color = red[:, :, 1:] - red[:, :, :-1]
-        color_second = np.abs(color[:, :, 1:] - color[:, :, :-1])
-        mean, square = self._mean(green), self._mean(green * green)
-        mean_across, mean_color = self._mean(across), self._mean(np.abs(color))
-        every, flat = whole.reshape(count, -1), self._mean(np.minimum(across, FLAT))
-        clipped = self._mean(np.maximum(green, HIGH)) - HIGH + LOW - self._mean(np.minimum(green, LOW))
-        inside, border = across @ self.inside, across @ self.border
-        found = [
-            mean, self._mean(red), self._mean(blue), np.log(np.sqrt(np.maximum(square - mean * mean, 0)) + 1),
-            np.sqrt(every.min(axis=1)), np.sqrt(255 - every.max(axis=1)), np.log(mean_across + 0.5),
-            np.log(self._mean(down) + 0.5), np.log((self._mean(second) + 0.5) / (mean_across + 0.5)),
-            np.log((FLAT + 0.05 - flat) / (flat + 0.05)), np.log((mean_color + 0.25) / (mean_across + 0.5)),
-            np.log((self._mean(color_second) + 0.25) / (mean_color + 0.25)), np.log((border + 0.5) / (inside + 0.5)),
-            np.log(clipped + 0.02), self._detail(whole),
-        ]  # fmt: skip
-        return np.stack(found, axis=1).astype(np.float64)
+        count, (height, width, _) = len(parts), self.shape
+        rows, lower = (height + 1) // 2, height // 2
+        whole = self._room("whole", count, height, width)
+        np.copyto(whole, parts[..., 1])
+        upper, green = parts[:, ::2], self._room("green", count, rows, width)
+        np.copyto(green, whole[:, ::2])
+        red = np.subtract(upper[..., 0], green, out=self._room("red", count, rows, width))
+        blue = np.subtract(upper[..., 2], green, out=self._room("other", count, rows, width))
+        found = self._room("found", len(NAMES), count)
+        found[0], found[1], found[2] = (self._mean(values, self.every) for values in (green, red, blue))
+        other = np.multiply(green, green, out=blue)
+        found[3] = np.sqrt(np.maximum(self._mean(other, self.every) - found[0] * found[0], 0)) + 1
+        found[4] = np.sqrt(whole.min(axis=(1, 2)))
+        found[5] = np.sqrt(255 - whole.max(axis=(1, 2)))
+        signed = self._neighbors("signed", green)
+        across = np.abs(signed, out=self._room("across", count, rows, width))
+        mean_across, inside, border = (across.reshape(count, -1) @ self.across).T
+        second = self._neighbors("second", signed)
+        mean_second = self._mean(np.abs(second, out=second), self.curved)
+        flat = self._mean(np.minimum(across, FLAT, out=across), self.beside)
+        color = self._neighbors("signed", red)
+        second = self._neighbors("second", color)
+        color_second = self._mean(np.abs(second, out=second), self.curved)
+        mean_color = self._mean(np.abs(color, out=color), self.beside)
+        down = self._room("down", count, lower, width)
+        np.abs(np.subtract(whole[:, 1::2], green[:, :lower], out=down), out=down)
+        clipped = self._mean(np.maximum(green, HIGH, out=other), self.every) - HIGH
+        clipped += LOW - self._mean(np.minimum(green, LOW, out=other), self.every)
+        found[6], found[7], found[8] = mean_across + 0.5, self._mean(down, self.below) + 0.5, mean_second + 0.5
+        found[8] /= found[6]
+        found[9] = (FLAT + 0.05 - flat) / (flat + 0.05)
+        found[10] = (mean_color + 0.25) / found[6]
+        found[11] = (color_second + 0.25) / (mean_color + 0.25)
+        found[12] = (border + 0.5) / (inside + 0.5)
+        found[13] = clipped + 0.02
+        found[14] = self._detail(whole)
+        np.log(found[3], out=found[3])
+        np.log(found[6:], out=found[6:])
+        return found.T.astype(np.float64)
 
-    def _mean(self, values: np.ndarray) -> np.ndarray:
-        flat = values.reshape(len(values), -1)
-        return np.asarray(flat @ self.means[flat.shape[1]])
+    def _room(self, name: str, *shape: int) -> np.ndarray:
+        """An array of float32 that is kept, whose values are those of the last call."""
+        if name not in self._kept or self._kept[name].shape != shape:
+            self._kept[name] = np.zeros(shape, np.float32)
+        return self._kept[name]
+
+    def _neighbors(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Each value's difference to the next one, of the last one 0."""
+        apart, flat = self._room(name, *values.shape), values.reshape(-1)
+        np.subtract(flat[1:], flat[:-1], out=apart.reshape(-1)[:-1])
+        return apart
+
+    def _mean(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.asarray(values.reshape(len(values), -1) @ weights)
 
     def _detail(self, green: np.ndarray) -> np.ndarray:
-        """How much of the blocks' finest frequencies is not zero, which a codec rounds them to."""
-        count, (rows, columns) = len(green), self.grid
-        if not rows or not columns:
-            return np.zeros(count, np.float32)
-        cut = green[:, :rows, :columns]
-        downward = self.cosines @ cut.reshape(count * rows // BLOCK, BLOCK, columns)
-        both = downward.reshape(-1, BLOCK) @ self.cosines.T
-        present = np.minimum(np.abs(both), DETAIL).reshape(count, -1) @ self.fine
-        return np.asarray(np.log((present + 0.05) / (DETAIL + 0.05 - present)))
+        """How much of the blocks' finest frequencies is not zero, which a codec rounds them to, as odds (n,)."""
+        count, (down, across) = len(green), self.grid
+        if not down or not across:
+            return np.ones(count, np.float32)
+        cut = green[:, : down * BLOCK, : across * BLOCK].reshape(count, down, BLOCK, across, BLOCK)
+        blocks = self._room("blocks", count, down, across, BLOCK, BLOCK)
+        np.copyto(blocks, cut.transpose(0, 1, 3, 2, 4))
+        fine = self._room("fine", count * down * across, self.cosines.shape[1])
+        np.matmul(blocks.reshape(-1, BLOCK * BLOCK), self.cosines, out=fine)
+        np.minimum(np.abs(fine, out=fine), DETAIL, out=fine)
+        present = self._mean(fine.reshape(count, -1), self.fine)
+        return np.asarray((present + 0.05) / (DETAIL + 0.05 - present))
 
 
-def _cosines() -> np.ndarray:
-    """The orthonormal cosine transform of a block's row, float32 (8, 8)."""
+def _mean_of(chosen: np.ndarray) -> np.ndarray:
+    """Weights, float32 (n,), that give the mean of the chosen ones, bool (n,); 0 where there is none."""
+    return np.asarray(chosen / max(chosen.sum(), 1), np.float32)
+
+
+def _fine_cosines() -> np.ndarray:
+    """The orthonormal cosine transform of a block, its finest frequencies alone: float32 (64, 36)."""
     at = np.arange(BLOCK)
-    made = np.cos(np.pi * np.outer(at, 2 * at + 1) / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
-    made[0] /= np.sqrt(2)
-    return np.asarray(made, np.float32)
+    row = np.cos(np.pi * np.outer(at, 2 * at + 1) / (2 * BLOCK)) * np.sqrt(2 / BLOCK)
+    row[0] /= np.sqrt(2)
+    whole = np.einsum("ux,vy->xyuv", row, row).reshape(BLOCK * BLOCK, BLOCK, BLOCK)
+    return np.asarray(whole[:, np.add.outer(at, at) >= FINE], np.float32)
 
 
 def _tiles(side: int) -> np.ndarray:
@@ -105,3 +143,10 @@ def _tiles(side: int) -> np.ndarray:
     ends = (side - TILE) // BLOCK * BLOCK
     first = np.array([ends // 4, ends - ends // 4]) // BLOCK * BLOCK
     return np.asarray((first[:, None] + np.arange(TILE)).ravel())
+
+
+def _strides(places: np.ndarray, step: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of such rows or columns, `step` bytes apart: how many tiles and how long, and the bytes between each."""
+    if len(places) <= TILE or places[TILE] == places[0] + TILE:
+        return (1, len(places)), (0, step)
+    return (len(places) // TILE, TILE), (int(places[TILE] - places[0]) * step, step)

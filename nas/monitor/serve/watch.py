@@ -1,7 +1,7 @@
 """What watches a network at work: the pictures, its features, its accuracy without labels, and its latency.
 
     watch = Watch(read_reference(version_folder / "watch.npz", precision), state=what_watch_state_gave_before)
-    events = watch.observe(pixels, scores, features, ms, image="frame 17")     # for every frame that is served
+    events = watch.observe(pixels, scores, features, ms, image="frame 17")    # for every frame that is served
     watch.health(temperature_c=61.0, frequency_mhz=1800.0, throttled=[])      # when it is read, every few seconds
     events = watch.labels([("frame 17", 3)])                                  # when somebody has looked at an image
     watch.estimate()     # what stands in a `window` line: accuracy, accuracy_low, accuracy_high, trusted
@@ -102,13 +102,15 @@ class Watch:
         self.count = 0  # frames in the unfinished group
 
     def observe(
-        self, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float, image: str = ""
-    ) -> list[Event]:
+        self, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float,
+        computing_ms: float = 0.0, image: str = "",
+    ) -> list[Event]:  # fmt: skip
         """One frame: uint8 (h, w, 3) as the network saw it, scores float32 (classes,), pooled features float32 (d,)
-        or None, the milliseconds of the inference, and the name by which `labels` may speak of it.
+        or None, the milliseconds of the inference by the clock and of the processor (0: not known), and the name by
+        which `labels` may speak of it.
         """
         self.frames += 1
-        events = self.latency.add(ms)
+        events = self.latency.add(ms, computing_ms)
         if self.reference is None:
             return events
         if self.pictures is None or pixels.shape != self.shape:
@@ -175,6 +177,16 @@ class Watch:
         return sum(self.usual) / len(self.usual) if self.usual else self.estimator.accuracy
 
     @property
+    def alarms(self) -> set[str]:
+        """The charts whose alarms stand."""
+        found = {"latency"} if self.latency.alarmed else set()
+        if self.reference is not None:
+            found |= {"picture"} if self.picture.alarmed else set()
+            found |= {"features"} if self.features is not None and self.features.alarmed else set()
+            found |= {"accuracy"} if self.low else set()
+        return found
+
+    @property
     def alarmed(self) -> bool:
         """Whether an alarm of pictures or features stands."""
         return self.picture.alarmed or (self.features is not None and self.features.alarmed)
@@ -213,16 +225,19 @@ class Watch:
         return [dict(event, kind="clear")]
 
     def _remember(self, named: np.ndarray, probabilities: np.ndarray) -> None:
-        for n, image in enumerate(self.names):
+        likely, change = probabilities[np.arange(GROUP), named].round(4).tolist(), float(self.change)
+        for image, label, chance in zip(self.names, named.tolist(), likely):
             if image:
-                likely = round(float(probabilities[n, named[n]]), 4)
-                self.named[image[:LONGEST_NAME]] = [float(named[n]), likely, float(self.change)]
+                self.named[image[:LONGEST_NAME]] = [float(label), chance, change]
         while len(self.named) > MOST_NAMES:
             del self.named[next(iter(self.named))]
 
-    def health(self, temperature_c: float | None, frequency_mhz: float | None, throttled: Sequence[str] = ()) -> None:
+    def health(
+        self, temperature_c: float | None, frequency_mhz: float | None, throttled: Sequence[str] = (),
+        other_load: float | None = None,
+    ) -> None:  # fmt: skip
         """What the board says of itself, to explain its latency with. None: it does not say."""
-        self.latency.health(temperature_c, frequency_mhz, throttled)
+        self.latency.health(temperature_c, frequency_mhz, throttled, other_load)
 
     def labels(self, pairs: Sequence[tuple[str, int]]) -> list[Event]:
         """True classes of images, by the names that `observe` was given; names that are not known any more are left.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -20,10 +20,10 @@ MOST_STATES = 4  # models whose watches a state keeps: those that were served la
 class Watching:
     """`states` are those that an earlier serving left, by the model's name; a watch goes on from its own."""
 
-    def __init__(self, kept: Kept, health: Health, states: Any, alarms: Any) -> None:
+    def __init__(self, kept: Kept, health: Health, states: Any) -> None:
         self.kept, self.health, self.reviewed = kept, health, Reviewed(kept.folder.parent)
         self.states: dict[str, Any] = dict(states) if isinstance(states, dict) else {}
-        self.alarms = {str(chart) for chart in alarms[:100]} if isinstance(alarms, list) else set()
+        self.alarms: set[str] = set()  # charts
         self.watches: dict[str, Watch] = {}
         self.actings: dict[str, Acting | None] = {}
         self.estimate: dict[str, Any] = {}  # of the last window
@@ -33,20 +33,24 @@ class Watching:
         """The watch of a model, made when it is first served."""
         if model.name not in self.watches:
             self.watches[model.name] = made = _watch(model, self.states.get(model.name))
-            self.actings[model.name] = open_acting(model, made)
+            self.actings[model.name] = acting = open_acting(model, made)
+            if acting is not None and "accuracy" in made.alarms:
+                acting.ask()  # the network as deployed is served again
+            self.alarms |= made.alarms
             for line in made.off:
                 say(line)
         return self.watches[model.name]
 
     def observe(
-        self, model: Model, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float
-    ) -> list[dict[str, Any]]:
+        self, model: Model, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float,
+        computing_ms: float = 0.0,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """One frame that was served; what the log has of it, mostly nothing."""
         watch = self.watch(model)
         if self._told.get(model.name) is not self.health.facts:
             self._told[model.name] = self.health.facts
             watch.health(**self.health_facts())
-        events = watch.observe(pixels, scores, features, ms, image=self.kept.see(pixels))
+        events = watch.observe(pixels, scores, features, ms, computing_ms, self.kept.see(pixels))
         acting = self.actings[model.name]
         if acting is not None:
             acting.hear(pixels, scores, events)
@@ -56,7 +60,10 @@ class Watching:
         chart = str(event.get("chart"))
         if event.get("kind") == "alarm":
             self.alarms.add(chart)
-            event["frames"] = self.kept.keep()
+            if chart == "latency":
+                self.health.read_soon()
+            else:
+                event["frames"] = self.kept.keep()
         elif event.get("kind") == "clear":
             self.alarms.discard(chart)
             if not self.alarms - {"latency"}:
@@ -74,15 +81,18 @@ class Watching:
 
     def health_facts(self) -> dict[str, Any]:
         """What of the board's health the log and the watch are told."""
-        return {name: self.health.facts[name] for name in ("temperature_c", "frequency_mhz", "throttled")}
+        return {name: self.health.facts[name] for name in ("temperature_c", "frequency_mhz", "throttled", "other_load")}
 
-    def keep_only(self, models: Iterable[Model]) -> None:
-        """Only these are served from here on; the alarms were of others."""
+    def serve(self, models: Sequence[Model], first: Model) -> None:
+        """These are served from here on; the alarms of others are left."""
         self._note_states()
         names = {model.name for model in models}
         self.watches = {name: watch for name, watch in self.watches.items() if name in names}
         self.actings = {name: acting for name, acting in self.actings.items() if name in names}
-        self.alarms.clear()
+        self.alarms = set()
+        for watch in self.watches.values():
+            self.alarms |= watch.alarms
+        self.watch(first)
 
     def state(self) -> dict[str, Any]:
         """The states of the models that were served last, by name."""

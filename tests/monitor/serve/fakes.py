@@ -44,9 +44,9 @@ class FakeModel:
     def name(self) -> str:
         return f"{self.version}:{self.precision}"
 
-    def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float]:
+    def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float, float]:
         self.ms = next(self.times, self.ms)
-        return image.reshape(-1, 3).mean(0).astype(np.float32), None, self.ms
+        return image.reshape(-1, 3).mean(0).astype(np.float32), None, self.ms, self.ms
 
 
 class Healthy(Health):

@@ -129,6 +129,20 @@ def test_a_new_process_goes_on_where_the_old_one_was(reference: dict) -> None:
     assert found == expected and [kind for _, kind in found] == ["alarm"]
 
 
+@pytest.mark.parametrize("far", [0.0, 4.0])
+def test_a_new_process_looks_again_whether_an_alarm_still_holds(far: float, reference: dict) -> None:
+    """However far the pictures were when the process before it ended, by a hundred or so usual ones."""
+    rng = np.random.default_rng(8)
+    labels, predicted = frames("independent", BURNT + 320, rng)
+    chart, values = Chart("picture", reference), drawn(labels, rng)
+    values[BURNT:] += 1000
+    assert [kind for _, kind in run(chart, values, predicted)] == ["alarm"]
+    again = Chart("picture", reference, json.loads(json.dumps(chart.state(), allow_nan=False)))
+    labels, predicted = frames("independent", 320, rng)
+    found = run(again, drawn(labels, rng) + far, predicted)
+    assert again.alarmed == (far > 0) and found == ([] if far else [(HOLD_OFF * GROUP, "clear")])
+
+
 def test_the_weighted_mean_and_t2_by_hand() -> None:
     """One statistic, weight 0.5, unit variance: after values of 1 the mean is 1 - 2^-16, T2 that squared over 1/3."""
     reference = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
-from nas.monitor.serve.health import THROTTLED, Health, read_health
+import pytest
+
+from nas.monitor.serve.health import THROTTLED, Health, Load, read_health
 
 
 def write(root: Path, path: str, text: str) -> None:
@@ -50,3 +53,33 @@ def test_it_is_read_again_and_again(tmp_path: Path) -> None:
     health.stop()
     health.join(20)
     assert first["throttled"] == [] and health.facts["throttled"] in (["throttled"], []) and number < 9_999
+
+
+def test_the_load_is_what_other_programs_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 40 s of four processors 26 were worked in (10 user, 6 system, 2 nice, 8 steal), 6 of them here."""
+    own, second = iter((1.0, *[7.0] * 9)), os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(time, "process_time", lambda: next(own))
+    for ticks in ((0, 0, 0, 0, 0, 0, 0, 0, 0, 0), (10, 2, 6, 12, 2, 0, 0, 8, 5, 5)):
+        write(tmp_path, "proc/stat", "cpu  " + " ".join(str(second * n) for n in ticks) + "\ncpu0 1 2\n")
+        if not any(ticks):
+            load = Load(tmp_path)
+    assert load.since() == 0.5
+    assert Load(tmp_path / "nowhere").since() is None
+    for text in ("", "cpu 1 2\n", "cpu a b c d e f g h\n"):
+        write(tmp_path, "proc/stat", text)
+        assert Load(tmp_path).since() is None
+
+
+def test_it_is_read_soon_where_that_is_asked_for(tmp_path: Path) -> None:
+    health = Health(tmp_path, every_s=3600, soon_s=0.001)
+    health.start()
+    before = health.facts
+    for _ in range(10_000):
+        health.read_soon()
+        if health.facts is not before:
+            break
+        time.sleep(0.001)
+    assert health.facts is not before and health.facts["other_load"] is None
+    health.stop()
+    health.join(20)
+    assert not health.is_alive()

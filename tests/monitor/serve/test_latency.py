@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from nas.monitor.serve.latency import BURN_IN, GROUP, LatencyChart
+from nas.monitor.serve.latency import BURN_IN, GROUP, PATIENCE, LatencyChart
 
 
 def times(frames: int, factor: float = 1.0, *, seed: int) -> np.ndarray:
@@ -69,13 +69,75 @@ def test_only_what_health_does_not_explain_asks_for_a_profile(usual, now, explai
     chart.health(*usual)
     run(chart, times(BURN_IN * GROUP, seed=5))
     chart.health(*now)
-    events = [event for _, event in run(chart, times(8 * GROUP, 1.5, seed=6))]
+    events = [event for _, event in run(chart, times(5 * GROUP, 1.5, seed=6))]
+    chart.health(*now)  # as it is read after the alarm
+    events += [event for _, event in run(chart, times(3 * GROUP, 1.5, seed=7))]
     if explained is None:
         assert [e["kind"] for e in events] == ["alarm", "profile"]
         assert events[0]["explained"] is None
     else:
         assert [e["kind"] for e in events] == ["alarm"]
         assert explained in events[0]["explained"]
+
+
+def computing(values: np.ndarray, factor: float = 1.0) -> list[float]:
+    """Processor time of inferences: no other program makes it longer."""
+    return [float(min(ms, 0.1 * factor)) for ms in values]
+
+
+@pytest.mark.parametrize(("factor", "explained"), [(1.0, True), (1.05, True), (1.6, False)])
+def test_waiting_for_other_programs_is_told_from_a_network_that_computes_longer(factor, explained):
+    chart, usual = LatencyChart(), times(BURN_IN * GROUP, seed=21)
+    chart.health(55.0, 1800.0, [])
+    for ms, own in zip(usual, computing(usual), strict=True):
+        assert chart.add(float(ms), own) == []
+    events = []
+    for ms in times(8 * GROUP, 1.7, seed=22):
+        events += chart.add(float(ms), 0.07 * factor)
+        chart.health(55.0, 1800.0, [])
+    assert [e["kind"] for e in events] == (["alarm"] if explained else ["alarm", "profile"])
+    assert (events[0]["explained"] or "").startswith("load: it waits for other programs") == explained
+
+
+def test_processor_time_says_nothing_where_the_network_does_not_run_on_this_thread():
+    chart = LatencyChart()
+    for ms in times(BURN_IN * GROUP, seed=23):
+        chart.add(float(ms), 0.001)
+    events = [event for ms in times(8 * GROUP, 1.7, seed=24) for event in chart.add(float(ms), 0.001)]
+    assert [e["kind"] for e in events] == ["alarm", "profile"] and events[0]["explained"] is None
+
+
+@pytest.mark.parametrize(("before", "now", "explained"), [(0.05, 0.6, True), (0.5, 0.6, False), (None, 0.6, True)])
+def test_other_programs_that_share_the_processors_explain_a_slowdown(before, now, explained):
+    chart = LatencyChart()
+    chart.health(None, None, [], before)
+    run(chart, times(BURN_IN * GROUP, seed=25))
+    events = run(chart, times(3 * GROUP, 1.5, seed=26))
+    assert len(events) == 1
+    chart.health(None, None, [], now)
+    events += run(chart, times(8 * GROUP, 1.5, seed=27))
+    assert [e["kind"] for _, e in events] == (["alarm"] if explained else ["alarm", "profile"])
+
+
+def test_the_profile_waits_for_what_the_board_says_and_for_what_explains_it_to_end():
+    chart = LatencyChart()
+    chart.health(55.0, 1800.0, [], 0.0)
+    run(chart, times(BURN_IN * GROUP, seed=28))
+    found = run(chart, times(10 * GROUP, 1.5, seed=29))
+    assert [e["kind"] for _, e in found] == ["alarm"], "what the board said is older than the alarm"
+    chart.health(55.0, 1800.0, [], 0.9)
+    assert run(chart, times(10 * GROUP, 1.5, seed=30)) == []
+    chart.health(55.0, 1800.0, [], 0.0)
+    found = run(chart, times(40 * GROUP, 1.5, seed=31))
+    assert [(n // GROUP, e["kind"]) for n, e in found] == [(PATIENCE - 1, "profile")], "once"
+
+
+def test_an_alarm_says_how_long_an_inference_takes_though_one_median_was_usual():
+    """It said 1.02 times the usual, which is no reason for an alarm."""
+    chart = burnt_in()
+    parts = [times(GROUP, factor, seed=40 + n) for n, factor in enumerate((1.0, 3.0, 1.0, 3.0))]
+    found = run(chart, np.concatenate(parts))
+    assert [e["kind"] for _, e in found] == ["alarm"] and found[0][1]["value"] > 2.5
 
 
 def test_a_new_process_goes_on_where_the_old_one_was():

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.monitor.advice import open_alarms
 from nas.monitor.log import Start, Stop, Switch, Window, read_log, read_state
 from nas.monitor.serve.frames import of_arrays, of_images
 from nas.monitor.serve.loop import Options, Serving
 from nas.monitor.serve.terminal import Refused
 from nas.monitor.serve.versions import use
 from tests.monitor.serve.deployments import color_model, make_version, picture, write_pictures
+from tests.monitor.serve.fakes import FakeModel, Healthy
 
 
 @pytest.fixture
@@ -79,6 +81,27 @@ def test_counts_go_on_after_a_restart(folder: Path) -> None:
     assert [record.n for record in read_log(folder).records] == list(range(1, 13))
 
 
+def test_a_restart_says_which_alarms_stand_and_leaves_those_of_another_version(folder: Path) -> None:
+    make_version(folder, 2)
+    use(folder, 1)
+
+    def serve(times: list[float]) -> set[str]:
+        serving = Serving(
+            folder, Options(every=True, quiet=True), health=Healthy(),
+            loader=lambda version: [FakeModel(folder, version, times=times)],
+        )  # fmt: skip
+        assert serving.run(of_arrays([picture("red")] * len(times))) == 0
+        return serving.watching.alarms
+
+    assert serve([1.0] * 512 + [3.0] * 96) == {"latency"}
+    assert serve([3.0] * 32) == {"latency"}
+    use(folder, 2)
+    assert serve([3.0] * 32) == set()
+    log = read_log(folder)
+    assert [start.alarms for start in log.of(Start)] == [(), ("latency",), ()]
+    assert open_alarms(log) == []
+
+
 def test_a_slow_network_skips_frames_and_serves_the_newest(folder: Path) -> None:
     """The reader puts forty frames while the first one is served: of those the last one is next."""
     done = threading.Event()
@@ -93,7 +116,7 @@ def test_a_slow_network_skips_frames_and_serves_the_newest(folder: Path) -> None
     serving = Serving(folder, Options(as_json=True), say_result=said.append)
     run, first = serving.model.run, True
 
-    def slow(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float]:
+    def slow(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float, float]:
         nonlocal first
         if first:
             first = False

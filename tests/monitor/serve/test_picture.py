@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -39,6 +40,34 @@ def test_a_ramp_by_hand() -> None:
 def test_a_grey_picture_and_sizes_that_fit_no_block_are_finite() -> None:
     for shape in ((1, 8, 3), (5, 7, 3), (8, 8, 3), (33, 200, 3), (224, 224, 3)):
         of(np.full(shape, 128, np.uint8))
+
+
+@pytest.mark.parametrize("size", [(224, 224), (24, 90), (90, 24), (47, 48), (600, 35), (32, 32)])
+def test_what_is_looked_at_is_those_rows_and_columns(size: tuple[int, int]) -> None:
+    seen, pixels = Pictures(*size), np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    for one in (pixels, pixels[:, ::-1], pixels[::-1]):  # also of a view, whose rows lie otherwise in memory
+        assert (seen.part(one) == one[seen.rows[:, None], seen.columns]).all()
+
+
+def test_pictures_of_one_call_know_nothing_of_each_other_nor_of_the_call_before() -> None:
+    rng = np.random.default_rng(0)
+    for size in ((32, 32), (24, 24), (5, 7), (1, 8), (1, 1)):
+        pixels, seen = rng.integers(0, 256, (16, *size, 3), np.uint8), Pictures(*size)
+        whole = seen.statistics(pixels)
+        seen.statistics(255 - pixels)
+        alone = np.concatenate([Pictures(*size).statistics(one[None]) for one in pixels])
+        assert seen.statistics(pixels) == pytest.approx(whole, abs=0) and whole == pytest.approx(alone, abs=1e-3)
+
+
+def test_a_group_after_the_first_one_asks_for_little_memory() -> None:
+    """Memory that is asked for again and again took two thirds of the time."""
+    seen, parts = Pictures(224, 224), np.zeros((16, SIDE, SIDE, 3), np.uint8)
+    seen.statistics(parts)
+    tracemalloc.start()
+    seen.statistics(parts)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 50_000
 
 
 def test_of_a_large_picture_a_small_part_on_the_grid_of_blocks_is_looked_at() -> None:
