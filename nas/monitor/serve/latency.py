@@ -24,6 +24,7 @@ WAITS = 0.25  # of the logarithm of a slowdown: with no more of it in processor 
 BUSY, BUSIER = 0.25, 0.2  # of all processors, that other programs use, and so much above the usual
 LAST = 3  # medians that say how long an inference takes now
 PATIENCE = 4  # slow medians in a row that nothing explains, before the profile is asked for
+LOAD = "other_load"
 Event = Dict[str, Any]
 
 
@@ -68,13 +69,14 @@ class LatencyChart:
         `other_load`: the share of all processors that other programs use.
         """
         self.now = {"temperature_c": temperature_c, "frequency_mhz": frequency_mhz, "throttled": list(throttled),
-                    "other_load": other_load}  # fmt: skip
+                    LOAD: other_load}  # fmt: skip
         self.read = True
-        begins = len(self.first) < BURN_IN or not self.usual
-        for name in ("temperature_c", "frequency_mhz", "other_load"):
+        first = len(self.first) < BURN_IN
+        begins = first or not self.usual.keys() - {LOAD}
+        late = first or (LOAD not in self.usual and not self.alarmed)  # it takes a while to be known
+        for name in ("temperature_c", "frequency_mhz", LOAD):
             value = self.now[name]
-            late = name == "other_load" and name not in self.usual and not self.alarmed  # it takes a while to be known
-            if value is not None and math.isfinite(value) and (begins or late):
+            if value is not None and math.isfinite(value) and (late if name == LOAD else begins):
                 self.usual[name] = max(value, self.usual.get(name, value))
 
     def add(self, ms: float, computing_ms: float = 0.0) -> list[Event]:
@@ -152,7 +154,7 @@ class LatencyChart:
                 return (
                     f"load: it waits for other programs; its own computing takes {math.exp(more):.2f} times the usual"
                 )
-        other, before = self.now.get("other_load"), self.usual.get("other_load", 0.0)
+        other, before = self.now.get(LOAD), self.usual.get(LOAD, 0.0)
         if other is not None and other >= max(BUSY, before + BUSIER):
             return f"load: other programs use {100 * other:.0f}% of the processors instead of {100 * before:.0f}%"
         return None

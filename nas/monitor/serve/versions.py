@@ -167,7 +167,7 @@ class Model:
 
     def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float, float]:
         """Scores (classes,), of a detector (boxes, classes + 4); features (d,) or None; and the milliseconds of the
-        network alone: by the clock, and of the processor in this thread, which takes part where the network has several.
+        network alone: by the clock, and of the processor in this thread, which takes part where there are several.
         """
         with self.lock:
             ready = self.network.ready(image)

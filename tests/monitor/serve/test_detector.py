@@ -148,7 +148,7 @@ def timed(folder: Path, version: int, ms: float, precision: str | None = None) -
     """The version's model, whose inferences say that they took so long."""
     model = load(folder, version, precision)
     run = model.run
-    model.run = lambda image: (*run(image)[:2], ms)  # type: ignore[method-assign]
+    model.run = lambda image: (*run(image)[:2], ms, ms)  # type: ignore[method-assign]
     model.ms = ms
     return model
 
@@ -224,7 +224,7 @@ def test_numbers_that_are_none_find_nothing(folder: Path) -> None:
     (folder / "current").write_text("1")
     model = load(folder, 1)
     outputs = iter([np.nan, np.inf, -np.inf])
-    model.run = lambda image: (np.full((16, 6), next(outputs), np.float32), None, 1.0)  # type: ignore[method-assign]
+    model.run = lambda image: (np.full((16, 6), next(outputs), np.float32), None, 1.0, 1.0)  # type: ignore[method-assign]
     said: list[str] = []
     serving = Serving(folder, Options(every=True, as_json=True), say_result=said.append, loader=lambda version: [model])
     assert serving.run(of_arrays([squares(1)] * 3)) == 0
