@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nas.run import (
+    AveragePrecision,
     Costs,
     RankQuality,
     Reference,
@@ -19,6 +22,7 @@ from nas.run import (
     write_settings,
     write_trials,
 )
+from nas.run.pictures import write_pictures
 from nas.space.candidate import Candidate
 
 ROWS: tuple[tuple[int, float | None, float, float | None], ...] = (  # trial, accuracy, ms, mJ
@@ -72,6 +76,35 @@ def make_run(path: Path, rows: tuple[tuple[int, float | None, float, float | Non
     ]
     write_references(path, references)
     return run
+
+
+NAMES = ("RBC", "a|b <i>", "Platelets")  # of classes; a name may hold anything that can be printed
+
+
+def make_detector_run(path: Path, **changed: Any) -> Run:
+    """The run of `make_run`, of detectors: no objects are small, and none of the last class; with pictures."""
+    from nas.data.boxes import Detections  # late: other runs need no PyTorch
+    from nas.data.pixels import PADDING
+    from nas.data.shown import shown_boxes, shown_picture
+
+    run = make_run(path, task="detection", classes=len(NAMES), class_names=NAMES, validation_images=40, **changed)
+    trials = [
+        replace(t, average_precision=AveragePrecision(
+            t.accuracy, round(0.95 + t.trial / 1000, 6), 0.5, None, round(t.accuracy / 2, 6), t.accuracy,
+            (0.125, round(t.accuracy, 6), None), (0.25, 1.0, None),
+        )) if t.accuracy is not None else t
+        for t in run.trials
+    ]  # fmt: skip
+    write_trials(path, run.settings, trials)
+    pixels = np.full((48, 64, 3), 200, np.uint8)
+    square = np.full((64, 64, 3), PADDING, np.uint8)
+    square[:48] = pixels
+    rows = np.array([[1, 0.1, 0.1, 0.5, 0.5, 0, 64, 100], [0, 0.5, 0.1, 0.9, 0.7, 1, 64, 100]], np.float32)
+    boxes = np.array([[0.1, 0.1, 0.5, 0.52], [0.2, 0.2, 0.4, 0.4]], np.float32)
+    said = Detections(np.array([1, 0]), np.array([0.9, 0.2], np.float32), boxes)
+    found = [shown_boxes(said, NAMES)]
+    write_pictures(path, [shown_picture(square, rows, NAMES)], {t.trial: found for t in run.front_trials[:2]})
+    return load_run(path)
 
 
 BELIEFS: Mapping[int, tuple[float, float | None]] = {  # trials 1 and 6 cannot be told apart

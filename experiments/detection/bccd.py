@@ -11,7 +11,6 @@ some of the networks, so that several processes can share the work. compare.py r
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from time import process_time
 
@@ -27,10 +26,11 @@ from nas.device.profile import load_device
 from nas.files.csv import append_rows, read_appended
 from nas.models.builder import build
 from nas.models.trained import TrainedModel
+from nas.run.average_precision import AveragePrecision
 from nas.space.network import Network
 from nas.space.search_space import load_space, parse_space
 from nas.tasks.detection import Detection
-from nas.tasks.precision import AveragePrecision, Truth, average_precision
+from nas.tasks.precision import Truth, average_precision
 from nas.train.crops import trained_body
 from nas.train.full import train_full
 from nas.train.full_recipe import FullRecipe, full_recipe
@@ -112,8 +112,9 @@ def measured(model: TrainedModel, data: Dataset, split: Split) -> AveragePrecisi
     return average_precision(*found_by(model, data, split), data.classes)
 
 
-def classes_text(values: Mapping[str, float | None]) -> str:
-    return " ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None)
+def classes_text(classes: Sequence[str], values: Sequence[float | None]) -> str:
+    named = zip(classes, values, strict=True)
+    return " ".join(f"{name} {value:.3f}" for name, value in named if value is not None)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -160,7 +161,7 @@ def main() -> None:
             row = (
                 *key, side, f"{network.macs / 1e6:.1f}", f"{network.params / 1e6:.2f}", f"{cost.latency_ms:.2f}",
                 epochs[name], f"{own.mean:.4f}", f"{own.at_50:.4f}", f"{test.mean:.4f}", f"{test.at_50:.4f}",
-                classes_text(own.at_50_of_classes), classes_text(test.at_50_of_classes),
+                classes_text(data.classes, own.at_50_of_classes), classes_text(data.classes, test.at_50_of_classes),
             )  # fmt: skip
             append_rows(asked.out, COLUMNS, [row])
             print(*row, sep=" | ", flush=True)

@@ -31,7 +31,7 @@ OUT = (
 def figures(found: Sequence[Detections], truth: Sequence[Truth], classes: Sequence[str]) -> np.ndarray:
     """AP50, mAP, and AP50 of each class."""
     counted = average_precision(found, truth, classes)
-    return np.array([counted.at_50, counted.mean, *(counted.at_50_of_classes[name] or 0.0 for name in classes)])
+    return np.array([counted.at_50, counted.mean, *(value or 0.0 for value in counted.at_50_of_classes)])
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def _randaugment(pixels: Tensor, generator: torch.Generator) -> Tensor:
 def augment_boxes(
     pixels: Tensor, target: Tensor, augmentation: Augmentation, *, flip: bool, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Pictures with boxes, uint8 (n, r, r, 3) and float32 (n, m, 7) as of `nas.tasks.detection`, to the same shapes.
+    """Pictures with boxes, uint8 (n, r, r, 3) and float32 (n, m, 8) as of `nas.tasks.detection`, to the same shapes.
 
     "crop-flip": each mirrored with probability 1/2 where `flip`, zoomed by 0.6 to 1.5 in logarithm and shifted, grey
     outside. "randaugment" moves brightness and contrast too. A box of which less than a quarter is left is dropped.

@@ -17,12 +17,15 @@ from nas.data.picture import full_size
 from nas.errors import UserError
 
 LARGEST_SIDE = 320  # pixels kept of a picture's longer side in memory
-COLUMNS = 7  # class, x1, y1, x2, y2, crowd, side
+COLUMNS = 8  # class, x1, y1, x2, y2, crowd, side, area
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxedPicture:
-    """A picture's file, its width and height in pixels, and float32 (n, 6): class, x1, y1, x2, y2 in pixels, crowd."""
+    """A picture's file, its width and height in pixels, and its objects.
+
+    These are float32 (n, 7): class, x1, y1, x2, y2 in pixels, crowd, area in pixels.
+    """
 
     path: Path
     size: tuple[int, int]
@@ -59,7 +62,7 @@ def found_boxed(
 
 
 def targets(pictures: Sequence[BoxedPicture]) -> Tensor:
-    """float32 (pictures, m, 7) as of `nas.tasks.detection`: padded with rows of class -1."""
+    """float32 (pictures, m, 8) as of `nas.tasks.detection`: padded with rows of class -1."""
     most = max(1, *(len(picture.objects) for picture in pictures))
     found = np.zeros((len(pictures), most, COLUMNS), np.float32)
     found[:, :, 0] = -1
@@ -67,7 +70,8 @@ def targets(pictures: Sequence[BoxedPicture]) -> Tensor:
         side = max(picture.size)
         row[:, 6] = side
         own = picture.objects
-        row[: len(own), 0], row[: len(own), 1:5], row[: len(own), 5] = own[:, 0], own[:, 1:5] / side, own[:, 5]
+        row[: len(own), 0], row[: len(own), 1:5] = own[:, 0], own[:, 1:5] / side
+        row[: len(own), 5], row[: len(own), 7] = own[:, 5], own[:, 6]
     return torch.from_numpy(found)
 
 

@@ -100,17 +100,18 @@ class _Coco:
             box = row.get("bbox")
             if not isinstance(box, list) or len(box) != 4 or not all(map(_finite, box)):
                 raise self._bad("annotations", number, f"bbox must be [x, y, width, height]; got {str(box)[:80]}")
-            found = self._inside(number, box, self.images[image])
+            found, (w, h) = self._inside(number, box, self.images[image]), map(float, box[2:])
             if found is None:
                 skipped["boxes without an area"] += 1
                 continue
-            rows[image].append((self.numbers[category], *found, float(bool(row.get("iscrowd", 0)))))
+            crowd, area = float(bool(row.get("iscrowd", 0))), self._area(number, row, w * h)
+            rows[image].append((self.numbers[category], *found, crowd, area))
         for number, image in self.images.items():
             name = self._text(image, "file_name", "images")
             path = next((f for folder in folders if (f := folder / name).is_file()), None)
             if path is None or ".." in Path(name).parts or Path(name).is_absolute():
                 raise self._bad("images", number, f"the picture {name[:120]!r} is missing")
-            objects = np.array(rows[number], np.float32).reshape(-1, 6)
+            objects = np.array(rows[number], np.float32).reshape(-1, 7)
             yield BoxedPicture(path, self._size(image), objects, f"{self.path}: images id {number}")
 
     def _inside(self, number: int, box: Sequence[float], image: Mapping[str, Any]) -> tuple[float, ...] | None:
@@ -127,6 +128,13 @@ class _Coco:
                 raise self._bad("annotations", number, got)
         cut = tuple(min(max(value, 0.0), float(side)) for value, side in zip(corners, (*size, *size), strict=True))
         return cut if cut[2] > cut[0] and cut[3] > cut[1] else None
+
+    def _area(self, number: int, row: Mapping[str, Any], of_box: float) -> float:
+        """That of the object's outline in pixels, which decides whether it is small; of its box where none is given."""
+        area = row.get("area")
+        if area is not None and not (_finite(area) and area >= 0):
+            raise self._bad("annotations", number, f"area must be a number of pixels; got {str(area)[:40]!r}")
+        return float(area or of_box)
 
     def _size(self, image: Mapping[str, Any]) -> tuple[int, int]:
         sides = (image.get("width"), image.get("height"))
@@ -157,5 +165,5 @@ class _Coco:
         return UserError(f"{self.path}: {what} id {number}: {why}")
 
 
-def _finite(value: object) -> bool:
+def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -26,7 +26,7 @@ TEST_SEED = 0  # the same test images whatever the user's seed: what one run tra
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Images with their labels: classes, int64 (n,), or objects, float32 (n, m, 7) as of `nas.tasks.detection`."""
+    """Images with their labels: classes, int64 (n,), or objects, float32 (n, m, 8) as of `nas.tasks.detection`."""
 
     images: Images
     labels: Tensor
@@ -95,15 +95,17 @@ def split_dataset(name: str, found: Found, *, validation_share: float, seed: int
     if not 0 < validation_share < 1:
         raise UserError(f"{name}: the validation share must lie between 0 and 1; got {validation_share}")
     classes, train, validation, test = found.classes, found.train, found.validation, found.test
+    _check_classes(name, classes, least=2 if found.task == "classification" else 1)
     if found.task == "classification":
-        _check_classes(name, classes)
         _check_enough(name, found)
     if test is None:
         train, test = _hold_out(train, TEST_SHARE, TEST_SEED)
     if validation is None:
         train, validation = _hold_out(train, validation_share, seed)
     parts = [repr((classes, flip))]
-    parts += [split.images.digest() + str(split.labels.tolist()) for split in (train, validation, test)]
+    for split in (train, validation, test):  # of objects without their areas, as before these were kept
+        labels = split.labels if split.labels.ndim == 1 else split.labels[..., :7]
+        parts.append(split.images.digest() + str(labels.tolist()))
     fingerprint = sha256("\n".join(parts).encode()).hexdigest()
     held = " (held out of the training images)"
     description = (
@@ -122,8 +124,10 @@ def _check_enough(name: str, found: Found) -> None:
             raise UserError(f"{name}: class {classes[label]!r} has {count} images; a split needs at least {needed}")
 
 
-def _check_classes(name: str, classes: tuple[str, ...]) -> None:
-    if len(classes) < 2:
+def _check_classes(name: str, classes: tuple[str, ...], least: int) -> None:
+    if len(classes) < least:
+        if least == 1:
+            raise UserError(f"{name}: a detector needs at least one class; found none")
         raise UserError(f"{name}: a classifier needs at least two classes; found only {', '.join(classes) or 'none'}")
     for label in classes:
         # tabs, line ends and, as Python reads them, bytes that are not UTF-8

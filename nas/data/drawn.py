@@ -29,7 +29,7 @@ def read_drawn() -> Found:
 
     rng, digits, photographs = np.random.default_rng(SEED), load_digits(), load_sample_images().images
     pixels = np.empty((PICTURES, SIDE, SIDE, 3), np.uint8)
-    labels = np.zeros((PICTURES, MOST_DIGITS, 7), np.float32)
+    labels = np.zeros((PICTURES, MOST_DIGITS, 8), np.float32)
     labels[:, :, 0], labels[:, :, 6] = -1, SIDE
     for picture, row in zip(pixels, labels, strict=True):
         picture[:] = _texture(photographs[rng.integers(len(photographs))], rng)
@@ -46,6 +46,7 @@ def read_drawn() -> Found:
             color = rng.integers(96, size=3) + (160 if under.mean() < 128 else 0)  # dark on bright, bright on dark
             picture[y : y + side, x : x + side] = under + mask[:, :, None] * (color - under)
             row[place, 0], row[place, 1:5] = digits.target[which], box
+            row[place, 7] = SIDE**2 * (box[2:] - box[:2]).prod()
     split = Split(ImagesInMemory(torch.from_numpy(pixels)), torch.from_numpy(labels))
     return Found(tuple("0123456789"), split, task="detection")
 

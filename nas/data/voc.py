@@ -104,5 +104,8 @@ class _Annotation:
         return value
 
     def picture(self, classes: tuple[str, ...]) -> BoxedPicture:
-        rows = [(classes.index(label), *row) for label, row in zip(self.labels, self.rows, strict=True)]
-        return BoxedPicture(self.file, self.size, np.array(rows, np.float32).reshape(-1, 6), str(self.path))
+        rows = [
+            (classes.index(label), *row, (row[2] - row[0]) * (row[3] - row[1]))
+            for label, row in zip(self.labels, self.rows, strict=True)
+        ]
+        return BoxedPicture(self.file, self.size, np.array(rows, np.float32).reshape(-1, 7), str(self.path))

@@ -18,7 +18,7 @@ Z = 1.959964  # of a normal distribution, 97.5%
 def judged(answers: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Accuracy:
     """The accuracy of answers, as `nas.deploy.measure.Timed` has them, to images with these labels.
 
-    Labels (n,) are classes: the share that is right. Labels (n, m, 7) are objects: COCO's mAP, its deviation by drawing
+    Labels (n,) are classes: the share that is right. Labels (n, m, 8) are objects: COCO's mAP, its deviation by drawing
     the images anew (Efron, Annals of Statistics, 1979).
     """
     if labels.ndim == 1:
@@ -56,7 +56,7 @@ def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def _padded(labels: np.ndarray, most: int) -> np.ndarray:
     more = np.zeros((len(labels), most - labels.shape[1], labels.shape[2]), labels.dtype)
-    more[:, :, 0], more[:, :, -1] = -1, labels[:, :1, -1]
+    more[:, :, 0], more[:, :, 6] = -1, labels[:, :1, 6]
     return np.concatenate([labels, more], axis=1)
 
 

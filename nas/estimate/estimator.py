@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from nas.run.average_precision import AveragePrecision
 from nas.space.candidate import Value
 from nas.space.network import Network
 
@@ -29,6 +30,7 @@ class Estimate:
     kind: Literal["accuracy", "rank"] = "accuracy"
     robust_accuracy: float | None = None  # mean over corrupted images; None: it was not asked for
     log_loss: float | None = None  # mean on the images that an accuracy is of, in nats; None: not known
+    average_precision: AveragePrecision | None = None  # what a detector's accuracy is a mean of
 
     @property
     def accuracy(self) -> float:

@@ -103,6 +103,7 @@ class ProxyTraining:
         if precision != "fp32" or self.watched is not validation:
             deployed = quantized(model, precision, self.train, resolution)
             reached, log_loss = measure(deployed, task, validation, resolution)
+        details = task.details()  # of the same images as `reached`
         steps = fidelity.epochs * max(1, len(self.train) // fidelity.batch_size)
         if task.guessed:
             check_above_chance(reached, images=len(validation), classes=network.classes, steps=steps)
@@ -115,8 +116,9 @@ class ProxyTraining:
             lineage=Lineage(steps=("proxy training",)),
         )  # fmt: skip
         return Estimate(
-            reached, perf_counter() - start, curve=curve, model=trained, robust_accuracy=robust, log_loss=log_loss
-        )
+            reached, perf_counter() - start, curve=curve, model=trained, robust_accuracy=robust, log_loss=log_loss,
+            average_precision=details,
+        )  # fmt: skip
 
     def test_accuracy(self, model: TrainedModel) -> float:
         """The share of test images that a trained network gets right, in its precision and at its own resolution."""

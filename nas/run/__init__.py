@@ -2,6 +2,7 @@
 
 from nas.files.atomic import make_folder, write_atomic
 from nas.files.lock import locked
+from nas.run.average_precision import AveragePrecision
 from nas.run.curves import read_curves, read_errors, write_curves
 from nas.run.folder import Run, check_free, load_run, model_folder, trained_folder, write_references
 from nas.run.front import Front, front_volume, pareto_trials, points, volume_over_trials
@@ -21,7 +22,7 @@ from nas.run.objectives import (
 from nas.run.rank_quality import RankQuality
 from nas.run.settings import FORMAT, SAME, Settings, check_same, read_settings, write_settings
 from nas.run.storage import Storage, public_url, read_storage
-from nas.run.tables import Tables, front_summary, has_ended, write_trials
+from nas.run.tables import Tables, columns_for, front_summary, has_ended, write_trials
 from nas.run.ties import TIE_DEVIATIONS, distinct, expected, tied
 from nas.run.trial import (
     BASES,
@@ -50,6 +51,7 @@ __all__ = [
     "SAME",
     "TIE_DEVIATIONS",
     "UNITS",
+    "AveragePrecision",
     "Costs",
     "Front",
     "MeasuredCosts",
@@ -66,6 +68,7 @@ __all__ = [
     "check_free",
     "check_objectives",
     "check_same",
+    "columns_for",
     "csv_bytes",
     "default_objectives",
     "distinct",

@@ -4,6 +4,7 @@ run.toml         all that is needed to repeat the run        journal.log   Optun
 trials.csv       every trial                                 curves.jsonl  a training curve, or what went wrong, a line
 measured.csv     networks of the front that were measured    report.html   what a team picks from
 pareto.csv/json  the front                                   references.csv  known networks on the same device
+pictures.json    of detectors: what those of the front find in some validation pictures
 models/N/        the trained model of trial N (nas.models.trained), for the front and those that may belong on it
 
 A network that was trained again with other seeds is one trial: its expected accuracy and its number of trainings are in
@@ -27,11 +28,12 @@ from nas.files.json import read_json
 from nas.files.toml import first_problem
 from nas.run.front import front_volume, pareto_trials
 from nas.run.measured import MeasuredCosts, read_measured
+from nas.run.pictures import Pictures, read_pictures
 from nas.run.rank_quality import RankQuality
 from nas.run.settings import Settings, read_settings
-from nas.run.tables import MOST_SUMMARY, by_cost
+from nas.run.tables import MOST_SUMMARY, by_cost, columns_for
 from nas.run.ties import distinct
-from nas.run.trial import COLUMNS, COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
+from nas.run.trial import COST_COLUMNS, Reference, Trial, csv_bytes, read_trials, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,12 +69,12 @@ class Run:
     @property
     def front(self) -> pd.DataFrame:
         """The Pareto front, a row a trial: the columns of trials.csv, then one for each choice of the search space."""
-        return _frame(self.front_trials)
+        return _frame(self.front_trials, columns_for(self.settings))
 
     @property
     def trials_frame(self) -> pd.DataFrame:
         """Every trial, with the columns of `front`."""
-        return _frame(self.trials)
+        return _frame(self.trials, columns_for(self.settings))
 
     @cached_property
     def measured(self) -> Mapping[int, MeasuredCosts]:
@@ -98,6 +100,11 @@ class Run:
         Raises UserError for what no search would have written.
         """
         return _rank_quality(self.path / "pareto.json")
+
+    @cached_property
+    def pictures(self) -> Pictures | None:
+        """What detectors of the front find in some validation pictures; None where nothing was kept."""
+        return read_pictures(self.path)
 
     @property
     def hypervolume(self) -> float:
@@ -178,9 +185,9 @@ def _summary(file: Path) -> dict[str, Any]:
     return summary
 
 
-def _frame(trials: Sequence[Trial]) -> pd.DataFrame:
+def _frame(trials: Sequence[Trial], columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    choices = dict.fromkeys(name for t in trials for name, _ in t.candidate.values if name not in COLUMNS)
-    rows = [row_of(t) | {name: v for name, v in t.candidate.values if name not in COLUMNS} for t in trials]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *choices])
+    choices = dict.fromkeys(name for t in trials for name, _ in t.candidate.values if name not in columns)
+    rows = [row_of(t) | {name: v for name, v in t.candidate.values if name not in columns} for t in trials]
+    return pd.DataFrame(rows, columns=[*columns, *choices])

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
 from nas.files.toml import SHOWN, Table, read_toml
+from nas.run.average_precision import MOST_CLASSES
 from nas.run.objectives import BUDGETS, LATENCY, OBJECTIVES, Objective, check_budgets, check_objectives
 from nas.run.storage import public_url
 from nas.space.layer import Precision
@@ -40,6 +41,7 @@ class Settings:
     confirm: float = 0.0  # share of the trials, or of the time, for training networks again with other seeds
     dataset_sha256: str = ""
     task: str = "classification"  # what the networks are for; of detection an accuracy is COCO's mAP
+    class_names: tuple[str, ...] = ()  # of detection, where there are not too many
     validation_images: int = 0  # that accuracies were measured on, of detection objects; 0: exact, or nobody can say
     precisions: tuple[str, ...] = ()  # those that were searched
     target: str = ""  # the accelerator that every network must run on as a whole; empty: none
@@ -61,7 +63,7 @@ class Settings:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("objectives", "precisions"):  # TOML has lists
+        for name in ("objectives", "precisions", "class_names"):  # TOML has lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
@@ -130,7 +132,7 @@ class _File(Table):
     device: str
     device_sha256: str
     dataset: str
-    classes: int = Field(ge=2, le=100_000)
+    classes: int = Field(ge=1, le=100_000)
     objectives: list[str]
     sampler: str
     seed: int = Field(ge=0, le=MOST)
@@ -140,6 +142,7 @@ class _File(Table):
     confirm: float = Field(0.0, ge=0, lt=1)
     dataset_sha256: str = ""
     task: str = "classification"  # what the networks are for; of detection an accuracy is COCO's mAP
+    class_names: list[Annotated[str, Field(max_length=200)]] = Field([], max_length=MOST_CLASSES)
     validation_images: int = Field(0, ge=0, le=MOST)
     precisions: list[Precision] = []
     target: str = ""
@@ -182,7 +185,7 @@ def write_settings(path: Path, settings: Settings) -> None:
     """Writes run.toml. Raises UserError when the disk is full."""
     import tomli_w
 
-    table = {"format": FORMAT} | {k: _plain(v) for k, v in asdict(settings).items()}
+    table = {"format": FORMAT} | {k: _plain(v) for k, v in asdict(settings).items() if v or k != "class_names"}
     write_atomic(path / "run.toml", (NOTE * bool(settings.storage) + tomli_w.dumps(table)).encode())
 
 
@@ -199,6 +202,8 @@ def read_settings(path: Path) -> Settings:
         raise UserError(f"{file}: {error}") from None
     if odd := sorted(table["reference_point"].keys() - {o.column for o in OBJECTIVES.values() if o.known}):
         raise UserError(f"{file}: reference_point: must be of costs; got {odd[0][:SHOWN]!r}")
+    if len(table["class_names"]) not in (0, table["classes"]):
+        raise UserError(f"{file}: class_names: must be {table['classes']:,}; got {len(table['class_names']):,}")
     costs = (OBJECTIVES[name].column for name in table["objectives"] if OBJECTIVES[name].known)
     if lacking := [column for column in costs if column not in table["reference_point"]]:
         raise UserError(f"{file}: reference_point: must have each objective that is a cost; {lacking[0]} is missing")

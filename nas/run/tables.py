@@ -18,6 +18,7 @@ from nas.errors import UserError
 from nas.files.atomic import write_atomic
 from nas.files.json import read_json
 from nas.files.plain import MB
+from nas.run.average_precision import BOX_COLUMNS
 from nas.run.curves import curve_line
 from nas.run.front import Front
 from nas.run.rank_quality import RankQuality
@@ -51,7 +52,7 @@ class Tables:
         """Writes one more trial; returns whether the front has changed. Raises UserError when the disk is full."""
         changed, line = self.keep(trial, curve, error)
         _append(self.path / "curves.jsonl", line)
-        _append(self.path / "trials.csv", csv_bytes(COLUMNS, [row_of(trial)]).partition(b"\n")[2])
+        _append(self.path / "trials.csv", csv_bytes(columns_for(self.settings), [row_of(trial)]).partition(b"\n")[2])
         if changed and time.monotonic() - self._written >= FRONT_S:
             self._write_front(proposals)
         return changed
@@ -82,7 +83,7 @@ class Tables:
         if self._whole == whole:
             return
         write_atomic(self.path / "curves.jsonl", b"".join(self._curves[number] for number in sorted(self._curves)))
-        write_atomic(self.path / "trials.csv", csv_bytes(COLUMNS, map(row_of, self.trials)))
+        write_atomic(self.path / "trials.csv", csv_bytes(columns_for(self.settings), map(row_of, self.trials)))
         self._write_front(proposals, ended=ended)
         self._whole = whole
 
@@ -97,7 +98,7 @@ def write_trials(
     rank_quality: RankQuality | None = None,
 ) -> None:  # fmt: skip
     """trials.csv, pareto.csv and pareto.json of a run whose trials are all known; the last two: as of `Run`."""
-    write_atomic(path / "trials.csv", csv_bytes(COLUMNS, map(row_of, trials)))
+    write_atomic(path / "trials.csv", csv_bytes(columns_for(settings), map(row_of, trials)))
     _write_front(path, settings, Front(settings, trials), len(trials), proposals, rank_quality, True)
 
 
@@ -119,7 +120,7 @@ def _write_front(
     path: Path, settings: Settings, front: Front, trials: int, proposals: Mapping[str, int],
     rank_quality: RankQuality | None, ended: bool,
 ) -> None:  # fmt: skip
-    write_atomic(path / "pareto.csv", csv_bytes(COLUMNS, map(row_of, by_cost(front.distinct, settings))))
+    write_atomic(path / "pareto.csv", csv_bytes(columns_for(settings), map(row_of, by_cost(front.distinct, settings))))
     summary = _summary(settings, front, trials, proposals, rank_quality) | {"ended": ended}
     write_atomic(path / "pareto.json", (json.dumps(summary, indent=1) + "\n").encode())
 
@@ -137,6 +138,11 @@ def _summary(
         "front": [row | {"candidate": json.loads(row["candidate"])} for row in rows],
         "left_off": [t.trial for t in by_cost(front.trials, settings) if t.trial not in numbers],
     }  # fmt: skip
+
+
+def columns_for(settings: Settings) -> tuple[str, ...]:
+    """The columns of a run's tables: those of detectors have more."""
+    return (*COLUMNS, *BOX_COLUMNS) if settings.task == "detection" else COLUMNS
 
 
 def by_cost(trials: Sequence[Trial], settings: Settings) -> tuple[Trial, ...]:

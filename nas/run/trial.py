@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from typing import Any, Literal, get_args
 from nas.errors import UserError
 from nas.files.csv import Row, number, parse_rows, read_rows, whole_number
 from nas.files.plain import MB, read_text
+from nas.run.average_precision import NUMBERS, AveragePrecision, from_cells
 from nas.space.candidate import Candidate
 from nas.space.layer import PRECISIONS
 
@@ -66,10 +68,14 @@ class Trial:
     )
     front_probability: float | None = None  # that no other trained network of the run is better in every objective
     guide_score: float | None = None  # rank among scored networks, as a share of them, that the guide predicts
+    average_precision: AveragePrecision | None = None  # what a detector's accuracy is a mean of, on the same images
 
     def value(self, column: str) -> float:
         """The number in a column of trials.csv; NaN where there is none."""
-        found = getattr(self if column in TRIAL_COLUMNS else self.costs, column)
+        if column in NUMBERS:
+            found = self.average_precision.columns()[column] if self.average_precision else None
+        else:
+            found = getattr(self if column in TRIAL_COLUMNS else self.costs, column)
         return math.nan if found is None else float(found)
 
 
@@ -128,7 +134,7 @@ def read_trials(file: Path) -> Iterator[Trial]:
             whole_number(row["trainings"], file, line, "trainings") if row.get("trainings") else 1,
             _fraction(row, file, line, "expected_accuracy"), _fraction(row, file, line, "accuracy_deviation"),
             _fraction(row, file, line, "front_probability"),
-            maybe_number(row, file, line, GUIDE) if GUIDE in row else None,
+            maybe_number(row, file, line, GUIDE) if GUIDE in row else None, from_cells(row, accuracy, where),
         )  # fmt: skip
 
 
@@ -153,17 +159,23 @@ def row_of(t: Trial) -> dict[str, Any]:
         "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy,
         "robust_accuracy": t.robust_accuracy, **believed, GUIDE: t.guide_score, **costs,
         "precision": t.candidate.precision, "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
-    }  # fmt: skip
+    } | (t.average_precision.columns() if t.average_precision else {})  # fmt: skip
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Floats with nine significant digits: more than any of them earns, few enough to read."""
+    """Floats with nine significant digits: more than any of them earns, few enough to read; lists as JSON."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([f"{row[c]:.9g}" if isinstance(row[c], float) else row[c] for c in columns])
+        writer.writerow([_cell(row.get(c)) for c in columns])
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return json.dumps(value, separators=(",", ":"))
+    return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def maybe_number(row: Row, file: Path, line: int, column: str) -> float | None:

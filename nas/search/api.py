@@ -27,6 +27,7 @@ from nas.run import (
     read_settings,
     read_storage,
 )
+from nas.run.average_precision import MOST_CLASSES
 from nas.run.objectives import ENERGY
 from nas.search import loop
 from nas.search.estimator import check_unchanged, estimator_of, with_estimator
@@ -220,12 +221,15 @@ def _run(
     from nas.data.catalog import load_dataset
     from nas.estimate.by_name import REPEATABLE
     from nas.estimate.proxy import ProxyTraining
+    from nas.search.pictures import SamplePictures
 
     threads = torch.get_num_threads()
     dataset = load_dataset(settings.dataset, seed=settings.seed, cache_dir=home() / "datasets")
     if dataset.task != space.task:
         raise UserError(f"space {space.name} is for {space.task}, and dataset {dataset.name} for {dataset.task}")
     settings = replace(settings, classes=len(dataset.classes), dataset_sha256=dataset.fingerprint)
+    if dataset.task == "detection" and len(dataset.classes) <= MOST_CLASSES:
+        settings = replace(settings, class_names=dataset.classes)
     searched = for_target(space, tuple(p for p in PRECISIONS if p in settings.precisions), target, settings.classes)
     narrowed = searched.space
     pricer = DevicePricer(profile, narrowed, settings.classes, target)
@@ -260,6 +264,7 @@ def _run(
             narrowed, pricer, estimator, settings, path,
             resume=resume, references=references(profile, profile.precisions, target), test=test, cluster=cluster,
             storage=storage, pool=pool, guide=guide, on_progress=show,
+            samples=SamplePictures(dataset) if dataset.task == "detection" else None,
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)  # a plan may have changed it

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.errors import UserError
 from nas.estimate.estimator import Estimator
@@ -29,6 +30,7 @@ from nas.run import (
     write_references,
     write_settings,
 )
+from nas.run.pictures import PICTURES
 from nas.run.trial import MOST_BYTES
 from nas.search.halving import EarlyStopping
 from nas.search.problem.feasibility import Pool, Pricer, feasible_pool
@@ -39,6 +41,9 @@ from nas.search.settings import check_settings, check_storage, complete
 from nas.search.workers.workers import Cluster, Serial, Workers
 from nas.space.search_space import SearchSpace
 
+if TYPE_CHECKING:
+    from nas.search.pictures import SamplePictures
+
 # what a search has written before its first proposal
 BEGUN = ("journal.log", "references.csv", "curves.jsonl", "trials.csv", "pareto.csv", "pareto.json", "run.toml")
 
@@ -47,7 +52,7 @@ def search(
     space: SearchSpace, pricer: Pricer, estimator: Estimator, settings: Settings, path: Path, *,
     resume: bool = False, references: Sequence[Reference] = (), test: bool = True, cluster: Cluster | None = None,
     storage: Storage | None = None, pool: Pool | None = None, guide: Guide | None = None,
-    on_progress: OnProgress = lambda _: None,
+    samples: SamplePictures | None = None, on_progress: OnProgress = lambda _: None,
 ) -> Run:  # fmt: skip
     """Searches until `settings.trials` candidates are trained, or `settings.max_minutes` are over, into folder `path`.
 
@@ -56,7 +61,7 @@ def search(
     where it was called before; `guide`: the one that they name. `resume` goes on with the run in the folder, however
     its process ended; `trials` and `max_minutes` may then be new ones. Without it, a run of the same settings that has
     not ended is gone on with too. Afterwards the networks of the front are measured on the test split, unless `test` is
-    false.
+    false, and what detectors of it find in the `samples` is kept.
 
     Nothing is written before all that was given was found good. Raises UserError for settings that no search can have,
     budgets that nothing meets, a folder of something else, and a full disk; KeyboardInterrupt, with a message, leaves
@@ -71,7 +76,7 @@ def search(
         kept = read_settings(path)
         settings = replace(kept, trials=settings.trials, max_minutes=settings.max_minutes, confirm=settings.confirm)
         check_storage(path, settings, storage)
-        check_files(path, BEGUN)
+        check_files(path, (*BEGUN, PICTURES))
         read_references(path), read_measured(path)  # the report at the end needs them
     else:
         check_free(path)
@@ -94,6 +99,8 @@ def search(
                 workers.close()
             if test:
                 state.test(estimator)
+            if samples is not None:
+                state.show(samples)
             state.end()
         except KeyboardInterrupt:
             so_far = f"stopped after {state.done} of {settings.trials} trials"

@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 from optuna.trial import FrozenTrial
 
 from nas.errors import UserError
-from nas.run import BASES, Costs, State, Trial
+from nas.run import BASES, AveragePrecision, Costs, State, Trial
+from nas.run.average_precision import from_columns
 from nas.space.candidate import Candidate
 from nas.space.search_space import SearchSpace
 
@@ -31,6 +32,7 @@ class Result:
     error: str | None = None
     robust_accuracy: float | None = None  # None: it was not asked for
     log_loss: float | None = None  # None: not known
+    average_precision: AveragePrecision | None = None  # of a detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Record:
         return Trial(
             self.trial, state, self.result.accuracy, test_accuracy, self.costs, self.result.seconds, self.seed,
             self.candidate, self.result.robust_accuracy, self.result.log_loss,
+            average_precision=self.result.average_precision,
         )  # fmt: skip
 
 
@@ -70,6 +73,7 @@ def result_attributes(result: Result) -> dict[str, Any]:
     rest = {
         "stopped": result.stopped or None, "error": result.error, "robust_accuracy": result.robust_accuracy,
         "log_loss": result.log_loss,
+        "average_precision": result.average_precision and result.average_precision.columns(),
     }  # fmt: skip
     return kept | {name: value for name, value in rest.items() if value is not None}
 
@@ -132,7 +136,7 @@ def _costs(kept: Any, where: str, proposal: Kind) -> Costs:
 def _result(kept: Any, where: str) -> Result:
     if not isinstance(kept, dict) or not {"accuracy", "curve", "seconds"} <= kept.keys() <= _RESULT:
         raise UserError(f"{where}: result must have accuracy, curve and seconds, and may have stopped, error, "
-                        "robust_accuracy and log_loss")  # fmt: skip
+                        "robust_accuracy, log_loss and average_precision")  # fmt: skip
     accuracy, curve, error, stopped = kept["accuracy"], kept["curve"], kept.get("error"), kept.get("stopped", False)
     robust, log_loss = kept.get("robust_accuracy"), kept.get("log_loss")
     for name, value in (("accuracy", accuracy), ("robust_accuracy", robust)):
@@ -146,10 +150,15 @@ def _result(kept: Any, where: str) -> Result:
         raise UserError(f"{where}: stopped must be true or false, and error a text of at most {LONGEST:,} characters")
     if not isinstance(curve, list) or not all(_is_epoch(epoch) for epoch in curve):
         raise UserError(f"{where}: curve must be a list of epochs, each an object of numbers with validation_accuracy")
-    return Result(accuracy, float(kept["seconds"]), curve, stopped, error, robust, log_loss)
+    precision = kept.get("average_precision")
+    if precision is not None:
+        precision = from_columns(precision, 0.0 if accuracy is None else accuracy, f"{where}: average_precision")
+    return Result(accuracy, float(kept["seconds"]), curve, stopped, error, robust, log_loss, precision)
 
 
-_RESULT = {"accuracy", "curve", "seconds", "stopped", "error", "robust_accuracy", "log_loss"}
+_RESULT = {
+    "accuracy", "curve", "seconds", "stopped", "error", "robust_accuracy", "log_loss", "average_precision"
+}  # fmt: skip
 
 
 def _is_epoch(epoch: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
@@ -13,6 +15,8 @@ from nas.errors import UserError
 from nas.estimate.estimator import Estimator
 from nas.estimate.guide import Guide
 from nas.run import Costs, Settings, Storage, Tables, Trial, model_folder
+from nas.run.pictures import MOST_NETWORKS, Found, write_pictures
+from nas.run.tables import by_cost
 from nas.search.budget import Budget
 from nas.search.confirmation import Confirmation
 from nas.search.contenders import Contenders
@@ -25,6 +29,10 @@ from nas.search.records import Kind, Record, check_learned, record_of, result_at
 from nas.search.trainings import Trainings
 from nas.search.workers.workers import Done
 from nas.space.search_space import SearchSpace
+
+if TYPE_CHECKING:  # a process that only hands trainings on starts without PyTorch
+    from nas.models.trained import TrainedModel
+    from nas.search.pictures import SamplePictures
 
 FAILURES = 3  # trials in a row that may fail before the search gives up
 LIKELY = 0.05  # to be on the front: the weights of networks beyond it are kept when the search ends
@@ -181,11 +189,9 @@ class RunState:
     def test(self, estimator: Estimator) -> None:
         """Measures the front on the test split, once for each network. Raises UserError for a model of another one."""
         for trial in self.tables.front.trials:
-            model = read_model(self.path, trial.trial) if trial.test_accuracy is None else None
+            model = self._model(trial) if trial.test_accuracy is None else None
             if model is None:
                 continue
-            if model.network != self.space.network(trial.candidate, self.settings.classes):
-                raise UserError(f"{model_folder(self.path, trial.trial)}: is not the network of trial {trial.trial}")
             try:
                 accuracy = estimator.test_accuracy(model)
             except ArithmeticError:  # the output on a test image is not finite
@@ -193,6 +199,28 @@ class RunState:
             self.journal.set_test_accuracy(trial.trial, accuracy)
             self.trainings.add_tested(trial.trial, accuracy)
             self.tables.replace([replace(trial, test_accuracy=accuracy)])
+
+    def show(self, samples: SamplePictures) -> None:
+        """Keeps what detectors of the front find in some pictures, of a long front of some of them, for the report.
+
+        Raises UserError as `test`.
+        """
+        front = by_cost(self.tables.front.distinct, self.settings)
+        places = {round(i * (len(front) - 1) / (MOST_NETWORKS - 1)) for i in range(MOST_NETWORKS)}
+        found: dict[int, Found] = {}
+        for trial in (t for place, t in enumerate(front) if place in places or len(front) <= MOST_NETWORKS):
+            if (model := self._model(trial)) is not None:
+                with suppress(ArithmeticError):  # the output on a picture is not finite
+                    found[trial.trial] = samples.found(model)
+        if found:
+            write_pictures(self.path, samples.pictures(), found)
+
+    def _model(self, trial: Trial) -> TrainedModel | None:
+        """A trial's model; None where none is kept. Raises UserError where it is that of another network."""
+        model = read_model(self.path, trial.trial)
+        if model is not None and model.network != self.space.network(trial.candidate, self.settings.classes):
+            raise UserError(f"{model_folder(self.path, trial.trial)}: is not the network of trial {trial.trial}")
+        return model
 
     def end(self) -> None:
         """Writes every table in order, and that the search has ended; drops the models of no use. Raises UserError."""

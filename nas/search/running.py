@@ -129,6 +129,7 @@ class RunningSearch:
             result = Result(
                 accuracy, seconds, curve, done.stopped, robust_accuracy=estimate.robust_accuracy,
                 log_loss=estimate.log_loss if estimate.log_loss is not None and estimate.log_loss < math.inf else None,
+                average_precision=None if accuracy is None else estimate.average_precision,
             )  # fmt: skip
         record = replace(record, result=result)
         self.state.set_result(done.number, record, done)

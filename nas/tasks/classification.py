@@ -62,6 +62,9 @@ class Classification:
         """The share of images whose largest logit is that of their class. Raises ZeroDivisionError before any batch."""
         return self._right / self._total
 
+    def details(self) -> None:
+        return None
+
     def unweighted(self) -> Classification:
         return Classification(self.classes)
 

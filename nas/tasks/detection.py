@@ -13,6 +13,7 @@ from nas.data.augmentation import augment_boxes
 from nas.data.boxes import CENTER, MOST_LOG, SIZE, STRIDES, Detections, Map, detections, priors
 from nas.errors import UserError
 from nas.models.trained import Resize
+from nas.run.average_precision import AveragePrecision
 from nas.space.block import KINDS
 from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
@@ -26,11 +27,11 @@ STEP = 8  # pixels: the sizes of images that a training may take
 class Detection:
     """A `Task`. Outputs are (n, boxes, classes + 4) of `nas.models.detector.Detector`; the metric is COCO's mAP.
 
-    Targets are float32 (n, m, 7), padded with rows of class -1: class, the box (x1, y1, x2, y2) in shares of the
-    square picture's side, whether it is a crowd, and the pixels that the square's side had in the picture. Crowds are
-    not learned, and what lies in them is not counted. Scores learn how well their box fits (quality focal loss: Li et
-    al., NeurIPS 2020), boxes by their generalized overlap (Rezatofighi et al., CVPR 2019). Raises UserError for a
-    network that is no detector.
+    Targets are float32 (n, m, 8), padded with rows of class -1: class, the box (x1, y1, x2, y2) in shares of the
+    square picture's side, whether it is a crowd, the pixels that the square's side had in the picture, and the object's
+    area in such pixels. Crowds are not learned, and what lies in them is not counted. Scores learn how well their box
+    fits (quality focal loss: Li et al., NeurIPS 2020), boxes by their generalized overlap (Rezatofighi et al., CVPR
+    2019). Raises UserError for a network that is not a detector.
     """
 
     name = "detection"
@@ -83,19 +84,26 @@ class Detection:
     def reset(self) -> None:
         self._found: list[Detections] = []
         self._truth: list[Truth] = []
+        self._counted: AveragePrecision | None = None
 
     def process(self, output: Tensor, target: Tensor) -> None:
         if not bool(output.isfinite().all()):
             raise FloatingPointError("the network's output is not finite")
         prior = self._prior(output).cpu().numpy()
         self._found += [detections(said, prior, self.head) for said in output.detach().float().cpu().numpy()]
+        self._counted = None
         self._truth += [Truth.of(rows) for rows in target.cpu().numpy()]
 
     def evaluate(self) -> float:
         """COCO's mean average precision, over overlaps from 0.5 to 0.95. Raises ZeroDivisionError before any batch."""
+        return self.details().mean
+
+    def details(self) -> AveragePrecision:
         if not self._truth:
             raise ZeroDivisionError("no image was looked at")
-        return average_precision(self._found, self._truth, self.classes).mean
+        if self._counted is None:
+            self._counted = average_precision(self._found, self._truth, self.classes)
+        return self._counted
 
     def unweighted(self) -> Detection:
         return Detection(self.classes, self.network)

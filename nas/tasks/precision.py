@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from nas.data.boxes import Detections
+from nas.run.average_precision import AveragePrecision
+
+AREAS = ((0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))  # pixels of small, medium and large objects, both ends in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,27 +23,19 @@ class Truth:
     boxes: np.ndarray
     crowd: np.ndarray  # bool (n,)
     side: float
+    areas: np.ndarray | None = None  # float (n,), pixels of the picture; None: those of the boxes
 
     @classmethod
     def of(cls, rows: np.ndarray) -> Truth:
-        """Of a target, float32 (m, 7), as a `Detection` takes it."""
+        """Of a target, float32 (m, 8), as a `Detection` takes it."""
         kept = rows[rows[:, 0] >= 0]
         side = float(rows[:, 6].max()) if len(rows) else 1.0
-        return cls(kept[:, 0].astype(np.int64), kept[:, 1:5], kept[:, 5] > 0, side or 1.0)
+        return cls(kept[:, 0].astype(np.int64), kept[:, 1:5], kept[:, 5] > 0, side or 1.0, kept[:, 7])
 
-
-@dataclass(frozen=True, slots=True)
-class AveragePrecision:
-    """Shares from 0 to 1. None: there is no such object among the pictures."""
-
-    mean: float  # over overlaps from 0.5 to 0.95: mAP
-    at_50: float  # with an overlap of at least 0.5: AP50
-    at_75: float
-    of_classes: Mapping[str, float | None] = field(default_factory=dict)  # mAP
-    at_50_of_classes: Mapping[str, float | None] = field(default_factory=dict)
-    small: float | None = None  # of objects of less than 32 x 32 pixels of their picture
-    medium: float | None = None
-    large: float | None = None  # of 96 x 96 and more
+    @property
+    def sizes(self) -> np.ndarray:
+        """The area of each object in pixels of its picture, float64 (n,)."""
+        return _pixels(self.boxes, self.side)[:, 2:].prod(1) if self.areas is None else self.areas.astype(np.float64)
 
 
 def average_precision(found: Sequence[Detections], truth: Sequence[Truth], classes: Sequence[str]) -> AveragePrecision:
@@ -50,18 +45,18 @@ def average_precision(found: Sequence[Detections], truth: Sequence[Truth], class
     objects: list[dict[str, object]] = []
     results: list[dict[str, object]] = []
     for image, (there, said) in enumerate(zip(truth, found, strict=True), 1):
-        for label, box, crowd in zip(there.labels, _pixels(there.boxes, there.side), there.crowd, strict=True):
+        boxes = _pixels(there.boxes, there.side)
+        for label, box, area, crowd in zip(there.labels, boxes, there.sizes, there.crowd, strict=True):
             objects.append({
                 "id": len(objects) + 1, "image_id": image, "category_id": int(label) + 1, "bbox": box.tolist(),
-                "area": float(box[2] * box[3]), "iscrowd": int(crowd),
+                "area": float(area), "iscrowd": int(crowd),
             })  # fmt: skip
         for label, score, box in zip(said.labels, said.scores, _pixels(said.boxes, there.side), strict=True):
             results.append({
                 "image_id": image, "category_id": int(label) + 1, "bbox": box.tolist(), "score": float(score),
             })  # fmt: skip
     if not objects or not results:
-        none = dict.fromkeys(classes) if not objects else dict.fromkeys(classes, 0.0)
-        return AveragePrecision(0.0, 0.0, 0.0, none, none)
+        return _nothing_found(truth, len(classes))
     data = {
         "images": [{"id": i + 1} for i in range(len(truth))], "annotations": objects,
         "categories": [{"id": i + 1, "name": name} for i, name in enumerate(classes)],
@@ -77,12 +72,21 @@ def average_precision(found: Sequence[Detections], truth: Sequence[Truth], class
         return float(known.mean()) if known.size else None
 
     every = precision[:, :, :, 0, -1]
+    small, medium, large = (mean(precision[:, :, :, size, -1]) for size in (1, 2, 3))
     return AveragePrecision(
-        mean(every) or 0.0, mean(every[0]) or 0.0, mean(every[5]) or 0.0,
-        {name: mean(every[:, :, k]) for k, name in enumerate(classes)},
-        {name: mean(every[0, :, k]) for k, name in enumerate(classes)},
-        *(mean(precision[:, :, :, size, -1]) for size in (1, 2, 3)),
+        mean(every) or 0.0, mean(every[0]) or 0.0, mean(every[5]) or 0.0, small, medium, large,
+        tuple(mean(every[:, :, k]) for k in range(len(classes))),
+        tuple(mean(every[0, :, k]) for k in range(len(classes))),
     )  # fmt: skip
+
+
+def _nothing_found(truth: Sequence[Truth], classes: int) -> AveragePrecision:
+    """0 for what is there, crowds aside, and None for what is not."""
+    labels = np.concatenate([one.labels[~one.crowd] for one in truth] or [np.empty(0, np.int64)])
+    areas = np.concatenate([one.sizes[~one.crowd] for one in truth] or [np.empty(0)])
+    of_classes = tuple(0.0 if k in labels else None for k in range(classes))
+    small, medium, large = (0.0 if bool(((areas >= a) & (areas <= b)).any()) else None for a, b in AREAS)
+    return AveragePrecision(0.0, 0.0, 0.0, small, medium, large, of_classes, of_classes)
 
 
 def _pixels(boxes: np.ndarray, side: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import Generator, Tensor
 
 from nas.models.trained import Resize
+from nas.run.average_precision import AveragePrecision
 from nas.space.hyperparameters import Augmentation
 from nas.space.network import Network
 
@@ -55,6 +56,9 @@ class Task(Protocol):
 
     def evaluate(self) -> float:
         """The metric over every batch since `reset`, from 0 to 1, higher is better."""
+
+    def details(self) -> AveragePrecision | None:
+        """What the metric is a mean of, over the same batches; None where there is nothing more to say."""
 
     def unweighted(self) -> Self:
         """The same task, new and without weights of classes: what networks are measured by."""

@@ -32,7 +32,7 @@ def folder(path: Path, change: Callable[[Table], object] = lambda table: None, *
             {"id": 1, "image_id": 1, "category_id": 3, "bbox": [0, 0, 10, 20], "iscrowd": 0},
             {"id": 2, "image_id": 1, "category_id": 7, "bbox": [20, 10, 20, 10.5], "iscrowd": 1},
             {"id": 3, "image_id": 2, "category_id": 7, "bbox": [4, 4, 0, 5]},
-            {"id": 4, "image_id": 2, "category_id": 7, "bbox": [4, 4, 8, 8]},
+            {"id": 4, "image_id": 2, "category_id": 7, "bbox": [4, 4, 8, 8], "area": 50.0},
         ],
     }
     change(table)
@@ -44,9 +44,10 @@ def test_boxes_are_shares_of_the_square_that_the_picture_lies_in(tmp_path: Path)
     found = load_found(f"coco:{folder(tmp_path)}")
     assert (found.classes, found.task) == (("cat", "dog"), "detection")  # in the order of their ids
     labels = found.train.labels
-    assert labels.shape == (3, 2, 7)
-    assert labels[0].tolist() == [[0, 0, 0, 0.25, 0.5, 0, 40], [1, 0.5, 0.25, 1.0, 0.5, 1, 40]]  # cut at the edge
-    torch.testing.assert_close(labels[1, 0], torch.tensor([1, 0.1, 0.1, 0.3, 0.3, 0, 40]))
+    assert labels.shape == (3, 2, 8)
+    cut_off = [1, 0.5, 0.25, 1.0, 0.5, 1, 40, 210]
+    assert labels[0].tolist() == [[0, 0, 0, 0.25, 0.5, 0, 40, 200], cut_off]
+    torch.testing.assert_close(labels[1, 0], torch.tensor([1, 0.1, 0.1, 0.3, 0.3, 0, 40, 50]))
     assert labels[1, 1, 0] == -1 and labels[2, :, 0].tolist() == [-1, -1]
     assert found.left_out == ("1 boxes without an area",)
     pixels = found.train.images.take(torch.tensor([0]), 40)
@@ -78,6 +79,8 @@ def test_boxes_are_shares_of_the_square_that_the_picture_lies_in(tmp_path: Path)
         (lambda t: t["images"][2].pop("width"), "images id 3: width and height must be whole pixels"),  # has no boxes
         (lambda t: t["annotations"][0].update(image_id=[1]), "annotations id 1: image_id must be one of images"),
         (lambda t: t["annotations"][0].update(category_id={}), "annotations id 1: category_id must be one of"),
+        (lambda t: t["annotations"][0].update(area="a"), "annotations id 1: area must be a number of pixels; got 'a'"),
+        (lambda t: t["annotations"][0].update(area=-1), "annotations id 1: area must be a number of pixels; got '-1'"),
         (lambda t: t["images"][0].pop("id"), "images 0: id must be a whole number"),
         (lambda t: t.update(annotations=[]), "its train pictures must have at least one box"),
         (lambda t: t["categories"][0].pop("name"), "categories id 7: name must be a text"),
@@ -89,6 +92,34 @@ def test_a_fault_is_one_line_that_names_file_and_id(
     with pytest.raises(UserError) as error:
         load_found(f"coco:{folder(tmp_path, change)}")
     assert said in str(error.value) and str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cat", "two classes are called 'cat'"),
+        ("a\tb", "the name of a class must be 1 to 200 printable characters; got 'a\\tb'"),
+        ("\x1b[31m", "printable characters"),
+        ("d" * 201, "1 to 200 printable characters"),
+    ],
+)
+def test_names_of_classes_that_cannot_be_shown_are_refused(tmp_path: Path, name: str, said: str) -> None:
+    folder(tmp_path, lambda t: t["categories"][0].update(name=name))
+    with pytest.raises(UserError) as error:
+        load_dataset(f"coco:{tmp_path}")
+    assert said in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_one_class_is_enough_and_areas_name_no_other_dataset(tmp_path: Path) -> None:
+    def only_dogs(table: Table) -> None:
+        table["categories"].pop()
+        table["annotations"].pop(0)
+        table["annotations"][0]["image_id"] = 2
+
+    data = load_dataset(f"coco:{folder(tmp_path, only_dogs)}")
+    assert data.classes == ("dog",)
+    for_area = folder(tmp_path / "b", lambda t: (only_dogs(t), t["annotations"][-1].update(area=20)))
+    assert load_dataset(f"coco:{for_area}").fingerprint == data.fingerprint
 
 
 def test_classes_that_differ_between_splits_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ def test_boxes_are_in_their_pictures_and_the_set_is_always_the_same() -> None:
     found, again = load_found("drawn"), load_found("drawn")
     labels = found.train.labels
     assert torch.equal(labels, again.train.labels) and found.train.images.digest() == again.train.images.digest()
-    assert labels.shape == (PICTURES, MOST_DIGITS, 7) and found.task == "detection"
+    assert labels.shape == (PICTURES, MOST_DIGITS, 8) and found.task == "detection"
     there = labels[labels[..., 0] >= 0]
     assert len(there) > PICTURES and set(there[:, 0].tolist()) == set(map(float, range(10)))
     assert float(there[:, 1:5].min()) >= 0 and float(there[:, 1:5].max()) <= 1

@@ -34,7 +34,7 @@ def test_boxes_and_splits(tmp_path: Path) -> None:
     found = load_found(f"voc:{tmp_path}")
     assert found.classes == ("cat", "dog") and found.validation is not None and found.test is None
     assert (len(found.train), len(found.validation)) == (2, 1)
-    wanted = [[1, 0, 0, 0.25, 0.5, 0, 40], [0, 0.5, 0.25, 1, 0.5, 1, 40]]
+    wanted = [[1, 0, 0, 0.25, 0.5, 0, 40, 200], [0, 0.5, 0.25, 1, 0.5, 1, 40, 200]]
     torch.testing.assert_close(found.train.labels[0], torch.tensor(wanted))
     assert found.train.counted == 2  # the difficult ones are not counted
     (tmp_path / "ImageSets/Main/train.txt").unlink()

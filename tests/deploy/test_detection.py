@@ -105,7 +105,7 @@ def test_the_program_names_and_draws_objects_in_the_pictures_own_pixels(
 
 def test_answers_are_judged_by_what_is_there() -> None:
     """One picture with two objects, one with none: finding both is 1, finding one of the two classes half."""
-    labels = np.full((2, 2, 7), 0, np.float32)
+    labels = np.full((2, 2, 8), 0, np.float32)
     labels[0, :, 0], labels[0, 0, 1:5], labels[0, 1, 1:5] = (0, 1), (0.1, 0.1, 0.4, 0.4), (0.5, 0.5, 0.9, 0.9)
     labels[1, :, 0] = -1
     labels[:, :, 6] = 100
@@ -116,7 +116,7 @@ def test_answers_are_judged_by_what_is_there() -> None:
     less = judged_less(one, both, labels, ("a", "b"))
     assert less.value == pytest.approx(-0.5) and less.low <= less.value <= less.high
     more = joined(labels, np.concatenate([labels, labels[:, :1]], axis=1))
-    assert more.shape == (4, 3, 7) and more[0, 2, 0] == -1
+    assert more.shape == (4, 3, 8) and more[0, 2, 0] == -1
     assert judged([3, 1, 2], np.array([3, 1, 1]), tuple("abcd")).value == pytest.approx(2 / 3)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from nas.errors import UserError
 from nas.models.trained import load_trained
 from nas.report.table import accuracy_notes
 from nas.run import model_folder
+from nas.search.api import resume
 
 SPACE = """
 name = "small-detector"
@@ -85,6 +89,43 @@ def test_detectors_are_searched_like_classifiers(run: nas.Run) -> None:
     model = load_trained(model_folder(run.path, best.trial))
     assert (model.task, model.classes, model.network.detects) == ("detection", ("red", "blue"), True)
     assert best.test_accuracy is not None
+
+
+def test_a_trial_keeps_what_its_accuracy_is_a_mean_of(run: nas.Run) -> None:
+    assert run.settings.class_names == ("red", "blue")
+    for trial in run.trials:
+        kept = trial.average_precision
+        assert kept is not None and trial.accuracy is not None and kept.at_50 >= trial.accuracy >= 0
+        assert np.mean([v or 0 for v in kept.of_classes]) == pytest.approx(trial.accuracy, abs=2e-6)
+        assert kept.medium is None and kept.large is None  # squares of 14 to 24 pixels
+        assert kept.mean == trial.accuracy and kept.small == pytest.approx(trial.accuracy, abs=2e-6)
+
+
+def test_the_fronts_detectors_have_boxes_on_pictures(run: nas.Run) -> None:
+    kept = run.pictures
+    assert kept is not None and set(kept.found) == {t.trial for t in run.front_trials}
+    assert len(kept.pictures) == 6 and (kept.pictures[0].width, kept.pictures[0].height) == (64, 64)
+    assert {name for name, *_ in kept.pictures[0].objects} == {"red", "blue"}
+    with Image.open(BytesIO(base64.b64decode("".join(kept.pictures[0].jpeg)))) as picture:
+        assert picture.format == "JPEG" and picture.size == (64, 64)
+        blue = next(box for name, *box in kept.pictures[0].objects if name == "blue")  # over the red one
+        middle = picture.getpixel((round(64 * (blue[0] + blue[2]) / 2), round(64 * (blue[1] + blue[3]) / 2)))
+        assert isinstance(middle, tuple) and middle[2] > 180 and middle[0] < 90
+    assert (run.path / "pictures.json").stat().st_size < 200_000
+
+
+def test_more_trials_make_the_pictures_anew_and_a_strange_model_is_refused(run: nas.Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.path, folder)
+    (folder / "pictures.json").unlink()
+    resume(folder, trials=4)
+    assert (folder / "pictures.json").read_text() == (run.path / "pictures.json").read_text()
+    (folder / "pictures.json").write_text('{"format": 1, "pictures": [], "found": {"1": [[["a", 2, 0, 0, 1, 1]]]}}')
+    with pytest.raises(UserError, match=r"pictures.json: found.1.*less than or equal to 1"):
+        _ = nas.load_run(folder).pictures
+    (folder / "pictures.json").write_text('{"format": 1, "pictures": [], "found": {"1": [[]]}}')
+    with pytest.raises(UserError, match=r"pictures.json: found: must have boxes for each of 0 pictures; trial 1 has 1"):
+        _ = nas.load_run(folder).pictures
 
 
 def test_a_space_of_another_task_is_refused(tmp_path: Path) -> None:

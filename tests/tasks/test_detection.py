@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from nas.data.augmentation import augment_boxes
 from nas.data.boxes import Detections, priors
 from nas.errors import UserError
 from nas.models.builder import build
+from nas.run.average_precision import AveragePrecision
 from nas.space.network import Network
 from nas.space.search_space import load_space, parse_space
 from nas.tasks.assignment import assign
@@ -48,7 +50,9 @@ def network(head: str = "anchor_free") -> Network:
 
 def targets(*objects: tuple[float, ...]) -> Tensor:
     """One picture of 100 pixels with these objects: class, x1, y1, x2, y2; and a row of padding."""
-    rows = [[*one, 0.0, 100.0] for one in objects] + [[-1.0, 0, 0, 0, 0, 0, 100.0]]
+    areas = [1e4 * (x2 - x1) * (y2 - y1) for _, x1, y1, x2, y2 in objects]
+    rows = [[*one, 0.0, 100.0, area] for one, area in zip(objects, areas, strict=True)]
+    rows.append([-1.0, 0, 0, 0, 0, 0, 100.0, 0])
     return torch.tensor([rows])
 
 
@@ -119,7 +123,7 @@ def test_a_picture_without_objects_teaches_that_there_is_none() -> None:
 def test_a_crowd_is_not_learned_and_what_lies_in_it_is_not_counted() -> None:
     task = Detection(CLASSES, network())
     one = targets((0, 0.1, 0.1, 0.4, 0.5))
-    crowd = torch.cat([one[:, :1], torch.tensor([[[0, 0.5, 0.5, 1.0, 1.0, 1.0, 100.0]]])], 1)
+    crowd = torch.cat([one[:, :1], torch.tensor([[[0, 0.5, 0.5, 1.0, 1.0, 1.0, 100.0, 2500.0]]])], 1)
     exact = said(task, "anchor_free", one)
     inside = said(task, "anchor_free", targets((0, 0.6, 0.6, 0.9, 0.9)))
     both = torch.where(inside[..., :1] > 0, inside - 1, exact)  # a little less sure than the object itself
@@ -160,27 +164,41 @@ def test_no_object_goes_without_a_box_while_another_has_two() -> None:
         assert ((number > 0) == there).all()
 
 
-def test_average_precision_is_that_of_pycocotools() -> None:
-    """Random pictures: crowds, pictures without objects, false alarms, boxes that fit more or less."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+SIDES_PX = {"small": (0.02, 0.05), "medium": (0.12, 0.2), "large": (0.35, 0.6)}  # of a picture of 400 pixels
 
-    rng, truth, found = np.random.default_rng(0), [], []
+
+def random_pictures(kinds: Sequence[str], classes: int, seed: int) -> tuple[list[Detections], list[Truth]]:
+    """Crowds, pictures without objects, false alarms, boxes that fit more or less; classes 0 to `classes` - 1.
+
+    Areas are those of outlines, smaller than the boxes, so that sizes by boxes would be others.
+    """
+    rng, truth, found = np.random.default_rng(seed), [], []
     for picture in range(30):
         n = int(rng.integers(0, 8)) if picture else 0
-        low = rng.random((n, 2)) * 0.7
-        there = np.concatenate([low, low + 0.03 + rng.random((n, 2)) * 0.27], axis=1).astype(np.float32)
-        labels = rng.integers(2, size=n)
-        truth.append(Truth(labels, there, rng.random(n) < 0.1, float(rng.integers(200, 700))))
+        sides = np.array([rng.uniform(*SIDES_PX[kinds[rng.integers(len(kinds))]], size=2) for _ in range(n)])
+        sides = sides.reshape(n, 2)
+        low = rng.random((n, 2)) * (1 - sides)
+        there = np.concatenate([low, low + sides], axis=1).astype(np.float32)
+        labels = rng.integers(classes, size=n)
+        areas = (400 * 400 * sides.prod(1) * rng.uniform(0.6, 1.0, size=n)).astype(np.float32)
+        truth.append(Truth(labels, there, rng.random(n) < 0.1, 400.0, areas))
         m = int(rng.integers(0, 5))
         corner = rng.random((m, 2)) * 0.7
         extra = np.concatenate([corner, corner + np.array([0.1, 0.2])], axis=1)
-        boxes = np.concatenate([there + rng.normal(size=there.shape) * 0.01, extra]).clip(0, 1).astype(np.float32)
-        guessed = np.concatenate([np.where(rng.random(n) < 0.8, labels, 1 - labels), rng.integers(2, size=m)])
+        off = rng.normal(size=there.shape) * 0.05 * np.tile(sides, 2)
+        boxes = np.concatenate([there + off, extra]).clip(0, 1).astype(np.float32)
+        wrong = np.where(rng.random(n) < 0.8, labels, (labels + 1) % classes)
+        guessed = np.concatenate([wrong, rng.integers(classes, size=m)])
         scores = rng.random(n + m).astype(np.float32)
         order = np.argsort(-scores)
         found.append(Detections(guessed[order].astype(np.int64), scores[order], boxes[order]))
-    ours = average_precision(found, truth, CLASSES)
+    return found, truth
+
+
+def of_pycocotools(found: Sequence[Detections], truth: Sequence[Truth], classes: Sequence[str]) -> AveragePrecision:
+    """By the library of COCO's authors; its -1 is None."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
     def pixels(box: np.ndarray, side: float) -> list[float]:
         x1, y1, x2, y2 = (float(v) * side for v in box)
@@ -188,10 +206,10 @@ def test_average_precision_is_that_of_pycocotools() -> None:
 
     objects, results = [], []
     for image, (t, f) in enumerate(zip(truth, found, strict=True), 1):
-        for label, box, crowd in zip(t.labels, t.boxes, t.crowd, strict=True):
-            x, y, w, h = pixels(box, t.side)
+        assert t.areas is not None
+        for label, box, area, crowd in zip(t.labels, t.boxes, t.areas, t.crowd, strict=True):
             objects.append({"id": len(objects) + 1, "image_id": image, "category_id": int(label) + 1,
-                            "bbox": [x, y, w, h], "area": w * h, "iscrowd": int(crowd)})  # fmt: skip
+                            "bbox": pixels(box, t.side), "area": float(area), "iscrowd": int(crowd)})  # fmt: skip
         for label, score, box in zip(f.labels, f.scores, f.boxes, strict=True):
             results.append({"image_id": image, "category_id": int(label) + 1, "bbox": pixels(box, t.side),
                             "score": float(score)})  # fmt: skip
@@ -199,17 +217,59 @@ def test_average_precision_is_that_of_pycocotools() -> None:
         coco = COCO()
         coco.dataset = {
             "info": {}, "images": [{"id": i + 1} for i in range(len(truth))], "annotations": objects,
-            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+            "categories": [{"id": i + 1, "name": name} for i, name in enumerate(classes)],
         }  # fmt: skip
         coco.createIndex()
-        counted = COCOeval(coco, coco.loadRes(results), "bbox")
-        counted.evaluate()
-        counted.accumulate()
-        counted.summarize()
-    wanted = counted.stats[:6]
-    got = [ours.mean, ours.at_50, ours.at_75, ours.small, ours.medium, ours.large]
-    np.testing.assert_allclose(got, wanted, atol=1e-6)
-    assert 0.05 < ours.mean < 0.9
+
+        def stats(class_: int | None) -> list[float | None]:
+            counted = COCOeval(coco, coco.loadRes(results), "bbox")
+            if class_ is not None:
+                counted.params.catIds = [class_]
+            counted.evaluate()
+            counted.accumulate()
+            counted.summarize()
+            return [None if v == -1 else float(v) for v in counted.stats[:6]]
+
+        each = [stats(k + 1) for k in range(len(classes))]
+        mean, at_50, at_75, *sizes = stats(None)
+    return AveragePrecision(
+        mean or 0.0, at_50 or 0.0, at_75 or 0.0, *sizes, tuple(one[0] for one in each), tuple(one[1] for one in each)
+    )
+
+
+def numbers(one: AveragePrecision) -> list[float]:
+    """All of them; -1 for None, which is no precision."""
+    every = (one.mean, one.at_50, one.at_75, *one.of_sizes.values(), *one.of_classes, *one.at_50_of_classes)
+    return [-1.0 if value is None else value for value in every]
+
+
+@pytest.mark.parametrize("kinds", [("small", "medium", "large"), ("small",), ("medium", "large")])
+def test_average_precision_is_that_of_pycocotools(kinds: tuple[str, ...]) -> None:
+    """Over all, by size and by class; three classes, of the third there is no object, and of some sizes neither."""
+    found, truth = random_pictures(kinds, 2, seed=len(kinds))
+    ours = average_precision(found, truth, ("cat", "dog", "bird"))
+    wanted = of_pycocotools(found, truth, ("cat", "dog", "bird"))
+    np.testing.assert_allclose(numbers(ours), numbers(wanted), atol=1e-6)
+    assert 0.05 < ours.mean < 0.9 and ours.of_classes[2] is None and ours.of_classes[0]
+    missing = {"small", "medium", "large"} - set(kinds)
+    assert {size for size, value in ours.of_sizes.items() if value is None} == missing
+
+
+def test_what_is_not_there_has_no_precision_and_what_is_not_found_has_0() -> None:
+    """One small cat and a crowd of dogs, none of them found; then the same in a picture where nothing is."""
+    boxes = np.array([[0, 0, 0.05, 0.05], [0.5, 0.5, 1, 1]], np.float32)
+    nothing = Detections(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 4), np.float32))
+    there = Truth(np.array([0, 1]), boxes, np.array([False, True]), 100.0)
+    assert average_precision([nothing], [there], CLASSES) == AveragePrecision(
+        0.0, 0.0, 0.0, 0.0, None, None, (0.0, None), (0.0, None)
+    )
+    none = Truth(np.empty(0, np.int64), np.empty((0, 4), np.float32), np.empty(0, bool), 100.0)
+    some = Detections(np.array([0]), np.array([0.9], np.float32), boxes[:1])
+    assert average_precision([some], [none], CLASSES) == AveragePrecision(
+        0.0, 0.0, 0.0, None, None, None, (None, None), (None, None)
+    )
+    missed = average_precision([some], [Truth(np.array([0]), boxes[1:], np.array([False]), 100.0)], CLASSES)
+    assert (missed.medium, missed.small, missed.of_classes) == (0.0, None, (0.0, None))
 
 
 def test_a_task_refuses_networks_of_another() -> None:
