@@ -16,7 +16,7 @@ from nas.report.groups import Group, groups_of, spread
 from nas.report.pick import pick
 from nas.report.table import believed
 from nas.report.ties import expected_text
-from nas.run import ACCURACY, COLUMNS, UNITS, Run, Settings, csv_bytes, expected, front_volume, row_of
+from nas.run import ACCURACY, UNITS, Run, Settings, columns_for, csv_bytes, expected, front_volume, row_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -133,7 +133,8 @@ def _round(ms: float) -> float:
 def compare_csv(runs: Sequence[Run]) -> str:
     """Every front in one table: the columns of pareto.csv, and before them the run."""
     rows = ({"run": str(r.path)} | row_of(t) for r in runs for t in r.front_trials)
-    return csv_bytes(("run", *COLUMNS), rows).decode()
+    columns = max((columns_for(r.settings) for r in runs), key=len)
+    return csv_bytes(("run", *columns), rows).decode()
 
 
 def compare_json(runs: Sequence[Run]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nas.numbers import figure, percent
+from nas.report.detection import by_size_and_class, detected, metric
+from nas.report.detection import notes as detection_notes
 from nas.report.ranking import ranking_notes, source_of
 from nas.report.table import accuracy_notes, believed, intervals, summary
 from nas.report.ties import expected_text, tied_with
@@ -16,18 +18,21 @@ def markdown(run: Run) -> str:
     s, front = run.settings, run.front_trials
     energy = any(t.costs.energy_mj is not None for t in front)
     tested = any(t.test_accuracy is not None for t in front)
+    boxes = detected(front)
     robust = any(t.robust_accuracy is not None for t in front)
     known, ties = believed(front), tied_with(front)
+    name = metric(run)
     heads = [
-        "trial", *(["expected accuracy", "front", "tie", "measured"] if known else ["accuracy"]), *["test"] * tested,
-        *["robust"] * robust, "ms", *["mJ"] * energy, "MB", "precision", "network",
+        "trial", *([f"expected {name}", "front", "tie", "measured"] if known else [name]), *["AP50"] * boxes,
+        *["test"] * tested, *["robust"] * robust, "ms", *["mJ"] * energy, "MB", "precision", "network",
     ]  # fmt: skip
     rows = [
         [
             str(t.trial),
             *([expected_text(t, s.validation_images), percent(t.front_probability, 0)] * known),
             *([", ".join(map(str, ties[t.trial][:1]))] * known),
-            percent(t.accuracy), *[percent(t.test_accuracy)] * tested, *[percent(t.robust_accuracy)] * robust,
+            percent(t.accuracy), *[percent(t.value("ap50"))] * boxes,
+            *[percent(t.test_accuracy)] * tested, *[percent(t.robust_accuracy)] * robust,
             figure(t.costs.latency_ms), *[figure(t.costs.energy_mj)] * energy, figure(t.costs.size_mb),
             t.candidate.precision, summary(t.candidate),
         ]
@@ -36,9 +41,11 @@ def markdown(run: Run) -> str:
     trained = sum(t.state == "trained" for t in run.trials)
     title = f"### {plain(s.space_name)} on {plain(s.device_name)}, {plain(s.dataset)}"
     lead = f"{trained} networks trained, {len(front)} on the front; hypervolume {run.hypervolume:.4f}."
-    said = (*accuracy_notes(run), *intervals(front), source_of(s), *ranking_notes(run))
+    said = (*accuracy_notes(run), *detection_notes(run), *intervals(front), source_of(s), *ranking_notes(run))
     notes = [f"- {plain(line)}" for line in said if line]
-    return "\n".join([title, "", lead, "", *table(heads, rows), "", *notes]) + "\n"
+    sized, of_sizes = by_size_and_class(run)
+    more = ["", "#### By size and class", "", *table(sized, of_sizes)] if of_sizes else []
+    return "\n".join([title, "", lead, "", *table(heads, rows), *more, "", *notes]) + "\n"
 
 
 def compare_markdown(runs: Sequence[Run]) -> str:

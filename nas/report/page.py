@@ -11,8 +11,11 @@ from typing import Any
 
 from nas.numbers import count, figure, percent
 from nas.page import house_css
+from nas.page.boxes import picture_sources, picture_with_boxes
 from nas.report.accelerator import accelerator_notes
 from nas.report.compare import HEADS, TEXTS, best_under, common_box, compare_rows, notes_on
+from nas.report.detection import class_colors, drawn_pictures, metric, samples
+from nas.report.detection import notes as detection_notes
 from nas.report.groups import Group, groups_of
 from nas.report.importance import importance
 from nas.report.network_costs import network_costs
@@ -24,13 +27,14 @@ from nas.report.words import basis_of, limits_of, proposals_of
 from nas.run import Run, Trial, read_errors
 
 COLUMNS = {
-    "accuracy": "accuracy", "test_accuracy": "test", "robust_accuracy": "robust", "latency_ms": "ms",
+    "accuracy": "accuracy", "ap50": "AP50", "test_accuracy": "test", "robust_accuracy": "robust", "latency_ms": "ms",
     "energy_mj": "mJ", "size_mb": "MB", "params": "params", "macs": "MACs",
 }  # fmt: skip
 BELIEVED = ("expected", "on the front", "trainings", "tied with")
-NOT_ALWAYS = ("test_accuracy", "robust_accuracy", "energy_mj")  # shown where a network of the front has it
+NOT_ALWAYS = ("ap50", "test_accuracy", "robust_accuracy", "energy_mj")  # shown where a network of the front has it
 MOST_ENDED = 200  # trials that did not finish, in the table
 MOST_TIES = 3  # named in a row of the front
+MOST_COLORS = 12  # classes in the legend of pictures with boxes
 SCRIPTS = {"run": ("common", "pick", "charts", "run"), "compare": ("common", "compare")}  # in this order
 
 
@@ -42,9 +46,10 @@ def page(run: Run) -> str:
     known, ties = believed(run.trials), tied_with(run.front_trials)
     if known:  # params make room: the pick's card has them
         columns.remove("params")
-    names = COLUMNS | ({"accuracy": "measured"} if known else {})
+    names = COLUMNS | {"accuracy": "measured" if known else metric(run)}
+    expected = ("expected mAP" if metric(run) == "mAP" else BELIEVED[0], *BELIEVED[1:])
     heads = [
-        _cell("trial"), *(map(_cell, BELIEVED) if known else ()), *(_cell(names[c]) for c in columns),
+        _cell("trial"), *(map(_cell, expected) if known else ()), *(_cell(names[c]) for c in columns),
         *([_cell("measured ms")] if measured else []),
         _cell("precision", text=True), _cell("basis", text=True), _cell("network", text=True),
     ]  # fmt: skip
@@ -72,7 +77,7 @@ def page(run: Run) -> str:
         "believed": known, "left_off": len(run.left_off), "accuracies": accuracy_notes(run, whole=True),
         "ranking": ranking_notes(run),
         "importance": found, "trained": len(trained), "proposals": proposals_of(run),
-        "accelerator": accelerator_notes(run),
+        "accelerator": accelerator_notes(run), "detection": detection_notes(run), **_pictures(run),
         "reference": reference or "the reference point",
         "ended": [
             {"trial": t.trial, "how": _how(t, errors), "network": summary(t.candidate)} for t in ended[:MOST_ENDED]
@@ -82,6 +87,23 @@ def page(run: Run) -> str:
         "command": s.command or f"nas search --device {s.device} --space {s.space} --dataset {s.dataset}",
         "facts": _facts(run), "limits": limits_of(run, costs.about, measured),
     })  # fmt: skip
+
+
+def _pictures(run: Run) -> dict[str, Any]:
+    """The pictures that were kept, with what networks of the front find in them."""
+    kept, colors = run.pictures, class_colors(run)
+    pictures = drawn_pictures(kept.pictures if kept else [])
+    shown = {name: colors[name] for name in dict.fromkeys(n for p in pictures for n, _, _ in p.objects)}
+    return {
+        "sources": picture_sources(pictures), "colors": list(shown.items())[:MOST_COLORS],
+        "samples": [
+            (one["trial"], [
+                picture_with_boxes(picture, boxes, colors)
+                for picture, boxes in zip(pictures, one["boxes"], strict=True)
+            ])
+            for one in samples(run)
+        ],
+    }  # fmt: skip
 
 
 def compare_page(runs: Sequence[Run]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nas.report.charts import shown_references
+from nas.report.detection import detected, page_detection
 from nas.report.groups import Group
 from nas.report.importance import Importance
 from nas.report.network_costs import NetworkCosts
@@ -24,12 +25,14 @@ from nas.run import (
     row_of,
     volume_over_trials,
 )
+from nas.run.average_precision import NUMBERS
 
 EXPECTED = "expected"  # a column that the page makes: the expected accuracy, or the measured one where there is none
 INTERVAL = "interval"  # and another one: `nas.report.ties.interval`
 LABELS = {
     EXPECTED: ("expected accuracy", "%"),
-    "accuracy": ("accuracy (validation)", "%"), "test_accuracy": ("accuracy (test)", "%"),
+    "accuracy": ("accuracy (validation)", "%"), "ap50": ("AP50 (validation)", "%"),
+    "test_accuracy": ("accuracy (test)", "%"),
     "robust_accuracy": ("accuracy (corrupted images)", "%"),
     "latency_ms": ("latency", "ms"), "energy_mj": ("energy", "mJ"), "size_mb": ("size of the weights", "MB"),
     "peak_memory_mb": ("peak memory of activations", "MB"), "params": ("parameters", ""), "macs": ("MACs", ""),
@@ -40,13 +43,15 @@ PREDICTED = {
     "energy_mj": {"low": "energy_low_mj", "high": "energy_high_mj", "basis": "energy_basis"},
 }
 SHOWN = tuple(c for c in COLUMNS if c not in ("candidate", "seed"))  # of trials.csv
+DETECTORS = {name: (label.replace("accuracy", "mAP"), unit) for name, (label, unit) in LABELS.items()}
 
 
 def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapping[int, str]) -> dict[str, Any]:
     """Everything that the page of one run draws or says by itself, as JSON: what is not finite is null."""
     s, curves = run.settings, read_curves(run.path)
     return {
-        "kind": "run", "axes": axes(run.trials), "budgets": finite(s.limits), "objectives": list(s.columns),
+        "kind": "run", "axes": axes(run.trials), "detection": page_detection(run),
+        "budgets": finite(s.limits), "objectives": list(s.columns),
         "guide": s.guide, "tie_deviations": TIE_DEVIATIONS, "clear": CLEAR,
         "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
         "front": [t.trial for t in run.front_trials], "left_off": [t.trial for t in run.left_off],
@@ -80,7 +85,10 @@ def comparison_data(runs: Sequence[Run], groups: Sequence[Group], box: Settings)
 def axes(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """What may be drawn: column, label, unit, whether more is better, the columns of its interval and basis, or of its
     standard deviation."""
-    labels = LABELS | ({"accuracy": ("measured accuracy (validation)", "%")} if believed(trials) else {})
+    boxes = detected(trials)
+    labels = DETECTORS if boxes else {name: label for name, label in LABELS.items() if name != "ap50"}
+    if believed(trials):
+        labels = labels | {"accuracy": (f"measured {'mAP' if boxes else 'accuracy'} (validation)", "%")}
     return [
         {"column": c, "label": label, "unit": unit, "more": unit == "%"} | PREDICTED.get(c, {})
         for c, (label, unit) in labels.items()
@@ -91,8 +99,8 @@ def columns(trials: Sequence[Trial]) -> dict[str, Any]:
     """The columns of trials.csv that the page shows, with the same nine digits; words as places in a list."""
     rows = [row_of(t) for t in trials]
     found: dict[str, Any] = {}
-    for name in SHOWN:
-        values = [row[name] for row in rows]
+    for name in (*SHOWN, *(NUMBERS if detected(trials) else ())):
+        values = [row.get(name) for row in rows]
         words = any(isinstance(v, str) for v in values)
         found[name] = coded(values) if words else [_nine_digits(v) for v in values]
     return found

@@ -45,21 +45,22 @@ def front_table(run: Run) -> Group:
 def _accuracies(front: Sequence[Trial], images: int) -> tuple[list[str], list[list[str]]]:
     """The columns that tell of accuracy, as narrow as they can be: heads, and the cells of each trial."""
     tested = any(t.test_accuracy is not None for t in front)
-    robust = any(t.robust_accuracy is not None for t in front)
+    robust, boxes = any(t.robust_accuracy is not None for t in front), any(t.average_precision for t in front)
     if not believed(front):
-        heads = ["val/test %" if tested else "val %"]
+        heads = [f"{'mAP ' * boxes}{'val/test' if tested else 'val'} %"]
         rows = [["/".join(_bare(percent(a)) for a in (t.accuracy, t.test_accuracy)[: 1 + tested])] for t in front]
     else:
         ties = tied_with(front)
         some = any(ties.values())
-        heads = ["expected\n%", "front\n%", *["tie"] * some, *["test\n%"] * tested]
+        heads = [f"{'mAP' if boxes else 'expected'}\n%", "front\n%", *["tie"] * some, *["test\n%"] * tested]
         rows = [
             [_bare(expected_text(t, images)), _bare(percent(t.front_probability, 0)),
              *[" ".join(map(str, ties[t.trial][:1]))] * some, *[_bare(percent(t.test_accuracy))] * tested]
             for t in front
         ]  # fmt: skip
-    return heads + ["robust\n%"] * robust, [
-        row + [_bare(percent(t.robust_accuracy))] * robust for row, t in zip(rows, front, strict=True)
+    return heads + ["AP50\n%"] * boxes + ["robust\n%"] * robust, [
+        row + [_bare(percent(t.value("ap50")))] * boxes + [_bare(percent(t.robust_accuracy))] * robust
+        for row, t in zip(rows, front, strict=True)
     ]
 
 
@@ -84,7 +85,7 @@ def accuracy_notes(run: Run, *, whole: bool = False) -> list[str]:
     """How to read the accuracies of a front, a line each. `whole`: of a table that has every tie, and measured ones."""
     front = run.front_trials
     if not believed(front):
-        return []
+        return metric_notes(run)
     notes = [*metric_notes(run), f"{EXPECTED} {MEASURED}" if whole else EXPECTED]
     if any(t.front_probability is not None for t in front):
         notes.append(f"{'On the front' if whole else 'front'}: probability that no other network of the run is better "
@@ -107,7 +108,10 @@ def metric_notes(run: Run) -> list[str]:
         return []
     number = run.settings.validation_images
     of = f" Intervals take each of the {number:,} objects of the validation images for one answer." if number else ""
-    return [f"Accuracy is mAP, COCO's average precision, over overlaps from 0.5 to 0.95 and all classes.{of}"]
+    return [
+        "Accuracy is mAP, COCO's average precision, over overlaps from 0.5 to 0.95 and all classes; AP50 is that of an "
+        f"overlap of at least 0.5.{of}"
+    ]
 
 
 def left_off_text(run: Run) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from nas.device.info import About
 from nas.numbers import count, figure, percent
+from nas.report.detection import metric, size_and_class_lines
 from nas.report.ranking import not_known, source_of
 from nas.report.table import summary
 from nas.report.ties import expected_text, guided
@@ -34,7 +35,7 @@ def pick_text(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> str:
     c, why = picked.costs, ties_text(run, ties)
     energy = "" if c.energy_mj is None else f", {figure(c.energy_mj)} mJ"
     robust = "" if picked.robust_accuracy is None else f", {percent(picked.robust_accuracy)} on corrupted images,"
-    accuracy = expected_text(picked, run.settings.validation_images)
+    accuracy = expected_text(picked, run.settings.validation_images) + " mAP" * (metric(run) == "mAP")
     lines = [
         f"trial {picked.trial}: {accuracy}{robust} at {figure(c.latency_ms)} ms{energy} ({basis_of(c)})",
         *textwrap.wrap(why, 80),
@@ -42,6 +43,8 @@ def pick_text(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> str:
     if picked.expected_accuracy is not None:
         of = "of one training" if picked.trainings == 1 else f"of one of {picked.trainings} trainings"
         lines.append(f"that accuracy is expected; measured: {percent(picked.accuracy)}, {of}")
+    for line in size_and_class_lines(run, picked):
+        lines += textwrap.wrap(line, 80, subsequent_indent="  ", replace_whitespace=False)
     lines += [
         f"deployed: {picked.candidate.precision}, {figure(c.size_mb)} MB, {count(c.macs)} MACs",
         f"network: {summary(picked.candidate)}  (every choice: --json)",
@@ -74,7 +77,8 @@ def pick_json(run: Run, picked: Trial, ties: Sequence[Trial] = ()) -> dict[str, 
     """
     predicted = next(t for t in run.trials if t.trial == picked.trial)
     measured = run.measured.get(picked.trial)
-    return row_of(predicted) | {
+    named = {"class_names": list(run.settings.class_names)} if predicted.average_precision else {}
+    return row_of(predicted) | named | {
         "candidate": picked.candidate.as_dict(), "build": build_command(run, picked),
         "measured": None if measured is None else asdict(measured), "ties": [t.trial for t in ties],
     }  # fmt: skip

@@ -12,7 +12,7 @@ from nas.files.atomic import check_files
 from nas.report.charts import draw_front, draw_fronts
 from nas.report.groups import groups_of
 from nas.report.markdown import compare_markdown, markdown
-from nas.run import COLUMNS, Run, csv_bytes, front_summary, make_folder, read_curves, row_of, write_atomic
+from nas.run import Run, columns_for, csv_bytes, front_summary, make_folder, read_curves, row_of, write_atomic
 
 FORMATS = ("html", "csv", "json", "md", "png")
 PAGES = ("html", "md", "png")  # of one run, where nobody asks for others
@@ -34,7 +34,7 @@ def write_report(run: Run, formats: Sequence[str] = PAGES) -> list[Path]:
     if "md" in formats:
         texts["report.md"] = markdown(run)
     if "csv" in formats:
-        texts["front.csv"] = csv_bytes(COLUMNS, map(row_of, run.front_trials)).decode()
+        texts["front.csv"] = csv_bytes(columns_for(run.settings), map(row_of, run.front_trials)).decode()
     if "json" in formats:
         texts["front.json"] = (
             json.dumps(front_summary(run.settings, run.trials, run.proposals, run.rank_quality), indent=1) + "\n"

@@ -43,6 +43,8 @@ function update() {
   $("accuracy").setAttribute("aria-valuetext", least);
   showCard();
   showNetwork();
+  showPrecision();
+  showSamples();
   for (const row of document.querySelectorAll("#front-table tbody tr")) row.classList.toggle("picked", picked !== null && +row.dataset.trial === picked.trial);
   if (Plot && !frame) frame = requestAnimationFrame(() => { frame = 0; mark(); });
 }
@@ -106,6 +108,30 @@ function showNetwork() {
       element("figcaption", {}, t.curve.length ? `Validation accuracy in fp32 after ${t.curve.length > 1 ? `each of ${t.curve.length} epochs` : "one epoch"}; ${three(t.seconds)} s.` : "No training curve was kept."))));
   if (Plot) drawCurve();
 }
+function showPrecision() {  // of a detector: by overlap, size and class
+  const box = $("precision");
+  if (!box) return;
+  box.replaceChildren();
+  const t = picked;
+  if (!t || t.ap50 == null) return;
+  const share = x => x == null ? "none" : (100 * x).toFixed(1) + "%", row = (name, mean, half) => element("tr", {}, element("th", { scope: "row" }, name),
+    element("td", { class: "n" }, share(mean)), element("td", { class: "n" }, half === undefined ? "" : share(half)), element("td", { class: "wide" }, bar(mean ?? 0, 1, "")));
+  const table = (label, first, rows) => scrolling(label, element("table", { class: "precision" }, element("thead", {}, element("tr", {}, element("th", {}, first), element("th", { class: "n" }, "mAP"), element("th", { class: "n" }, "AP50"), element("td"))), element("tbody", {}, ...rows)));
+  const { names, sizes, of } = D.detection, classes = of[t.trial];
+  const sized = table("Average precision by size", "objects", [row("all", t.accuracy, t.ap50), ...sizes.map(size => row(size, t["ap_" + size]))]);
+  const named = classes ? table("Average precision by class", "class", names.map((name, i) => row(name, classes[0][i], classes[1][i])))
+    : element("p", {}, names.length ? "By class: of networks on the front only; trials.csv has every trial's." : "By class: not kept of so many classes.");
+  box.append(element("div", { class: "columns even" }, element("div", {}, element("h3", {}, "Average precision by size"), sized, element("p", { class: "soft" }, `AP75: ${share(t.ap75)}`)), element("div", { class: names.length > 12 ? "long" : "" }, element("h3", {}, "By class"), named)));
+}
+function showSamples() {
+  const all = [...document.querySelectorAll(".samples")];
+  if (!all.length) return;
+  for (const one of all) one.hidden = !picked || +one.dataset.trial !== picked.trial;
+  $("no-samples").hidden = all.some(one => !one.hidden);
+  const least = +$("least-p").value / 100;
+  $("least-p-said").textContent = $("least-p").value + "%";
+  for (const box of document.querySelectorAll(".samples:not([hidden]) [data-p]")) box.classList.toggle("faint", +box.dataset.p < least);
+}
 function stages(t) {
   const rows = [];
   for (const block of t.blocks) {
@@ -160,6 +186,7 @@ function layers(t) {
   options($("x"), limited, "latency_ms");
   options($("y"), has, QUALITY);
   addSliders();
+  if ($("least-p")) $("least-p").addEventListener("input", showSamples);
   for (const button of document.querySelectorAll("[data-pick]")) button.addEventListener("click", () => { choose(+button.dataset.pick); $("pick").focus(); $("pick").scrollIntoView({ block: "nearest" }); });
   update();
   addCopyButtons(document);
