@@ -11,6 +11,7 @@ some of the networks, so that several processes can share the work. compare.py r
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
 

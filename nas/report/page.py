@@ -14,7 +14,7 @@ from nas.page import house_css
 from nas.page.boxes import picture_sources, picture_with_boxes
 from nas.report.accelerator import accelerator_notes
 from nas.report.compare import HEADS, TEXTS, best_under, common_box, compare_rows, notes_on
-from nas.report.detection import class_colors, drawn_pictures, metric, samples
+from nas.report.detection import class_colors, detected, drawn_pictures, metric, samples
 from nas.report.detection import notes as detection_notes
 from nas.report.groups import Group, groups_of
 from nas.report.importance import importance
@@ -46,6 +46,8 @@ def page(run: Run) -> str:
     known, ties = believed(run.trials), tied_with(run.front_trials)
     if known:  # params make room: the pick's card has them
         columns.remove("params")
+        if detected(run.front_trials):  # and for AP50
+            columns.remove("macs")
     names = COLUMNS | {"accuracy": "measured" if known else metric(run)}
     expected = ("expected mAP" if metric(run) == "mAP" else BELIEVED[0], *BELIEVED[1:])
     heads = [
