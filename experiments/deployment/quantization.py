@@ -18,7 +18,6 @@ from time import process_time
 import numpy as np
 import torch
 
-from nas.compress.drop import drop_of
 from nas.compress.ladder import Ladder, Rung
 from nas.compress.prune import Prune
 from nas.compress.qat import Qat
@@ -88,7 +87,7 @@ def main() -> None:
     model = trained(network, data, asked.epochs)
     variants = OnnxRuntime().variants(model, calibration_images(data))
     ladder = Ladder(variants, data.validation, lambda line: print(line, flush=True))
-    right = float((ladder.fp32 == ladder.labels).mean())
+    right = float((ladder.fp32 == ladder.images.labels.numpy()).mean())
 
     def wrote(form: str, rung: Rung, begun: float, note: str = "") -> None:
         low, high = rung.drop.interval
@@ -140,7 +139,7 @@ def main() -> None:
         for precision in ("fp32", "int8"):
             rung = smaller.measure(precision, Int8() if precision == "int8" else None)
             answered, _ = smaller.answers(precision, rung.int8)
-            rung = replace(rung, drop=drop_of(ladder.labels, ladder.fp32, answered))
+            rung = replace(rung, drop=ladder.judge.drop(ladder.fp32, answered))
             wrote(f"pruned {share:.0%}, {precision}", rung, begun, made.lineage.steps[-1])
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     found = []
     for space in ("tiny", "mobilenet-v3"):
         for precision in ("fp32", "int8"):
-            model = OnnxRuntime().write_blocks(network_of(space, 224, 0).blocks, precision, whole=True)  # type: ignore[arg-type]
+            model = OnnxRuntime().write_network(network_of(space, 224, 0), precision, whole=True)  # type: ignore[arg-type]
             with TemporaryDirectory() as folder:
                 place = Path(folder) / "kept"
                 Network(model, 1, place)

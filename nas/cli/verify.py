@@ -108,7 +108,7 @@ def _versions(folder: Path, asked: str | None) -> list[int] | None:
 
 
 def _print(rows: Sequence[tuple[str, VerifiedModel]], base: str) -> None:
-    """Accuracies, then costs: two tables of at most 80 columns."""
+    """Accuracies, of a detector also AP50 and what its boxes take, then costs: tables of at most 80 columns."""
     from nas.deploy.verified_page import points
 
     accuracies = [
@@ -116,8 +116,16 @@ def _print(rows: Sequence[tuple[str, VerifiedModel]], base: str) -> None:
          points(m.less_fp32), figure(m.megabytes), m.verdict)
         for name, m in rows
     ]  # fmt: skip
-    heads = ["", "accuracy", "95% interval", f"less {base}, points", "file MB", "budgets"]
+    detects = any(m.at_50 is not None for _, m in rows)
+    heads = ["", "mAP" if detects else "accuracy", "95% interval", f"less {base}, points", "file MB", "budgets"]
     print_table(heads, accuracies, right=["file MB"])
+    if detects:
+        boxes = [
+            (name, percent(found.value), f"{100 * found.low:.1f} to {100 * found.high:.1f}", points(m.at_50_less_fp32),
+             figure(m.measured.boxes_ms))
+            for name, m in rows if (found := m.at_50)
+        ]  # fmt: skip
+        print_table(["", "AP50", "95% interval", f"less {base}, points", "boxes, ms"], boxes, right=["boxes, ms"])
     energy = any(m.measured.energy_mj is not None for _, m in rows)
     costs = [
         (

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nas.compress.tensors import tensors_of
 from nas.models.fold import fold_batch_norms
 from nas.models.trained import TrainedModel
-from nas.space.block import Block
+from nas.space.block import KINDS, Block
 from nas.space.network import Network
 
 Side = Literal["in", "mid", "out"]
@@ -35,6 +35,12 @@ _AXES: dict[str, dict[str, Axes]] = {  # by kind of block and part of its module
     "linear": {"classifier": (None, "in")},
     "pool_linear": {"classifier": (None, "in")},
     "pool": {},
+    "ssdlite": {"conv_dw": ("in", None), "bn1": ("in", None), "predict": (None, "in")},
+    "anchor_free": {
+        "conv_dw1": ("in", None), "bn1": ("in", None), "conv_pw1": ("mid", "in"), "bn2": ("mid", None),
+        "conv_dw2": ("mid", None), "bn3": ("mid", None), "conv_pw2": ("mid", "mid"), "bn4": ("mid", None),
+        "predict": (None, "mid"),
+    },
 }  # fmt: skip
 _UNPROJECTED: dict[str, Axes] = {  # fused_mbconv without an expansion
     "conv": ("out", "in"), "bn1": ("out", None), "conv_reduce": (None, "out"), "conv_expand": ("out", None),
@@ -53,29 +59,30 @@ Sizes = Mapping[Group, int]  # channels that remain
 
 
 def groups_of(network: Network) -> tuple[Group, ...]:
-    """Every group that may be made smaller: expansions, and the widths that additions tie together.
+    """Every group that may be made smaller: expansions, and the widths that additions and taps tie together.
 
-    Blocks that share weights have the same channels. Not among them: image and classes, and what a grouped convolution
-    or a block read from a file touches.
+    Blocks that share weights have the same channels. Not among them: image, classes and boxes, and what a grouped
+    convolution or a block read from a file touches.
     """
-    found: list[list[tuple[int, Side]]] = []
+    found: list[list[tuple[int, Side]]] = [[]]
     fixed: set[int] = {0}  # the image
-    current = 0
-    found.append([])
+    ends: list[int] = []  # the group of each block's output
     for number, block in enumerate(network.blocks):
-        found[current].append((number, "in"))
-        entrance = current
+        source = network.source(number)
+        entrance = end = 0 if source < 0 else ends[source]
+        found[entrance].append((number, "in"))
         free = block.kind in _AXES and block.groups == 1
-        if free and block.kind in ("mbconv", "fused_mbconv") and not _unprojected(block):
+        if free and block.kind in ("mbconv", "fused_mbconv", "anchor_free") and not _unprojected(block):
             found.append([(number, "mid")])
         if not (block.residual or block.kind == "pool"):
             found.append([])
-            current = len(found) - 1
-        found[current].append((number, "out"))
+            end = len(found) - 1
+        found[end].append((number, "out"))
+        ends.append(end)
         if not free:
-            fixed |= {entrance, current}
-        if "linear" in block.kind:
-            fixed.add(current)
+            fixed |= {entrance, end}
+        if "linear" in block.kind or KINDS[block.kind].anchors:
+            fixed.add(end)
     _join_shared(network, found, fixed)
     return tuple(
         Group(_channels(network, members[0]), tuple(members))
@@ -113,8 +120,9 @@ def resized(network: Network, sizes: Sizes) -> Network | None:
             if side == "mid":
                 blocks[number] = replace(block, mid=size)
             elif side == "in":
-                # an expansion that does not exist is counted as wide as the input
-                mid = size if _unprojected(network.blocks[number]) else block.mid
+                # what does not exist, or only filters each channel, is counted as wide as the input
+                same = _unprojected(network.blocks[number]) or block.kind == "ssdlite"
+                mid = size if same else block.mid
                 blocks[number] = replace(block, in_shape=(size, *block.in_shape[1:]), mid=mid)
             else:
                 blocks[number] = replace(block, out_shape=(size, *block.out_shape[1:]))

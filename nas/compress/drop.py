@@ -1,4 +1,4 @@
-"""What a compressed file loses against the original, on the same images."""
+"""What a compressed file loses against the original, on the same images: right answers, or AP50 of a detector."""
 
 from __future__ import annotations
 
@@ -36,10 +36,30 @@ class Drop:
 
     @property
     def text(self) -> str:
-        low, high = self.interval
-        return (
-            f"loses {100 * self.value:.1f} points (95%: {100 * low:.1f} to {100 * high:.1f}) on {self.images:,} images"
-        )
+        return "loses " + _points(self.value, self.interval, self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxDrop:
+    """Two detectors on the same images: the AP50 that the second lacks, and the standard deviation of that."""
+
+    images: int
+    value: float  # a fraction; negative where the second is better
+    deviation: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of 95%, of a normal distribution."""
+        return self.value - Z * self.deviation, self.value + Z * self.deviation
+
+    @property
+    def text(self) -> str:
+        return "loses " + _points(self.value, self.interval, self.images, " of AP50")
+
+
+def _points(value: float, interval: tuple[float, float], images: int, of: str = "") -> str:
+    low, high = interval
+    return f"{100 * value:.1f} points{of} (95%: {100 * low:.1f} to {100 * high:.1f}) on {images:,} images"
 
 
 def drop_of(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> Drop:

@@ -33,7 +33,7 @@ STATE = "training.safetensors"  # in the step's folder
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A model after its fine-tuning, and shares of the validation images that were classified correctly."""
+    """A model after its fine-tuning, and what was reached on validation images: the task's metric, from 0 to 1."""
 
     model: TrainedModel
     before: float  # by the model that the step was given
@@ -44,7 +44,13 @@ class Tuned:
     @property
     def text(self) -> str:
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
-        return f"{percent(self.before)} of validation images before, {percent(self.after)} after {epochs}"
+        return f"{_reached(self.before, self.model)} before, {percent(self.after)} after {epochs}"
+
+
+def _reached(share: float, model: TrainedModel, images: str = "") -> str:
+    """The task's metric in words: a share of the images, or mAP on them."""
+    what = f"{images} validation images".lstrip()
+    return f"mAP {percent(share)} on {what}" if model.network.detects else f"{percent(share)} of {what}"
 
 
 class NotFinite(UserError):
@@ -58,10 +64,7 @@ def check_epochs(epochs: int) -> None:
 
 
 def check_classes(model: TrainedModel, given: Given) -> None:
-    """Raises UserError for a detector, and for data of other classes than the model's."""
-    if model.task != "classification":
-        raise UserError("only classifiers are pruned, factorized, shared and trained with rounding; a detector can be "
-                        "quantized, or a smaller one searched")  # fmt: skip
+    """Raises UserError for data of other classes than the model's."""
     if model.classes != given.dataset.classes:
         raise UserError(f"dataset {given.dataset.name} must have the model's classes; got others")
 
@@ -93,8 +96,8 @@ def fine_tuned(
         with memory_told("fine-tuning", chosen):
             was = evaluate(before.module().to(device), task, data.validation, resolution)
             raw = evaluate(start(), task, data.validation, resolution)
-            seen = f"{len(data.validation):,} validation images"
-            given.on_progress(f"{percent(was)} of {seen} before, {percent(raw)} with {change}, not yet fine-tuned")
+            reached = _reached(was, before, f"{len(data.validation):,}")
+            given.on_progress(f"{reached} before, {percent(raw)} with {change}, not yet fine-tuned")
             state = train_resumably(
                 start, lesson, chosen, given.folder / STATE, save_seconds=SAVE_SECONDS, on_progress=given.on_training
             )

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from nas.compress.drop import Drop, answers, drop_of
+from nas.compress.drop import BoxDrop, Drop
 from nas.compress.finetune import NotFinite
+from nas.compress.judge import MOST_IMAGES, MOST_PICTURES, judge_of
 from nas.compress.sensitivity import quantized_blocks, sensitivity
 from nas.errors import UserError
 from nas.models.int8 import Int8
-from nas.numbers import duration, figure, percent
+from nas.numbers import duration, figure
 from nas.runtimes.images import network_inputs
 from nas.space.layer import Precision
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nas.models.trained import TrainedModel
     from nas.runtimes.onnx.variants import Variants
 
-MOST_IMAGES = 5000  # of the validation split that each form is measured on
 FLOAT_SHARE = 0.6  # of the blocks that may stay in float; with more of them int8 is hardly faster
 
 
@@ -35,7 +34,7 @@ class Rung:
 
     precision: Precision
     int8: Int8 | None
-    drop: Drop
+    drop: Drop | BoxDrop
     megabytes: float  # 10^6 bytes of the file
     tuned: Variants | None = None  # of the model after quantization-aware training; None: its weights are as they were
 
@@ -60,19 +59,17 @@ class Ladder:
     """
 
     def __init__(self, variants: Variants, validation: Split, on_progress: OnProgress) -> None:
-        if variants.model.task != "classification":
-            raise UserError("a largest drop is one of classes; what int8 costs a detector is told by nas verify")
         if not len(validation):
             raise UserError("what quantization loses is measured on validation images; got none")
         self.variants, self.tell = variants, on_progress
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
-        self.images = validation.subset(order[:MOST_IMAGES])
-        self.labels = self.images.labels.numpy()
+        model = variants.model
+        self.images = validation.subset(order[: MOST_PICTURES if model.network.detects else MOST_IMAGES])
+        self.judge = judge_of(model, self.images)
         start = perf_counter()
         self.fp32, self.fp32_mb = self.answers("fp32", None)
-        right = percent(float((self.fp32 == self.labels).mean()))
         self.tell(
-            f"fp32: {right} of {len(self.labels):,} validation images; {figure(self.fp32_mb)} MB; "
+            f"fp32: {self.judge.text(self.fp32)}; {figure(self.fp32_mb)} MB; "
             f"measured in {duration(perf_counter() - start)}"
         )
 
@@ -82,7 +79,7 @@ class Ladder:
             given, megabytes = self.fp32, self.fp32_mb
         else:
             given, megabytes = self.answers(precision, int8, tuned)
-        rung = Rung(precision, int8, drop_of(self.labels, self.fp32, given), megabytes, tuned)
+        rung = Rung(precision, int8, self.judge.drop(self.fp32, given), megabytes, tuned)
         self.tell(rung.text)
         return rung
 
@@ -142,12 +139,13 @@ class Ladder:
 
     def answers(
         self, precision: Precision, int8: Int8 | None = None, tuned: Variants | None = None
-    ) -> tuple[np.ndarray, float]:
-        """The class that the file gives each image, int (n,), and the file's megabytes."""
+    ) -> tuple[Any, float]:
+        """What the file answers to the images, as its judge knows it, and the file's megabytes."""
         variants = tuned or self.variants
         data = variants.graph(precision, int8).SerializeToString()
         run = variants.runtime.session(data)
-        return answers(run, network_inputs(self.variants.model.preprocessing, self.images)), len(data) / 1e6
+        inputs = network_inputs(self.variants.model.preprocessing, self.images)
+        return self.judge.answers(run, inputs), len(data) / 1e6
 
 
 def _numbers(most: int) -> list[int]:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class Quantize:
     """A `Step`. The float weights stay; precision and recipe say how the model is exported.
 
-    `most` is the largest drop of accuracy, a fraction, measured on the validation images with the exported file in ONNX
-    Runtime against fp32. What loses more is not given: see `Ladder.descend`. None: whatever it loses, which is said.
+    `most` is the largest drop of accuracy, of a detector of AP50, a fraction, measured on the validation images with
+    the exported file in ONNX Runtime against fp32. What loses more is not given: see `Ladder.descend`. None: whatever
+    it loses, which is said.
     `qat` comes before the rest: the weights are then those of a quantization-aware training, and still float.
     """
 

@@ -44,6 +44,7 @@ class Measured(Table):
     memory_mb: float | None = None  # what the process grew by; None: the system does not tell
     runs: int
     energy_mj: float | None = None  # with the idle power or without, as the device profile's; None: no meter
+    boxes_ms: float | None = None  # of a detector: decoding and suppression of its boxes, the median; not in the others
 
 
 class ModelFile(Table):
@@ -57,6 +58,8 @@ class ModelFile(Table):
     notes: list[str] = []  # what its export said of it: what does not run in integers
     validation: Accuracy | None = None
     test: Accuracy | None = None
+    validation_at_50: Accuracy | None = None  # of a detector, whose accuracy is mAP: AP50
+    test_at_50: Accuracy | None = None
     predicted: Predicted | None = None
     measured: Measured | None = None  # when the version was made
 

@@ -152,8 +152,6 @@ def deploy(
     check_folder(out)
     source = _there(job)
     data = _dataset(job) if source is None else source.dataset()
-    if data.task == "detection" and job.runtimes != ("onnxruntime",):
-        raise UserError(f"a detector is exported for ONNX Runtime; got {', '.join(job.runtimes)}")
     with locked(out, BUSY):
         check_folder(out)
         clear_parts(out)

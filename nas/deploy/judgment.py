@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nas.data.boxes import Detections
 from nas.deploy.accuracy import Accuracy, accuracy_of, difference_of
-from nas.tasks.precision import Truth, average_precision
+from nas.tasks.precision import Truth, average_precision, deviation
 
-DRAWS = 20  # of the images, for the deviation of mAP: it is then known to a sixth of itself
 Z = 1.959964  # of a normal distribution, 97.5%
 
 
-def judged(answers: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Accuracy:
-    """The accuracy of answers, as `nas.deploy.measure.Timed` has them, to images with these labels.
+class Judgment(NamedTuple):
+    """Of classes the share that is right; of boxes COCO's mAP, and AP50: with an overlap of at least 0.5."""
 
-    Labels (n,) are classes: the share that is right. Labels (n, m, 8) are objects: COCO's mAP, its deviation by drawing
-    the images anew (Efron, Annals of Statistics, 1979).
+    accuracy: Accuracy
+    at_50: Accuracy | None
+
+
+def judged(answers: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Judgment:
+    """Of answers, as `nas.deploy.measure.Timed` has them, to images with these labels.
+
+    Labels (n,) are classes, labels (n, m, 8) objects; a detector's deviations are by drawing the images anew.
     """
     if labels.ndim == 1:
-        return accuracy_of(_right(answers, labels))
+        return Judgment(accuracy_of(_right(answers, labels)), None)
     found, truth = _found(answers), [Truth.of(rows) for rows in labels]
-    return _bootstrapped(lambda rows: _mean(found, truth, classes, rows), len(truth), least=0.0)
+    return _bootstrapped(lambda rows: _precisions(found, truth, classes, rows), len(truth), least=0.0)
 
 
-def judged_less(answers: Sequence[Any], before: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Accuracy:
+def judged_less(answers: Sequence[Any], before: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Judgment:
     """By how much answers are better than other ones to the same images; below 0: worse. Intervals are of pairs."""
     if labels.ndim == 1:
-        return difference_of(_right(answers, labels), _right(before, labels))
+        return Judgment(difference_of(_right(answers, labels), _right(before, labels)), None)
     now, then, truth = _found(answers), _found(before), [Truth.of(rows) for rows in labels]
 
-    def less(rows: np.ndarray) -> float:
-        return _mean(now, truth, classes, rows) - _mean(then, truth, classes, rows)
+    def less(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(_precisions(now, truth, classes, rows) - _precisions(then, truth, classes, rows))
 
     return _bootstrapped(less, len(truth), least=-1.0)
 
 
-def _bootstrapped(of: Callable[[np.ndarray], float], images: int, least: float) -> Accuracy:
-    """What `of` gives for all images, and the interval of a normal distribution; from `least` to 1."""
-    rng, value = np.random.default_rng(0), of(np.arange(images))
-    half = Z * float(np.std([of(rng.integers(images, size=images)) for _ in range(DRAWS)], ddof=1))
-    return Accuracy(value=value, low=max(least, value - half), high=min(1.0, value + half), images=images)
+def _bootstrapped(of: Callable[[np.ndarray], np.ndarray], images: int, least: float) -> Judgment:
+    """What `of` gives for all images, mAP and AP50, with the intervals of a normal distribution; from `least` to 1."""
+    values, halves = of(np.arange(images)), Z * deviation(of, images)
+    return Judgment(*(
+        Accuracy(value=value, low=max(least, value - half), high=min(1.0, value + half), images=images)
+        for value, half in zip(values.tolist(), halves.tolist(), strict=True)
+    ))  # fmt: skip
 
 
 def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -69,5 +76,9 @@ def _found(answers: Sequence[Any]) -> list[Detections]:
     return [Detections(table[:, 0].astype(np.int64), table[:, 1], table[:, 2:]) for table in tables]
 
 
-def _mean(found: Sequence[Detections], truth: Sequence[Truth], classes: Sequence[str], rows: np.ndarray) -> float:
-    return average_precision([found[row] for row in rows], [truth[row] for row in rows], classes).mean
+def _precisions(
+    found: Sequence[Detections], truth: Sequence[Truth], classes: Sequence[str], rows: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """mAP and AP50 of some pictures, (2,)."""
+    of = average_precision([found[row] for row in rows], [truth[row] for row in rows], classes)
+    return np.array([of.mean, of.at_50])

@@ -80,6 +80,7 @@ class Timed(_Part):
     load_ms: Positive
     first_ms: Positive
     memory_mb: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    boxes_ms: Annotated[float, Field(ge=0, le=1e9)] | None = None  # of a detector: what sorting its boxes out takes
     energy_mj: Finite | None = None  # with the idle power; None: no meter
     energy_net_mj: Finite | None = None  # without
 

@@ -53,8 +53,8 @@ def model_card(card: Card, classes: Sequence[str]) -> str:
             m.runtime,
             _plain(m.file),
             figure(m.megabytes),
-            shown(m.validation),
-            shown(m.test),
+            shown(m.validation) + at_50(m.validation_at_50),
+            shown(m.test) + at_50(m.test_at_50),
             _predicted(m),
             _measured(m),
         )
@@ -123,6 +123,11 @@ kind (Hendrycks and Dietterich, ICLR 2019):
 {rows}"""
 
 
+def at_50(accuracy: Accuracy | None) -> str:
+    """Of a detector, AP50 with its interval."""
+    return f", AP50 {shown(accuracy)}" if accuracy else ""
+
+
 def _predicted(model: ModelFile) -> str:
     cost = model.predicted
     if cost is None or cost.latency_ms is None:
@@ -134,7 +139,10 @@ def _predicted(model: ModelFile) -> str:
 
 def _measured(model: ModelFile) -> str:
     m = model.measured
-    return "-" if m is None else f"{figure(m.p50_ms)} ms, p99 {figure(m.p99_ms)} ms"
+    if m is None:
+        return "-"
+    boxes = "" if m.boxes_ms is None else f"; its boxes {figure(m.boxes_ms)} ms more"
+    return f"{figure(m.p50_ms)} ms, p99 {figure(m.p99_ms)} ms{boxes}"
 
 
 def _plain(text: str) -> str:

@@ -57,10 +57,17 @@ def _tables(rows: Rows, one: Verified) -> list[Markup]:
     device = next((m.predicted.device for _, m in rows if m.predicted), "")
     largest = max(m.megabytes for _, m in rows)
     energy = any(m.measured.energy_mj is not None for _, m in rows)
-    accuracy = table("Accuracy", [WORDS, Column("accuracy"), Column(f"less {base}, points"), Column("on its card"),
+    detects = any(m.at_50 is not None for _, m in rows)
+    metric = "mAP" if detects else "accuracy"
+    accuracy = table("Accuracy", [WORDS, Column(metric), Column(f"less {base}, points"), Column("on its card"),
                                   Column("budgets", number=False)], [
         (name, _interval(m.accuracy), points(m.less_fp32), percent(m.of_card.value) if m.of_card else "-",
          _verdict(m)) for name, m in rows
+    ])  # fmt: skip
+    boxes = table("AP50, and what the boxes take", [WORDS, Column("AP50"), Column(f"less {base}, points"),
+                                                    Column("decoding and suppression ms")], [
+        (name, _interval(m.at_50), points(m.at_50_less_fp32), figure(m.measured.boxes_ms))
+        for name, m in rows if m.at_50
     ])  # fmt: skip
     time = table("Time", [WORDS, Column("p50 ms"), Column("p90"), Column("p99"), Column(f"of {base}"),
                           Column(f"predicted, {device}" if device else "predicted"), Column("load ms"),
@@ -77,7 +84,8 @@ def _tables(rows: Rows, one: Verified) -> list[Markup]:
          *((figure(m.measured.energy_mj), figure(m.predicted.energy_mj if m.predicted else None)) if energy else ()))
         for name, m in rows
     ])  # fmt: skip
-    return [_titled("Accuracy", accuracy), _titled("Time", time), _titled("Size, memory and energy" if energy else
+    parts = [_titled("Accuracy", accuracy), *[_titled("Boxes", boxes)] * detects]
+    return [*parts, _titled("Time", time), _titled("Size, memory and energy" if energy else
             "Size and memory", taken)]  # fmt: skip
 
 
@@ -140,6 +148,9 @@ def sentences(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> list[
     device = next((m.predicted.device for _, m in rows if m.predicted), None)
     if device is not None and not one.same_device:
         said.append(f"predictions are for {device}, which is not this machine, so they say nothing about these times")
+    if any(m.measured.boxes_ms is not None for _, m in rows):
+        said.append("times are of the network alone; decoding its boxes and suppressing those that overlap is done "
+                    "after it, in NumPy, and is measured apart")  # fmt: skip
     said.append("predicted memory is of weights and activations, without the runtime's own")
     said += [robustness for number in found if (robustness := _robustness(cards[number], several=len(found) > 1))]
     said += [f"licence of {dataset}: {licence}" for dataset, licence in _licences(cards, found)]

@@ -52,6 +52,8 @@ class VerifiedModel(Table):
     predicted: Predicted | None
     verdict: Verdict  # on the run's budgets, by what was measured
     verdict_words: str
+    at_50: Accuracy | None = None  # of a detector, whose accuracy is mAP: AP50
+    at_50_less_fp32: Accuracy | None = None
     slower: list[str]  # why it is slower than `base`, where it is
 
 
@@ -223,12 +225,14 @@ def _verified(
             compared = base in answers and base != (number, p)
             verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
             slow = compared and parts_of(p)[0] != "fp32" and timed.relative_low > 1
+            shown_classes = version.part.facts.classes
+            judgment = judged(answers[number, p], shown.labels, shown_classes)
+            less = judged_less(answers[number, p], answers[base], shown.labels, shown_classes) if compared else None
             models[p] = VerifiedModel(
                 file=path.name, megabytes=path.stat().st_size / 1e6,
-                accuracy=judged(answers[number, p], shown.labels, version.part.facts.classes),
+                accuracy=judgment.accuracy, at_50=judgment.at_50,
                 of_card=card.models[p].test if own and p in card.models else None,
-                less_fp32=judged_less(answers[number, p], answers[base], shown.labels, version.part.facts.classes)
-                if compared else None,
+                less_fp32=less.accuracy if less else None, at_50_less_fp32=less.at_50 if less else None,
                 measured=measured, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
                 relative=(timed.relative, timed.relative_low, timed.relative_high) if compared else None,
                 slower=why_slower(path, p, machine, known[first][base[1]].p50_ms) if slow else [],

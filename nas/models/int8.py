@@ -96,7 +96,9 @@ def names_of_blocks(network: Network, module: nn.Module) -> tuple[tuple[str, ...
     names = iter(block_modules(module))
     with torch.device("meta"):
         sizes = [
-            1 if "channels" in KINDS[block.kind].uses else len(list(module_of(block).children()))
+            1
+            if "channels" in KINDS[block.kind].uses or KINDS[block.kind].anchors
+            else len(list(module_of(block).children()))
             for block in network.blocks
         ]
     return tuple(tuple(islice(names, size)) for size in sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ from nas.device.formats.tflite_profile import read_tflite
 from nas.device.formats.trace import Trace
 from nas.errors import UserError
 from nas.runtimes.runtime import Exported, RuntimeName, Session
-from nas.space.block import Block
 from nas.space.layer import Precision
+from nas.space.network import Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,16 +37,14 @@ class LiteRT:
     def check(self) -> None:
         _interpreter()
 
-    def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
+    def write_network(self, network: Network, precision: Precision, *, whole: bool) -> bytes:
         from nas.runtimes.tflite.blocks import tflite_graph
 
-        return tflite_graph(blocks, int8=precision == "int8", float_io=whole)
+        return tflite_graph(network, int8=precision == "int8", float_io=whole)
 
     def export(self, model: TrainedModel, path: Path, *, calibration: Split | None = None) -> Exported:
         from nas.runtimes.tflite.export import export_tflite
 
-        if model.network.detects:
-            raise UserError("a detector is exported for ONNX Runtime; its heads cannot be written for LiteRT yet")
         return export_tflite(self.variants(model, calibration), path)
 
     def variants(self, model: TrainedModel, calibration: Split | None = None) -> Variants:

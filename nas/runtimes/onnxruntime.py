@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ from nas.device.formats.onnxruntime_profile import read_onnxruntime
 from nas.device.formats.trace import Trace
 from nas.errors import UserError
 from nas.runtimes.runtime import Exported, RuntimeName, Session
-from nas.space.block import Block
 from nas.space.layer import Precision
+from nas.space.network import Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,12 +38,12 @@ class OnnxRuntime:
     def check(self) -> None:
         pass  # nas needs it
 
-    def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
-        from nas.runtimes.onnx.blocks import block_graph
+    def write_network(self, network: Network, precision: Precision, *, whole: bool) -> bytes:
+        from nas.runtimes.onnx.blocks import network_graph
         from nas.runtimes.onnx.fp16 import halved
         from nas.runtimes.onnx.int8 import quantized, within_network
 
-        built = block_graph(blocks)
+        built = network_graph(network)
         if precision == "int8":
             built = quantized(built) if whole else within_network(quantized(built))
         elif precision == "fp16":

@@ -61,7 +61,14 @@ class OpenVino:
             write_atomic(path, xml.read_bytes())
         notes = (f"weights are in {path.with_suffix('.bin').name}: keep the two together",)
         return Exported(
-            path, model.network.input_shape, size / 1e6, difference, precision, agreement(wanted, got), notes
+            path,
+            model.network.input_shape,
+            size / 1e6,
+            difference,
+            precision,
+            agreement(wanted, got),
+            notes,
+            model.network.detects,
         )
 
     def outputs(self, model: bytes) -> Outputs:

@@ -23,6 +23,7 @@ TOLERANCE: dict[Precision, float] = {  # of the largest logit: runtimes fuse and
     "fp32": 1e-3, "fp16": 5e-2,
 }  # fmt: skip
 LEAST_AGREEMENT = 0.9  # of int8's first classes with the module's; below it, the block is named where it goes wrong
+SURE = math.log(0.3 / 0.7)  # the logit of a box of a detector whose class is compared
 
 
 def snr(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
@@ -35,8 +36,28 @@ def snr(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
 
 
 def agreement(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
-    """The share of images with the same first class, of scores (1, classes) of each image."""
-    return float(np.mean([w.argmax() == g.argmax() for w, g in zip(wanted, got, strict=True)]))
+    """The share of images with the same first class, of scores (1, classes) of each image.
+
+    Of a detector's (1, boxes, classes + 4) it is the share of the boxes that the first is sure of; 1 where it is sure
+    of none.
+    """
+    if wanted[0].ndim < 3:
+        return float(np.mean([w.argmax() == g.argmax() for w, g in zip(wanted, got, strict=True)]))
+    alike = [_same_class(w[0, :, :-4], g[0, :, :-4]) for w, g in zip(wanted, got, strict=True)]
+    every = np.concatenate(alike)
+    return float(every.mean()) if every.size else 1.0
+
+
+def _same_class(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """Of logits (boxes, classes), for each box that the first is sure of, whether the second has the same class."""
+    sure = wanted.max(1) > SURE
+    return np.asarray(wanted[sure].argmax(1) == got[sure].argmax(1))
+
+
+def disagreement(alike: float, images: int, *, boxes: bool) -> str:
+    """What is said of an int8 file whose first classes agree with fp32's on that share."""
+    where = f"{1 - alike:.0%} of the boxes that fp32 is sure of" if boxes else f"{round((1 - alike) * images)} of"
+    return f"int8 gives another class than fp32 on {where}{'' if boxes else f' {images} images'}"
 
 
 def largest_difference(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from nas.device.formats.trace import Trace
 from nas.numbers import percent
-from nas.space.block import Block
 from nas.space.layer import PRECISIONS, Precision
+from nas.space.network import Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,14 +34,16 @@ class Exported:
     megabytes: float  # 10^6 bytes
     difference: float  # the largest from the module's logits, as a fraction of the largest logit
     precision: Precision = "fp32"
-    agreement: float = 1.0  # the share of the images it was tried on with the module's first class
+    agreement: float = 1.0  # the share of the images it was tried on, or of their boxes, with the module's first class
     notes: tuple[str, ...] = ()  # what the user should know: what is not fused, where it first differs
+    boxes: bool = False  # whether it is a detector's
 
     @property
     def agreed(self) -> str:
         """How well the file agrees with the module, in words."""
         if self.precision == "int8":
-            return f"its first class is PyTorch's on {percent(self.agreement)} of the images it was compared on"
+            of = "boxes that PyTorch is sure of" if self.boxes else "images it was compared on"
+            return f"its first class is PyTorch's on {percent(self.agreement)} of the {of}"
         return f"its logits differ from PyTorch's by at most {self.difference:.1e} of the largest"
 
 
@@ -90,7 +92,7 @@ class Exporter(Protocol):
 
         `calibration` are training images: int8 takes the ranges of its activations from them, and the file is compared
         with the module on some of them; without any, on a random image. A test holds the operators of a `Runtime` to
-        those of its `write_blocks`. Raises UserError for a precision that is not among `exported`, for int8 without
+        those of its `write_network`. Raises UserError for a precision that is not among `exported`, for int8 without
         images or with images of one class alone, when the file cannot be written, and when it disagrees.
         """
         ...
@@ -101,10 +103,10 @@ class Runtime(Exporter, Protocol):
 
     name: RuntimeName  # in plans and results
     packages: str  # what pip installs on the board, beside NumPy
-    timed: tuple[Precision, ...]  # precisions of `write_blocks`
+    timed: tuple[Precision, ...]  # precisions of `write_network`
 
-    def write_blocks(self, blocks: Sequence[Block], precision: Precision, *, whole: bool) -> bytes:
-        """Consecutive blocks with random weights as a model to time, batch 1.
+    def write_network(self, network: Network, precision: Precision, *, whole: bool) -> bytes:
+        """A network, or a block of one, with random weights as a model to time, batch 1.
 
         Part of a network reads and writes what flows inside a network of that precision; a `whole` one takes float32
         images and gives float32 scores, as it is deployed. Raises UserError for a block that it cannot write.

@@ -20,6 +20,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
+Boxes = tuple[int, int]
 Ranks = tuple[int, ...]  # of one weight that is a product; none: it is whole. See `nas.space.parts.conv_layers`
 
 _USUAL_GATES = {"relu": "hsigmoid", "hswish": "hsigmoid"}  # by activation: MobileNetV3's; all others have sigmoid
@@ -131,6 +132,11 @@ class Kind(ABC):
     def residual(self, block: Block) -> bool:
         """Whether the block's input is added to its output."""
         return False
+
+    def boxes(self, block: Block) -> Boxes:
+        """Of a detector's head: how many boxes, and the numbers that it gives of each, the classes' and four."""
+        _, height, width = block.out_shape
+        return self.anchors * height * width, block.out_shape[0] // self.anchors
 
     def classes(self, block: Block) -> int:
         """How many classes the block tells apart, where it ends a network."""

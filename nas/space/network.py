@@ -52,6 +52,10 @@ class Network:
         """The number of the block whose weights block `number` computes with."""
         return self.shared[number] if self.shared else number
 
+    def source(self, number: int) -> int:
+        """The number of the block whose output block `number` reads; -1: it reads the image."""
+        return dict(zip(self.heads, self.taps, strict=True)).get(number, number - 1)
+
     @property
     def backbone(self) -> tuple[Block, ...]:
         """The blocks before the heads; all of them where there is no head."""
@@ -105,7 +109,7 @@ class Network:
     def _held(self, number: int, block: Block) -> Iterator[int]:
         """For each layer of block `number`: the values that wait for a head and that the layer does not count."""
         heads = dict(zip(self.heads, self.taps, strict=True))
-        source = heads.get(number, number - 1)
+        source = self.source(number)
         sizes = {tap: prod(self.blocks[tap].out_shape) for head, tap in heads.items() if tap < number < head}
         own = sizes.pop(source, 0)  # the block's first layer counts it, and a residual's every layer
         others = sum(sizes.values())

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from nas.data.dataset import Split
+from nas.models.detector import Detector
 from nas.models.fold import fold_batch_norms
 from nas.models.parts import Product
 from nas.space.layer import Precision
@@ -28,10 +29,10 @@ def quantized(model: nn.Module, precision: Precision, train: Split, resolution: 
 
     int8: as ONNX Runtime computes a network in QDQ form. Batch norms are folded, weights rounded to 8 signed bits per
     output channel (symmetric), and the image, the outputs of convolutions with their ReLU, of all other activations, of
-    pools, residual additions and squeeze-excites to 8 unsigned bits per tensor (affine), with the lowest and highest
-    value seen on 256 training images (Jacob et al., CVPR 2018, section 3, after training). fp16: weights and outputs
-    rounded to half precision. Biases stay exact, as int8 kernels add them in 32 bits. Raises FloatingPointError when
-    such an output is not finite.
+    pools, residual additions, squeeze-excites and a detector's heads to 8 unsigned bits per tensor (affine), with the
+    lowest and highest value seen on 256 training images (Jacob et al., CVPR 2018, section 3, after training). fp16:
+    weights and outputs rounded to half precision. Biases stay exact, as int8 kernels add them in 32 bits. Raises
+    FloatingPointError when such an output is not finite.
     """
     if precision == "fp32":
         return model
@@ -92,6 +93,9 @@ def rounding_points(model: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
             yield module.conv_reduce, False  # the average
         if isinstance(module, Product):
             yield from ((part, True) for part in list(module)[:-1] if isinstance(part, nn.Conv2d))
+        if isinstance(module, Detector):
+            yield from ((head.get_submodule("predict"), True) for head in module.get_submodule("heads").children())
+            yield module, True  # all heads' outputs, joined, have one scale
         if isinstance(module, BatchNormAct2d):
             if isinstance(module.act, nn.Identity):
                 yield module, True

@@ -12,7 +12,8 @@ import pytest
 
 from nas.device.info import about_toml
 from nas.device.profile import read_profile
-from nas.runtimes.onnx.blocks import block_graph
+from nas.runtimes.onnx.blocks import network_graph
+from nas.space.network import Network
 from tests.cli.command import Said, call
 from tests.device.formats.test_help import fbnet
 from tests.device.formats.test_key_table import PROXYLESS
@@ -60,7 +61,7 @@ def test_a_relative_table_becomes_a_profile(folder: Path, nas) -> None:  # type:
 
 
 def test_a_trace_of_onnx_runtime_becomes_rates(folder: Path, nas) -> None:  # type: ignore[no-untyped-def]
-    onnx.save(block_graph([STEM, BODY, HEAD]), folder / "net.onnx")
+    onnx.save(network_graph(Network((STEM, BODY, HEAD))), folder / "net.onnx")
     options = onnxruntime.SessionOptions()
     options.enable_profiling = True
     session = onnxruntime.InferenceSession("net.onnx", options, providers=["CPUExecutionProvider"])

@@ -138,3 +138,46 @@ def test_products_and_shared_blocks_are_pruned_as_whole_ones_are() -> None:
     with torch.no_grad():
         torch.testing.assert_close(made.module()(images), full.module()(images), rtol=1e-4, atol=1e-5)
     assert all(float(values.sum()) == pytest.approx(1) for values in importance(full, list(sizes)).values())
+
+
+@pytest.mark.parametrize("kind", ["anchor_free", "ssdlite"])
+def test_what_a_detectors_head_reads_leaves_with_the_tap(kind: str) -> None:
+    """Boxes stay whole; channels that do nothing leave body and heads, and the boxes are as they were."""
+    tapped, last = (32, 8, 8), (40, 4, 4)
+    anchors = 6 if kind == "ssdlite" else 1
+    heads = tuple(
+        Block(kind, shape, (7 * anchors, *shape[1:]), 3, mid=shape[0], activation="relu6") for shape in (last, tapped)
+    )
+    network = Network(
+        (
+            Block("conv", (3, 16, 16), STEM, 3, 1, activation="relu"),
+            Block("mbconv", STEM, tapped, 3, 2, mid=64, activation="relu"),
+            Block("mbconv", tapped, last, 3, 2, mid=96, activation="relu"),
+            *heads,
+        ),
+        (0, 1, 2, 3, 3), taps=(2, 1), heads=(3, 4),
+    )  # fmt: skip
+    groups = {group.members: group for group in groups_of(network)}
+    own = {((number, "mid"),) for number in ((1, 2) if kind == "ssdlite" else (1, 2, 3, 4))}
+    body = {((0, "out"), (1, "in")), ((1, "out"), (2, "in"), (4, "in")), ((2, "out"), (3, "in"))}
+    assert groups.keys() == own | body
+    full = TrainedModel(network, build(network, seed=1).state_dict(), "detection", ("a", "b", "c"), Preprocessing(16))
+    for name in full.weights:
+        part, _, what = name.rpartition(".")
+        if "bn" in part and what in ("weight", "bias"):
+            full.weights[name][-8:] = 0.0
+        elif name.endswith("predict.weight"):
+            full.weights[name] += 0.1 * torch.randn(
+                full.weights[name].shape, generator=torch.Generator().manual_seed(2)
+            )
+    sizes = {group: group.channels - 8 for group in groups.values()}
+    worth = {group: torch.cat([torch.ones(group.channels - 8), torch.zeros(8)]) for group in sizes}
+    made = pruned(full, sizes, worth)
+    assert [block.in_shape[0] for block in made.network.blocks] == [3, 8, 24, 32, 24]
+    assert made.network.blocks[3].out_shape == heads[0].out_shape and made.network.macs < network.macs
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before, after = full.module()(images), made.module()(images)
+    assert before[..., :3].std() > 1e-3
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+    assert all(float(values.sum()) == pytest.approx(1) for values in importance(full, list(sizes)).values())

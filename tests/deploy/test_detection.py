@@ -6,6 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,15 @@ import pytest
 import torch
 from PIL import Image
 
+from nas.compress.drop import BoxDrop
+from nas.compress.ladder import Ladder
+from nas.compress.low_rank import LowRank
 from nas.compress.prune import Prune
+from nas.compress.qat import Qat
+from nas.compress.quantize import Quantize
 from nas.compress.share import Share
-from nas.compress.step import Given
+from nas.compress.step import Given, Step
+from nas.data.boxes import Detections, detections, overlaps, priors
 from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
 from nas.deploy import measure
@@ -24,17 +33,27 @@ from nas.deploy.job import Job, deploy
 from nas.deploy.judgment import joined, judged, judged_less
 from nas.device.profile import load_device
 from nas.errors import UserError
-from nas.models.trained import TrainedModel, load_trained
+from nas.models.builder import build
+from nas.models.int8 import Int8
+from nas.models.trained import Preprocessing, TrainedModel, load_trained
 from nas.monitor.calibrate import Calibration, calibrate
 from nas.monitor.log import Window, read_log
 from nas.monitor.reference import watch_files
+from nas.runtimes.images import network_inputs
+from nas.runtimes.litert import LiteRT
+from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.runtimes.runtime import RuntimeName
 from nas.space.search_space import parse_space
-from nas.tasks.detection import Detection
+from nas.tasks.detection import Detection, heads_of
 from nas.train.full import train_full
 from nas.train.full_recipe import full_recipe
-from nas.train.loop import evaluate
+from nas.train.loop import evaluate, fit
+from nas.train.recipe import recipe
+from tests.cli.command import call
 from tests.deploy.deployments import FEW
 from tests.search.test_detection import SPACE, squares
+
+LITERT = find_spec("ai_edge_litert") is not None
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +70,32 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, Train
     train_full(network, data, recipe, folder / "model", recorded={"dataset": data.name, "dataset_seed": 0})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "SETTINGS", FEW)
-        job = Job(folder / "model", None, ("int8", "fp32"), training=None, device="raspberry-pi-4")
+        runtimes: tuple[RuntimeName, ...] = ("onnxruntime", "litert") if LITERT else ("onnxruntime",)
+        job = Job(folder / "model", None, ("int8", "fp32"), training=None, device="raspberry-pi-4", runtimes=runtimes)
         deploy(job, folder / "out")
     return folder, data, load_trained(folder / "model")
+
+
+@pytest.fixture(scope="module")
+def anchored(made: tuple[Path, Dataset, TrainedModel]) -> TrainedModel:
+    """A wider detector with SSDLite's heads and two equal blocks, trained for some steps."""
+    _, data, _ = made
+    text = SPACE.replace('block = "anchor_free", depth = [1, 2]', 'block = "ssdlite", depth = 2')
+    text = text.replace('{ block = "mbconv", kernel', '{ block = "mbconv", depth = 3, kernel', 1)
+    text = (
+        text.replace("channels = 16", "channels = 32").replace("[0.5, 1.0]", "1.0").replace("expand = 2", "expand = 3")
+    )
+    space = parse_space(text, Path("d.toml"))
+    network = space.network(space.sample(np.random.default_rng(0)), 2)
+    module, task = build(network), Detection(data.classes, network)
+    given: dict[str, str | int | float] = {"optimizer": "adamw", "learning_rate": 0.01}
+    chosen = recipe(given, epochs=12, batch_size=8, resolution=64)
+    fit(module, task, data.train, data.validation, chosen, seed=0, device=torch.device("cpu"))
+    preprocessing = Preprocessing(64, data.train.images.side, task.resize)
+    weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    return TrainedModel(
+        network, weights, "detection", data.classes, preprocessing, recipe=given | {"batch_size": 8}
+    )  # fmt: skip
 
 
 def test_the_card_has_the_map_of_the_files(made: tuple[Path, Dataset, TrainedModel]) -> None:
@@ -63,12 +105,16 @@ def test_the_card_has_the_map_of_the_files(made: tuple[Path, Dataset, TrainedMod
     found = card.models["fp32"].test
     assert found is not None and found.value == pytest.approx(wanted, abs=0.005)
     assert found.low < found.value < found.high and wanted > 0.05
-    rounded = card.models["int8"].test
-    assert rounded is not None and abs(rounded.value - wanted) < 0.1
+    for form in card.models:
+        one, apart = card.models[form], card.models[form].measured
+        assert one.test is not None and one.test_at_50 is not None and apart is not None
+        assert abs(one.test.value - wanted) < 0.1 and one.test.value < one.test_at_50.value <= 1
+        assert apart.boxes_ms is not None and apart.boxes_ms > 0
     facts = json.loads((folder / "out/versions/1/preprocess.json").read_text())
     assert facts["heads"]["kind"] == "anchor_free" and facts["resize"] == "whole, bilinear"
     words = (folder / "out/versions/1/README.md").read_text()
     assert words.startswith("# Object detector, version 1") and "mAP" in words and "classifies" not in words
+    assert words.count(", AP50 ") == 2 * len(card.models) and " ms more |" in words
 
 
 def test_the_program_names_and_draws_objects_in_the_pictures_own_pixels(
@@ -111,39 +157,116 @@ def test_answers_are_judged_by_what_is_there() -> None:
     labels[:, :, 6] = 100
     both = [[[0, 0.9, 0.1, 0.1, 0.4, 0.4], [1, 0.8, 0.5, 0.5, 0.9, 0.9]], []]
     one = [both[0][:1], []]
-    assert judged(both, labels, ("a", "b")).value == pytest.approx(1)
-    assert judged(one, labels, ("a", "b")).value == pytest.approx(0.5)
-    less = judged_less(one, both, labels, ("a", "b"))
+    every, half = judged(both, labels, ("a", "b")), judged(one, labels, ("a", "b"))
+    assert every.at_50 is not None and half.at_50 is not None
+    assert every.accuracy.value == pytest.approx(1) and half.accuracy.value == pytest.approx(0.5)
+    assert every.at_50.value == pytest.approx(1) and half.at_50.value == pytest.approx(0.5)
+    less = judged_less(one, both, labels, ("a", "b")).accuracy
     assert less.value == pytest.approx(-0.5) and less.low <= less.value <= less.high
     more = joined(labels, np.concatenate([labels, labels[:, :1]], axis=1))
     assert more.shape == (4, 3, 8) and more[0, 2, 0] == -1
-    assert judged([3, 1, 2], np.array([3, 1, 1]), tuple("abcd")).value == pytest.approx(2 / 3)
+    assert judged([3, 1, 2], np.array([3, 1, 1]), tuple("abcd")).accuracy.value == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"most": 0.01}, "a largest drop is one of classes"),
-        ({"runtimes": ("litert",)}, "a detector is exported for ONNX Runtime"),
-    ],
-)
-def test_what_a_detector_cannot_have_is_one_line(
-    made: tuple[Path, Dataset, TrainedModel], tmp_path: Path, change: dict[str, object], said: str
+def boxes_of(run: Callable[[np.ndarray], np.ndarray], model: TrainedModel, data: Dataset) -> list[Detections]:
+    """What a session finds in the test pictures, of a probability of at least 0.2."""
+    kind, maps = heads_of(model.network)
+    inputs = network_inputs(model.preprocessing, data.test_split())
+    return [detections(run(image)[0], priors(kind, maps), kind, least=0.2) for image in inputs]
+
+
+@pytest.mark.parametrize("kind", ["anchor_free", "ssdlite"])
+def test_boxes_are_the_same_before_and_after_the_export(
+    made: tuple[Path, Dataset, TrainedModel], anchored: TrainedModel, kind: str, tmp_path: Path
+) -> None:
+    """Of trained weights, in the precisions of each runtime; those of int8 are where those of fp32 are."""
+    _, data, model = made
+    model = anchored if kind == "ssdlite" else model
+    module = model.module()
+    with torch.inference_mode():
+        wanted = boxes_of(lambda image: module(torch.from_numpy(image)).numpy(), model, data)
+    assert sum(len(found.scores) for found in wanted) > 10
+    some = data.train.subset(torch.arange(12))
+    for runtime in (OnnxRuntime(), *[LiteRT()] * LITERT):
+        for precision in runtime.exported if kind == "anchor_free" else ("fp32", "int8"):
+            path = tmp_path / f"{precision}{runtime.suffix}"
+            written = runtime.export(replace(model, precision=precision), path, calibration=some)
+            found = boxes_of(runtime.session(path.read_bytes()), model, data)
+            assert written.agreement > 0.9 and ("boxes" in written.agreed or precision != "int8")
+            for before, after in zip(wanted, found, strict=True):
+                if precision == "fp32":
+                    np.testing.assert_array_equal(before.labels, after.labels)
+                    np.testing.assert_allclose(before.boxes, after.boxes, atol=1e-4)
+                    np.testing.assert_allclose(before.scores, after.scores, atol=1e-4)
+                sure = before.scores > 0.4
+                best = overlaps(before.boxes[sure], after.boxes) if len(after.boxes) else np.zeros((sum(sure), 1))
+                assert (best.max(1) > 0.7).all()
+
+
+@pytest.mark.skipif(not LITERT, reason="LiteRT is not installed")
+def test_the_program_runs_either_runtime(made: tuple[Path, Dataset, TrainedModel]) -> None:
+    folder, _, _ = made
+    command = [sys.executable, str(folder / "out/run.py"), "--json", "--least", "0.3", "--precision", "fp32"]
+    pictures = [str(path) for path in sorted((folder / "squares/images").iterdir())[:8]]
+    found = []
+    for runtime in ("onnxruntime", "litert"):
+        done = subprocess.run(
+            [*command, "--runtime", runtime, *pictures], capture_output=True, text=True, check=True, timeout=120
+        )
+        objects = [thing for line in done.stdout.splitlines() for thing in json.loads(line)["objects"]]
+        found.append([(thing["class"], thing["box"]) for thing in objects])
+    assert len(found[0]) > 3 and found[0] == found[1]
+
+
+def test_verify_tells_ap50_and_what_the_boxes_take(
+    made: tuple[Path, Dataset, TrainedModel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _, _ = made
-    job = Job(folder / "model", None, ("int8", "fp32"), training=None, device="raspberry-pi-4", **change)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=said):
-        deploy(job, tmp_path / "out")
-    assert not list((tmp_path / "out").glob("versions/*"))
-    assert "runtimes" not in change or not (tmp_path / "out").exists()
+    monkeypatch.setattr(measure, "SETTINGS", FEW)
+    said = call(capsys, monkeypatch, "verify", str(folder / "out"))
+    assert said.status == 0 and " AP50 " in said.out and "boxes, ms" in said.out and " mAP " in said.out
+    page = (folder / "out/verified.html").read_text()
+    assert "decoding and suppression ms" in page and "is measured apart" in page
 
 
-def test_only_classifiers_are_compressed_by_training(made: tuple[Path, Dataset, TrainedModel], tmp_path: Path) -> None:
+def test_a_largest_drop_of_a_detector_is_one_of_ap50(
+    made: tuple[Path, Dataset, TrainedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every form loses too much, blocks stay in float, then the whole network is fp16, and fp32 in the end."""
     _, data, model = made
-    given = Given(data, 0, tmp_path / "work", load_device("raspberry-pi-4"))
-    for step in (Prune(0.3), Share()):
-        with pytest.raises(UserError, match="only classifiers are pruned"):
-            step.apply(model, given)
+    lines: list[str] = []
+    given = Given(data, 0, tmp_path, on_progress=lines.append)
+    kept = Quantize("int8", 0.5).apply(model, given)
+    assert kept.precision == "int8" and any(line.startswith("fp32: AP50 ") for line in lines)
+    assert "points of AP50" in kept.lineage.steps[-1]
+    monkeypatch.setattr("nas.compress.ladder.FLOAT_SHARE", 0.3)
+    ladder = Ladder(OnnxRuntime().variants(model, data.train), data.validation, lines.append)
+    monkeypatch.setattr(ladder.judge, "drop", lambda before, after: BoxDrop(10, 0.02, 0.001))
+    chosen = ladder.descend(ladder.measure("int8", Int8()), 0.01)
+    assert chosen.precision == "fp32" and any("in float " in line for line in lines) and "fp16 loses" in lines[-2]
+
+
+@pytest.mark.parametrize("step", [Prune(0.04, 2), LowRank(0.1, 2, anyway=True), Share(2), Quantize("int8", qat=Qat(1))])
+def test_a_detector_is_compressed_by_steps_that_train(
+    made: tuple[Path, Dataset, TrainedModel], anchored: TrainedModel, tmp_path: Path, step: Step
+) -> None:
+    """It stays a detector that is built as it is priced, exported with the same boxes, and finds objects."""
+    _, data, _ = made
+    model, lines = anchored, list[str]()
+    profile = load_device("raspberry-pi-4")
+    changed = step.apply(model, Given(data, 0, tmp_path, profile, lines.append))
+    network = changed.network
+    assert network.detects and network.taps == model.network.taps and changed.lineage.steps
+    if step.name == "share":
+        assert network.params < model.network.params and network.macs == model.network.macs
+    elif step.name != "quantize":
+        assert network.macs < model.network.macs and any("mAP" in line and " before, " in line for line in lines)
+    reached = evaluate(changed.module(), Detection(data.classes, network), data.validation, 64)
+    assert reached > 0.01
+    some = data.train.subset(torch.arange(8))
+    for runtime in (*[OnnxRuntime()] * (step.name == "share"), *[LiteRT()] * LITERT):
+        path = tmp_path / f"net{runtime.suffix}"
+        assert runtime.export(replace(changed, precision="fp32"), path, calibration=some).difference < 1e-3
 
 
 def test_a_detector_is_served_and_not_calibrated(made: tuple[Path, Dataset, TrainedModel], tmp_path: Path) -> None:

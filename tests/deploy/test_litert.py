@@ -23,10 +23,11 @@ from nas.profiling.agent.deployed import base_of, runnable
 from nas.runtimes.board.network import LiteNetwork, Network
 from nas.runtimes.board.network import Refused as NetworkRefused
 from nas.runtimes.board.run import Deployment, is_lite, library
-from nas.runtimes.tflite.blocks import write_blocks
+from nas.runtimes.tflite.blocks import write_network
 from nas.runtimes.tflite.file import TfliteFile
 from nas.runtimes.tflite.weights import ToTime
 from nas.space.block import Block
+from nas.space.network import Network as Blocks
 from tests.cli.command import call
 from tests.cli.test_remeasure import board_of
 from tests.deploy.deployments import FEW, TRIAL
@@ -256,13 +257,13 @@ def test_a_runtime_by_its_older_name_serves_too(both: Path, monkeypatch: pytest.
 
 def test_a_file_of_int8_at_both_ends_gives_the_same_scores() -> None:
     """As other converters write them: what a board is given may come from them."""
-    blocks = [Block("conv", (3, 8, 8), (8, 8, 8), 3, 1, activation="relu"), Block("pool_linear", (8, 8, 8), (4, 1, 1))]
+    blocks = (Block("conv", (3, 8, 8), (8, 8, 8), 3, 1, activation="relu"), Block("pool_linear", (8, 8, 8), (4, 1, 1)))
     image = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
     scores = []
     for float_io in (True, False):
         graph = TfliteFile(ToTime(0), "int8")
-        first, outputs = write_blocks(graph, blocks, ["a", "b"], float_io=float_io)
-        network = LiteNetwork(graph.file(first, outputs[-1:]), 1)
+        written = write_network(graph, Blocks(blocks), ["a", "b"], float_io=float_io)
+        network = LiteNetwork(graph.file(written.first, written.last), 1)
         scores.append(network.scores(network.ready(image)))
     assert scores[0].dtype == np.float32 and scores[0].shape == (4,) and np.ptp(scores[0]) > 0
     np.testing.assert_array_equal(scores[0], scores[1])

@@ -27,7 +27,8 @@ from nas.space.network import Network
 from nas.space.onnx.file import read_onnx
 from nas.space.search_space import load_space
 
-SPACES = ("tiny", "mobilenet-v3", "efficientnet", "fbnet-cifar")  # ReLU6; h-swish, squeeze-excite; swish; shuffles
+SPACES = ("tiny", "mobilenet-v3", "efficientnet", "fbnet-cifar", "tiny-detector")
+# ReLU6; h-swish and squeeze-excite; swish; shuffles; heads without anchors
 
 
 def trained(network: Network) -> TrainedModel:
@@ -54,7 +55,7 @@ def operators(model: bytes, folder: Path) -> Counter[str]:
 def test_the_timed_and_the_exported_graph_have_the_same_operators(name: str, tmp_path: Path) -> None:
     runtime, space = runtime_of("onnxruntime"), load_space(name)
     network = space.network(space.sample(np.random.default_rng(0)), 10)
-    timed = operators(runtime.write_blocks(network.blocks, "fp32", whole=True), tmp_path)
+    timed = operators(runtime.write_network(network, "fp32", whole=True), tmp_path)
     runtime.export(trained(network), tmp_path / "net.onnx")
     assert timed == operators((tmp_path / "net.onnx").read_bytes(), tmp_path)
     assert sum(count for op, count in timed.items() if "Conv" in op) >= 5
@@ -79,7 +80,7 @@ def test_so_have_those_of_litert(name: str) -> None:
     shuffles = sum(layer.op == "shuffle" for layer in network.layers)
     for precision in runtime.timed:
         deployed = tflite_operators(variants.file(precision))
-        assert tflite_operators(runtime.write_blocks(network.blocks, precision, whole=True)) == deployed
+        assert tflite_operators(runtime.write_network(network, precision, whole=True)) == deployed
         assert sum(count for op, count in deployed.items() if op.startswith("TRANSPOSE")) == shuffles
         assert sum(count for op, count in deployed.items() if "CONV" in op) >= 5
 
@@ -106,7 +107,7 @@ def test_factors_and_shared_weights_are_deployed_as_they_are_timed(precision: Pr
     model = replace(trained(network), precision=precision)
     graph = runtime.variants(model, digits).graph(precision)
     deployed = operators(graph.SerializeToString(), tmp_path)
-    assert operators(runtime.write_blocks(network.blocks, precision, whole=True), tmp_path) == deployed
+    assert operators(runtime.write_network(network, precision, whole=True), tmp_path) == deployed
     if precision == "int8":
         assert deployed["QLinearConv"] == 1 + 5 + 3 * 6 + 3 and not deployed["Conv"]
         return
@@ -138,7 +139,7 @@ def test_so_are_those_of_litert(tmp_path: Path) -> None:
         model = replace(trained(network), precision=precision)
         written = runtime.export(model, tmp_path / f"{precision}.tflite", calibration=digits)
         deployed = tflite_operators((tmp_path / f"{precision}.tflite").read_bytes())
-        assert tflite_operators(runtime.write_blocks(network.blocks, precision, whole=True)) == deployed
+        assert tflite_operators(runtime.write_network(network, precision, whole=True)) == deployed
         assert written.difference < (0.2 if precision == "int8" else 1e-4)
         each = runtime.export(
             replace(model, network=apart, weights=equal), tmp_path / "apart.tflite", calibration=digits
@@ -170,7 +171,7 @@ def test_so_have_those_of_lower_precisions(activation: str, tmp_path: Path) -> N
     variants = runtime.variants(trained(network), digits)
     for precision in ("int8", "fp16"):
         deployed = operators(variants.graph(precision).SerializeToString(), tmp_path)
-        assert operators(runtime.write_blocks(blocks, precision, whole=True), tmp_path) == deployed
+        assert operators(runtime.write_network(Network(blocks), precision, whole=True), tmp_path) == deployed
         if precision == "int8":
             assert deployed["QLinearConv"] == 14 and not deployed["Conv"] and not deployed["Clip"]
 
@@ -199,5 +200,5 @@ def test_a_session_gives_scores_for_an_image(name: str) -> None:
     runtime, space = runtime_of(name), load_space("tiny")
     network = space.network(space.sample(np.random.default_rng(0)), 10)
     image = np.random.default_rng(1).standard_normal((1, *network.input_shape), dtype=np.float32)
-    scores = runtime.session(runtime.write_blocks(network.blocks, "fp32", whole=True))(image)
+    scores = runtime.session(runtime.write_network(network, "fp32", whole=True))(image)
     assert scores.shape == (1, 10) and scores.dtype == np.float32 and np.ptp(scores) > 0

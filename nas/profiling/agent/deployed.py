@@ -110,7 +110,7 @@ def verify(program: Any, plan: Any, folder: Path, threads: int, meter_name: str 
     names, missing = runnable(program, [(v, model) for v, d in deployments.items() for model in d.precisions])
     starts = first_inferences(folder, names, threads, plan["settings"]["starts"])
     networks = {name: deployments[name[0]].load(name[1], threads) for name in names}
-    answers: dict[Name, list[int]] = {}
+    answers: dict[Name, dict[str, Any]] = {}
     ready: dict[Name, list[Any]] = {}
     for name, network in networks.items():
         deployment = deployments[name[0]]
@@ -134,7 +134,7 @@ def verify(program: Any, plan: Any, folder: Path, threads: int, meter_name: str 
         for version in deployments
     }
     for name in names:
-        found = dict(timed[name], answers=answers[name], **starts[name], **energies.get(name, {}))
+        found = dict(timed[name], **answers[name], **starts[name], **energies.get(name, {}))
         versions[name[0]]["models"][name[1]] = found
     digest = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
     write_results(folder / "results.json", {"format": FORMAT, "plan": digest, "machine": about, "versions": versions})
@@ -195,18 +195,21 @@ def picture_digests(program: Any, deployment: Any, folder: Path) -> dict[str, st
         }
 
 
-def answers_of(network: Any, deployment: Any, images: Any, name: str) -> list[Any]:
-    """The deployment's answer to each image. Raises Refused where a score is not a finite number."""
+def answers_of(network: Any, deployment: Any, images: Any, name: str) -> dict[str, Any]:
+    """`answers`: the deployment's to each image; of a detector also `boxes_ms`, the median of the milliseconds that
+    decoding its boxes and suppressing those that overlap takes. Raises Refused where a score is not a finite number."""
     import numpy as np
 
-    progress, found = Progress(f"{name} on the images"), []
+    progress, found, took = Progress(f"{name} on the images"), [], []
     for number, image in enumerate(images):
         scores = network.scores(network.ready(deployment.input(np.asarray(image))))
         if not np.isfinite(scores).all():
             raise Refused(f"the {name} model gives scores that are not finite")
+        start = time.perf_counter()
         found.append(deployment.answer(scores))
+        took.append(1000 * (time.perf_counter() - start))
         progress.show(number + 1, len(images), last=number + 1 == len(images))
-    return found
+    return dict({"boxes_ms": round(float(np.median(took)), 4)} if deployment.detects else {}, answers=found)
 
 
 def time_networks(

@@ -74,4 +74,4 @@ def _write_model(item: Item, path: Path, runtime: RuntimeName) -> str:
 
 def model(item: Item, runtime: RuntimeName = "onnxruntime") -> bytes:
     """The item as a serialised model. Raises UserError for a block that the runtime cannot be given."""
-    return runtime_of(runtime).write_blocks(item.blocks, item.precision, whole=item.kind != "block")
+    return runtime_of(runtime).write_network(item.network, item.precision, whole=item.kind != "block")

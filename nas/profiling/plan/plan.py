@@ -16,6 +16,7 @@ from nas.space.block import Block
 from nas.space.block_table import all_blocks
 from nas.space.candidate import Candidate
 from nas.space.layer import PRECISIONS, Precision
+from nas.space.network import Network
 from nas.space.search_space import SearchSpace
 from nas.space.stage import as_options
 
@@ -27,13 +28,13 @@ Kind = Literal["reference", "block", "calibrate", "check"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to measure: a block on its own, or all blocks of a network, which then names its candidate."""
+    """One thing to measure: a block on its own, or a network, which then names its candidate."""
 
     id: str
     name: str  # Block.key, or the network's name
     precision: Precision
     kind: Kind
-    blocks: tuple[Block, ...]
+    network: Network
     candidate: Candidate | None = None
 
 
@@ -70,7 +71,7 @@ class Plan:
 
 
 def _seconds(item: Item) -> float:
-    layers = [layer for block in item.blocks for layer in block.layers]
+    layers = list(item.network.layers)
     once = sum(layer.macs for layer in layers) / 2e10 + 1e-5 * len(layers)  # 20 MACs a nanosecond
     visits = 4 if item.kind == "block" else 12
     return visits * (1e-3 * len(layers) + 2 * max(16 * once, 0.02))  # the session, then as long for the reference
@@ -89,7 +90,7 @@ def make_plan(
     fixed = check_resolution(space, resolution)
     every = {block.key: block for block in all_blocks(space, resolution=fixed)}
     sampled = sample_networks(space, networks, fixed, seed)
-    items = [Item("", key, p, "block", (block,)) for key, block in every.items() for p in precisions if blocks]
+    items = [Item("", key, p, "block", Network((block,))) for key, block in every.items() for p in precisions if blocks]
     items += [
         network_item(space, candidate, p, "calibrate" if blocks else "check")
         for candidate in sampled
@@ -140,15 +141,15 @@ def references(space: SearchSpace, resolution: int | None, precisions: Sequence[
     found = sorted(networks, key=lambda network: network.macs)[len(networks) // 4]
     keys = "/".join(block.key for block in found.blocks)
     name = f"{space.name}-reference-{sha256(keys.encode()).hexdigest()[:8]}"
-    return [Item(f"reference-{p}", name, p, "reference", found.blocks) for p in precisions]
+    return [Item(f"reference-{p}", name, p, "reference", found) for p in precisions]
 
 
 def network_item(
     space: SearchSpace, candidate: Candidate, precision: Precision, kind: Kind, *, name: str = "",
     classes: int | None = None,
 ) -> Item:  # fmt: skip
-    blocks = space.network(candidate, classes).blocks
-    return Item("", name or network_name(space, candidate), precision, kind, blocks, candidate)
+    network = space.network(candidate, classes)
+    return Item("", name or network_name(space, candidate), precision, kind, network, candidate)
 
 
 def network_name(space: SearchSpace, candidate: Candidate) -> str:
@@ -181,4 +182,4 @@ def numbered(items: Sequence[Item]) -> Iterator[Item]:
     """The items with ids."""
     for number, item in enumerate(items):
         name = f"{'b' if item.kind == 'block' else 'n'}{number:05d}-{item.precision}"
-        yield Item(name, item.name, item.precision, item.kind, item.blocks, item.candidate)
+        yield Item(name, item.name, item.precision, item.kind, item.network, item.candidate)

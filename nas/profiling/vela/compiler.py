@@ -18,7 +18,7 @@ from nas.files.csv import number, read_rows
 from nas.profiling.plan.model_files import in_workers
 from nas.profiling.vela.configurations import MEMORY, Configuration
 from nas.runtimes.tflite.blocks import tflite_graph
-from nas.space.block import Block
+from nas.space.network import Network
 
 NEEDS = "costs on Ethos-U are estimated by Arm's compiler: pip install 'ethos-u-vela>=5.2,<6'"
 COLUMNS = ("inference_time", "core_clock", "sram_memory_used", "sram_bandwidth", "off_chip_flash_bandwidth")
@@ -47,9 +47,9 @@ def vela_version() -> str:
 
 
 def estimates(
-    networks: Sequence[Sequence[Block]], configuration: Configuration, sram_kib: int, scratch: Path
+    networks: Sequence[Network], configuration: Configuration, sram_kib: int, scratch: Path
 ) -> Generator[Estimate, None, None]:
-    """What each of these sequences of blocks takes in int8, in order, on a chip with so much SRAM.
+    """What each of these networks, or blocks of one, takes in int8, in order, on a chip with so much SRAM.
 
     Several processes compile; their files go into the folder `scratch`. Raises UserError where vela is missing, refuses
     a network, or says nothing of it.
@@ -59,11 +59,11 @@ def estimates(
     yield from in_workers(_estimate, networks, *given, scratch=scratch, what="compiles")
 
 
-def _estimate(blocks: Sequence[Block], configuration: Configuration, sram_kib: int) -> Estimate:
+def _estimate(network: Network, configuration: Configuration, sram_kib: int) -> Estimate:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.tflite"
-        file.write_bytes(tflite_graph(blocks, int8=True, float_io=False))
-        said = _compile(file, configuration, sram_kib, blocks[0].key)
+        file.write_bytes(tflite_graph(network, int8=True, float_io=False))
+        said = _compile(file, configuration, sram_kib, network.blocks[0].key)
         return read_summary(Path(folder) / f"network_summary_{configuration.system}.csv", said)
 
 

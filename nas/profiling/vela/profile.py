@@ -79,7 +79,7 @@ def vela_profile(
         blocks |= {block.key: block for block in all_blocks(space, resolution=fixed)}
         candidates = sample_networks(space, networks, fixed, seed)
         sampled |= {network_name(space, c): (space.name, space.network(c)) for c in candidates}
-    jobs = [(block,) for block in blocks.values()] + [network.blocks for _, network in sampled.values()]
+    jobs = [Network((block,)) for block in blocks.values()] + [network for _, network in sampled.values()]
     found: list[Estimate] = []
     with _scratch(folder) as scratch:
         for estimate in estimates(jobs, chosen, sram_kib, scratch):

@@ -1,4 +1,4 @@
-"""Blocks written as ONNX models, straight from their layers: what inference runs, batch norm folded, random weights."""
+"""Networks as ONNX models, straight from their layers: what inference runs, batch norm folded, random weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from nas.errors import UserError
 from nas.runtimes.random_weights import RandomWeights
 from nas.space.block import KINDS, Block
 from nas.space.layer import Layer, Shape
+from nas.space.network import Network
 
 if TYPE_CHECKING:
     import onnx
@@ -26,30 +27,43 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def block_graph(blocks: Sequence[Block], seed: int = 0) -> onnx.ModelProto:
-    """One or more consecutive blocks as a model from "input" (1, c, h, w) to "output", batch 1, float32.
+def network_graph(network: Network, seed: int = 0) -> onnx.ModelProto:
+    """A network, or a block of one, as a model from "input" (1, c, h, w) to "output", batch 1, float32.
 
-    A block whose output is a vector ends in (1, n) where a linear layer makes it. Raises UserError for a block of
-    imported layers: a list of layers does not say which of them are connected.
+    A block whose output is a vector ends in (1, n) where a linear layer makes it, a detector's heads in
+    (1, boxes, classes + 4). Raises UserError for a block of imported layers: a list of layers does not say which of
+    them are connected.
     """
     import onnx
 
     graph = _Graph(RandomWeights(seed))
-    current = INPUT
-    for block in blocks:
-        current = _write_block(graph, block, current)
+    ends: list[str] = []
+    for number, block in enumerate(network.blocks):
+        source = network.source(number)
+        end = _write_block(graph, block, INPUT if source < 0 else ends[source])
+        ends.append(_as_boxes(graph, block, end) if KINDS[block.kind].anchors else end)
+    if len(network.heads) > 1 and network.detects:
+        graph.node("Concat", [ends[number] for number in network.heads], axis=1)
     graph.nodes[-1].output[0] = OUTPUT
-    shape, out = blocks[0].in_shape, blocks[-1].out_shape
-    output = (1, out[0]) if KINDS[blocks[-1].kind].classifies else (1, *out)
+    shape = network.input_shape
     proto = onnx.helper.make_graph(
         graph.nodes,
         "blocks",
         [onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, (1, *shape))],
-        [onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, output)],
+        [onnx.helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, _output(network))],
         graph.weights,
     )
     # IR 8 belongs to opset 17: every ONNX Runtime since 1.11 reads it
     return onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8)
+
+
+def _output(network: Network) -> tuple[int, ...]:
+    """The shape of what the network gives."""
+    last = network.blocks[-1]
+    if not network.detects:
+        return (1, last.out_shape[0]) if KINDS[last.kind].classifies else (1, *last.out_shape)
+    each = [KINDS[b.kind].boxes(b) for b in network.blocks if KINDS[b.kind].anchors]
+    return (1, sum(boxes for boxes, _ in each), each[0][1])
 
 
 class _Graph:
@@ -92,6 +106,12 @@ def _write_block(graph: _Graph, block: Block, current: str) -> str:
                 scaled = current
             current = _write_layer(graph, layer, current)
     return current
+
+
+def _as_boxes(graph: _Graph, block: Block, x: str) -> str:
+    """A detector's map (1, c, h, w) as a row for each box."""
+    turned = graph.node("Transpose", [x], perm=(0, 2, 3, 1))
+    return graph.node("Reshape", [turned, graph.constant(np.array([1, *KINDS[block.kind].boxes(block)]))])
 
 
 def _write_layer(graph: _Graph, layer: Layer, x: str) -> str:

@@ -12,7 +12,7 @@ from nas.runtimes.images import check_calibration
 from nas.runtimes.onnx.features import add_features, features_of
 from nas.runtimes.onnx.fusion import fusion_of
 from nas.runtimes.onnx.parity import first_that_differs
-from nas.runtimes.parity import LEAST_AGREEMENT, agreement, check_difference, largest_difference
+from nas.runtimes.parity import LEAST_AGREEMENT, agreement, check_difference, disagreement, largest_difference
 from nas.runtimes.runtime import Exported
 from nas.space.layer import Precision
 
@@ -40,7 +40,7 @@ def export_onnx(variants: Variants, path: Path) -> Exported:
     write_atomic(path, data)
     return Exported(
         path, variants.model.network.input_shape, len(data) / 1e6, difference, precision, alike,
-        tuple(_notes(variants, precision, data, alike, len(wanted))),
+        tuple(_notes(variants, precision, data, alike, len(wanted))), variants.model.network.detects,
     )  # fmt: skip
 
 
@@ -71,4 +71,4 @@ def _notes(variants: Variants, precision: Precision, data: bytes, alike: float, 
                 variants.runtime.outputs,
             )  # fmt: skip
             where = f"; the first block that differs is {first}" if first else ""
-            yield f"int8 gives another class than fp32 on {round((1 - alike) * images)} of {images} images{where}"
+            yield disagreement(alike, images, boxes=variants.model.network.detects) + where

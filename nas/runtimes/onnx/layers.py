@@ -11,6 +11,7 @@ from nas.models.int8 import block_of
 if TYPE_CHECKING:
     import onnx
 
+JOINING = ("Transpose", "Reshape", "Concat")  # a detector's own nodes
 _SCOPES = "pkg.torch.onnx.name_scopes"  # of a node's metadata: ['', 'blocks', 'blocks.0', ..., 'relu_1']
 
 
@@ -42,8 +43,13 @@ def _within_its_block(scopes: list[str]) -> str:
 
 
 def nodes_of(graph: onnx.GraphProto, blocks: tuple[str, ...]) -> list[str]:
-    """The names of the nodes of some blocks."""
-    return [node.name for node in graph.node if block_of(node.name) in blocks]
+    """The names of the nodes of some blocks; with a detector's head also of what joins the heads' boxes."""
+    joins = any(block.startswith("heads.") for block in blocks)
+    return [
+        node.name
+        for node in graph.node
+        if block_of(node.name) in blocks or (joins and "." not in node.name and node.op_type in JOINING)
+    ]
 
 
 def block_outputs(graph: onnx.GraphProto) -> dict[str, str]:

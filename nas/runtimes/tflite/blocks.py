@@ -1,10 +1,10 @@
-"""Blocks written as TFLite models, as TFLite's converter writes them: channels last, batch norm and ReLU folded in."""
+"""Networks as TFLite models, as TFLite's converter writes them: channels last, batch norm and ReLU folded in."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,44 +12,75 @@ from nas.errors import UserError
 from nas.runtimes.onnx.blocks import padding_of
 from nas.runtimes.tflite.file import GROUPED, Tensor, TfliteFile
 from nas.runtimes.tflite.weights import ToTime
-from nas.space.block import Block
+from nas.space.block import KINDS, Block
 from nas.space.layer import FUSED, Layer
+from nas.space.network import Network
 
 
-def tflite_graph(blocks: Sequence[Block], seed: int = 0, *, int8: bool = False, float_io: bool = True) -> bytes:
-    """One or more consecutive blocks as a TFLite file, batch 1, with the weights of `block_graph` and the same seed.
+def tflite_graph(network: Network, seed: int = 0, *, int8: bool = False, float_io: bool = True) -> bytes:
+    """A network, or a block of one, as a TFLite file, batch 1, with the weights of `network_graph` and the same seed.
 
     In int8, input and output are int8 too unless `float_io`, which converts at the edges, as deployed networks do.
     Raises UserError for a block of imported layers or a layer that has no TFLite form here, or where the package that
     writes the format is missing.
     """
     graph = TfliteFile(ToTime(seed), "int8" if int8 else "fp32")
-    names = [f"block_{number}" for number in range(len(blocks))]
-    first, outputs = write_blocks(graph, blocks, names, float_io=float_io)
-    return graph.file(first, [outputs[-1]])
+    names = [f"block_{number}" for number in range(len(network.blocks))]
+    written = write_network(graph, network, names, float_io=float_io)
+    return graph.file(written.first, written.last)
 
 
-def write_blocks(
-    graph: TfliteFile, blocks: Sequence[Block], names: Sequence[str], *, float_io: bool = True,
-    in_float: Collection[str] = (), ends: tuple[str, str] = ("input", "output"),
-) -> tuple[Tensor, list[Tensor]]:  # fmt: skip
-    """Writes blocks one after the other; gives the input, and the output of each of them.
+class Written(NamedTuple):
+    """The tensors that a network was written with: the image, the output of each block, and what the network gives.
 
-    The names of their tensors begin with `names`; those of `in_float` compute in float32 in an int8 graph. `ends`: the
-    names of the input and the last output. Raises UserError as `tflite_graph`.
+    That is one tensor, but for a detector that gives int8: there it is one for each head, with its own scale.
     """
-    int8, (channels, height, width) = graph.int8, blocks[0].in_shape
+
+    first: Tensor
+    outputs: list[Tensor]
+    last: list[Tensor]
+
+
+def write_network(
+    graph: TfliteFile, network: Network, names: Sequence[str], *, float_io: bool = True,
+    in_float: Collection[str] = (), ends: tuple[str, str] = ("input", "output"),
+) -> Written:  # fmt: skip
+    """Writes a network's blocks, or a block of one.
+
+    The names of the blocks' tensors begin with `names`; those of `in_float` compute in float32 in an int8 graph. A
+    detector's heads end as the rows of their boxes, joined in float32, so that each keeps the scale of its own values.
+    `ends`: the names of what goes in and comes out. Raises UserError as `tflite_graph`.
+    """
+    int8, (channels, height, width) = graph.int8, network.input_shape
     graph.int8 = int8 and not float_io
-    first = current = graph.tensor((1, height, width, channels), 1.0, name=ends[0])
-    outputs = []
-    for block, name in zip(blocks, names, strict=True):
+    first = graph.tensor((1, height, width, channels), 1.0, name=ends[0])
+    outputs: list[Tensor] = []
+    for number, (block, name) in enumerate(zip(network.blocks, names, strict=True)):
         graph.scope, graph.int8 = name, int8 and name not in in_float
-        current = _write_block(graph, block, graph.converted(current))
-        outputs.append(current)
+        source = network.source(number)
+        outputs.append(_write_block(graph, block, graph.converted(first if source < 0 else outputs[source])))
     graph.int8 = int8 and not float_io
-    outputs[-1] = graph.converted(current)
-    graph.tensors[outputs[-1].index].name = ends[1]
-    return first, outputs
+    last = _rows(graph, network, outputs) if network.detects else [graph.converted(outputs[-1])]
+    if network.detects and not graph.int8 and len(last) > 1:
+        graph.scope = "heads"
+        joined = graph.alike(last[0], (1, sum(row.shape[1] for row in last), last[0].shape[2]))
+        numbers = [row.index for row in last]
+        last = [graph.operator("CONCATENATION", numbers, joined, "ConcatenationOptions", axis=1)]
+    if len(last) == 1:
+        graph.tensors[last[0].index].name = ends[1]
+    return Written(first, outputs, last)
+
+
+def _rows(graph: TfliteFile, network: Network, outputs: Sequence[Tensor]) -> list[Tensor]:
+    """What each of a detector's heads says, a row for each of its boxes, (1, boxes, classes + 4)."""
+    found, int8 = [], graph.int8
+    for head in network.heads or (len(network.blocks) - 1,):
+        x, block = outputs[head], network.blocks[head]
+        graph.int8 = x.int8
+        row = _reshape(graph, x, (1, *KINDS[block.kind].boxes(block)))
+        graph.int8 = int8
+        found.append(graph.converted(row))
+    return found
 
 
 def _write_block(graph: TfliteFile, block: Block, current: Tensor) -> Tensor:

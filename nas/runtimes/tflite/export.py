@@ -14,6 +14,7 @@ from nas.runtimes.parity import (
     LEAST_SNR,
     agreement,
     check_difference,
+    disagreement,
     first_block_that_differs,
     largest_difference,
 )
@@ -42,7 +43,7 @@ def export_tflite(variants: Variants, path: Path) -> Exported:
     write_atomic(path, data)
     return Exported(
         path, variants.model.network.input_shape, len(data) / 1e6, difference, precision, alike,
-        tuple(_notes(variants, precision, alike)),
+        tuple(_notes(variants, precision, alike)), variants.model.network.detects,
     )  # fmt: skip
 
 
@@ -60,5 +61,4 @@ def _notes(variants: Variants, precision: Precision, alike: float) -> Iterator[s
         if alike < LEAST_AGREEMENT:
             first = _first_that_differs(variants, precision, LEAST_SNR)
             where = f"; the first block that differs is {first}" if first else ""
-            images = len(variants.images)
-            yield f"int8 gives another class than fp32 on {round((1 - alike) * images)} of {images} images{where}"
+            yield disagreement(alike, len(variants.images), boxes=variants.model.network.detects) + where

@@ -21,7 +21,7 @@ SIGMAS = 4.0  # that int8 represents, to either side
 VERSIONS = {  # of an operation in float32 and in int8, the oldest that can do it: old runtimes then run it too
     "CONV_2D": (1, 3), "DEPTHWISE_CONV_2D": (1, 3), "FULLY_CONNECTED": (1, 4), "ADD": (1, 2), "MUL": (1, 2),
     "MEAN": (1, 2), "PAD": (1, 2), "RELU": (1, 2), "RELU6": (1, 2), "LOGISTIC": (1, 2), "HARD_SWISH": (1, 1),
-    "RESHAPE": (1, 1), "TRANSPOSE": (4, 4), "QUANTIZE": (1, 1), "DEQUANTIZE": (2, 2),
+    "RESHAPE": (1, 1), "CONCATENATION": (1, 2), "TRANSPOSE": (4, 4), "QUANTIZE": (1, 1), "DEQUANTIZE": (2, 2),
 }  # fmt: skip
 FROM_FLOAT16 = 3  # the version of DEQUANTIZE that reads float16
 GROUPED = 6  # the version of CONV_2D that has groups

@@ -14,8 +14,8 @@ from nas.models.int8 import Int8, names_of_blocks
 from nas.runtimes.facts import facts_of
 from nas.runtimes.images import check_calibration, network_inputs
 from nas.runtimes.reference import Reference
-from nas.runtimes.tflite.blocks import write_blocks
-from nas.runtimes.tflite.file import Ranges, Tensor, TfliteFile
+from nas.runtimes.tflite.blocks import Written, write_network
+from nas.runtimes.tflite.file import Ranges, TfliteFile
 from nas.runtimes.tflite.weights import ToDeploy
 from nas.space.layer import Precision
 
@@ -44,8 +44,8 @@ class Variants(Reference):
         Raises UserError where there are none, or all of one class.
         """
         images = check_calibration(self.model, self.calibration)
-        graph, first, _ = self._written("fp32", None)
-        run = self.open_outputs(graph.file(first, graph.computed))
+        graph, written = self._written("fp32", None)
+        run = self.open_outputs(graph.file(written.first, graph.computed))
         low, high = np.full(len(graph.computed), np.inf), np.full(len(graph.computed), -np.inf)
         for image in network_inputs(self.model.preprocessing, images):
             values = run(image)
@@ -59,16 +59,16 @@ class Variants(Reference):
         Raises UserError for int8 without calibration images, or with images of one class alone, and for a form of int8
         that LiteRT files do not have here.
         """
-        graph, first, outputs = self._written(precision, int8)
+        graph, written = self._written(precision, int8)
         facts = json.dumps(facts_of(self.model, precision)).encode()
-        return graph.file(first, outputs[-1:], {FACTS: facts})
+        return graph.file(written.first, written.last, {FACTS: facts})
 
     def blocks_of(
         self, precision: Precision, images: list[np.ndarray], int8: Int8 | None = None
     ) -> dict[str, list[np.ndarray]]:
         """What the file computes at the end of each block, by the block's name, of each image."""
-        graph, first, outputs = self._written(precision, int8)
-        run = self.open_outputs(graph.file(first, outputs))
+        graph, written = self._written(precision, int8)
+        run = self.open_outputs(graph.file(written.first, written.outputs))
         found = [run(image) for image in images]
         return {names[-1]: [values[n] for values in found] for n, names in enumerate(self.names)}
 
@@ -76,15 +76,14 @@ class Variants(Reference):
     def names(self) -> tuple[tuple[str, ...], ...]:
         return names_of_blocks(self.model.network, self.module)
 
-    def _written(self, precision: Precision, int8: Int8 | None) -> tuple[TfliteFile, Tensor, list[Tensor]]:
-        """The graph, its input, and the output of each block."""
+    def _written(self, precision: Precision, int8: Int8 | None) -> tuple[TfliteFile, Written]:
+        """The graph, and its tensors."""
         left: set[str] = set()
         if precision == "int8":
             left = _float_blocks(int8 or Int8.of(self.model), self.names)
         graph = TfliteFile(ToDeploy(self.module), precision, self.ranges if precision == "int8" else None)
         names = [block[-1] for block in self.names]
-        first, outputs = write_blocks(graph, self.model.network.blocks, names, in_float=left, ends=(INPUT, OUTPUT))
-        return graph, first, outputs
+        return graph, write_network(graph, self.model.network, names, in_float=left, ends=(INPUT, OUTPUT))
 
 
 def _float_blocks(int8: Int8, names: tuple[tuple[str, ...], ...]) -> set[str]:

@@ -19,7 +19,7 @@ from nas.device.formats.trace import Node, Trace
 from nas.device.profile import DeviceProfile
 from nas.device.tables.rates import Rate
 from nas.errors import UserError
-from nas.runtimes.onnx.blocks import block_graph
+from nas.runtimes.onnx.blocks import network_graph
 from nas.space.block import Block
 from nas.space.network import Network
 from nas.space.onnx.file import read_onnx
@@ -41,7 +41,7 @@ POINTWISE_MS = (6.107, 4.195, 6.652, 3.344, 5.800, 2.838, 5.293, 5.322, 5.693, 5
 
 def recorded(folder: Path, level: str) -> tuple[Path, Network]:
     """A profile that ONNX Runtime writes of these blocks, five runs, and the network in the file that it ran."""
-    onnx.save(block_graph(BLOCKS), folder / "net.onnx")
+    onnx.save(network_graph(Network(tuple(BLOCKS))), folder / "net.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_profiling = True

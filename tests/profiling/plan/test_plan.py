@@ -27,19 +27,19 @@ def test_a_plan_has_every_block_in_every_precision_and_no_network_twice(space: S
     assert [(item.kind, item.precision) for item in plan.items[:2]] == [("reference", p) for p in ("fp32", "int8")]
     for item in plan.items:
         if item.candidate:
-            assert all((block.key, p) in names for block in item.blocks for p in ("fp32", "int8"))
-            assert space.network(item.candidate).blocks == item.blocks
+            assert all((block.key, p) in names for block in item.network.blocks for p in ("fp32", "int8"))
+            assert space.network(item.candidate) == item.network
     assert make_plan(space, ("fp32", "int8")) == plan
     other = make_plan(space, ("fp32", "int8"), seed=1)
     assert set(of(other, "calibrate")) != calibrating
-    assert [item.blocks for item in other.items[:2]] == [item.blocks for item in plan.items[:2]]  # one yardstick
+    assert [item.network for item in other.items[:2]] == [item.network for item in plan.items[:2]]  # one yardstick
     assert plan.seconds > make_plan(space, ("fp32",)).seconds > 0
 
 
 def test_a_plan_for_one_resolution_has_only_its_blocks() -> None:
     plan = make_plan(load_space("mobilenet-v3"), ("fp32",), resolution=160)
-    assert {item.blocks[0].in_shape for item in plan.items if item.candidate} == {(3, 160, 160)}
-    assert all(max(item.blocks[0].in_shape[1:]) <= 160 for item in plan.items)
+    assert {item.network.input_shape for item in plan.items if item.candidate} == {(3, 160, 160)}
+    assert all(max(item.network.input_shape[1:]) <= 160 for item in plan.items)
     with pytest.raises(UserError, match="resolutions"):
         make_plan(load_space("mobilenet-v3"), ("fp32",), resolution=161)
 

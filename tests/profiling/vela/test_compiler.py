@@ -9,6 +9,7 @@ import pytest
 from nas.errors import UserError, unknown
 from nas.profiling.vela.compiler import estimates, read_summary, vela_version
 from nas.profiling.vela.configurations import CONFIGURATIONS, configuration_of
+from nas.space.network import Network
 from tests.device.hand_made import NETWORK
 
 RECORDED = Path(__file__).parents[1] / "recorded"
@@ -73,16 +74,16 @@ def test_without_vela_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserError, match=r"pip install 'ethos-u-vela>=5\.2,<6'"):
         vela_version()
     with pytest.raises(UserError, match="pip install 'ethos-u-vela"):
-        list(estimates([NETWORK.blocks], configuration_of("ethos-u55-128"), 2048, Path()))
+        list(estimates([NETWORK], configuration_of("ethos-u55-128"), 2048, Path()))
 
 
 def test_vela_itself_compiles_a_network_and_its_blocks(tmp_path: Path) -> None:
     pytest.importorskip("ethosu.vela", reason="vela is not installed: pip install -e '.[vela]'")
-    jobs = [NETWORK.blocks, *((block,) for block in NETWORK.blocks)]
+    jobs = [NETWORK, *(Network((block,)) for block in NETWORK.blocks)]
     whole, *blocks = estimates(jobs, configuration_of("ethos-u55-128"), 2048, tmp_path)
     assert whole.on_cpu == 0 and all(block.on_cpu == 0 for block in blocks)
     # so small a network is not the sum of its blocks to a hundredth, as those of the shipped spaces are
     assert whole.ms == pytest.approx(sum(block.ms for block in blocks), rel=0.25)
     assert whole.sram_kib == pytest.approx(max(block.sram_kib for block in blocks), rel=0.25)
-    wider, _ = estimates([NETWORK.blocks] * 2, configuration_of("ethos-u85-2048"), 2048, tmp_path)
+    wider, _ = estimates([NETWORK] * 2, configuration_of("ethos-u85-2048"), 2048, tmp_path)
     assert wider.ms < whole.ms and wider.clock_mhz == 500

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from nas.errors import UserError
-from nas.runtimes.onnx.blocks import block_graph
+from nas.runtimes.onnx.blocks import network_graph
 from nas.runtimes.onnx.int8 import quantized, within_network
 from nas.space.block import Block
 from nas.space.layer import Layer
@@ -42,7 +42,7 @@ def kept(layer: Layer) -> tuple[object, ...]:
 def test_a_written_block_is_read_back_as_its_layers(block: Block, tmp_path: Path) -> None:
     lead = Block("conv", (3, *block.in_shape[1:]), block.in_shape, 1, 1)
     blocks = [lead, block] if block.in_shape[0] > 4 else [block]  # the reader takes images only
-    onnx.save(block_graph(blocks), tmp_path / "block.onnx")
+    onnx.save(network_graph(Network(tuple(blocks))), tmp_path / "block.onnx")
     reading = read_onnx(tmp_path / "block.onnx")
     assert reading.unread == ()
     assert [kept(x) for x in reading.network.layers] == [kept(x) for b in blocks for x in b.layers]
@@ -50,7 +50,7 @@ def test_a_written_block_is_read_back_as_its_layers(block: Block, tmp_path: Path
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.key)
 def test_a_written_block_runs_and_its_output_has_the_blocks_shape(block: Block) -> None:
-    model = block_graph([block])
+    model = network_graph(Network((block,)))
     onnx.checker.check_model(model, full_check=True)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     image = np.random.default_rng(0).standard_normal((1, *block.in_shape)).astype(np.float32)
@@ -62,7 +62,7 @@ def test_a_written_block_runs_and_its_output_has_the_blocks_shape(block: Block) 
 
 def test_a_residual_block_adds_its_input() -> None:
     block = Block("mbconv", (4, 6, 6), (4, 6, 6), 3, 1, mid=8, activation="relu")
-    model = block_graph([block])
+    model = network_graph(Network((block,)))
     for weight in model.graph.initializer:
         weight.CopyFrom(onnx.numpy_helper.from_array(np.zeros(tuple(weight.dims), np.float32), weight.name))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -72,7 +72,7 @@ def test_a_residual_block_adds_its_input() -> None:
 
 def test_a_whole_network_is_read_back_with_its_own_macs_and_memory(tmp_path: Path) -> None:
     network = reference_network("mobilenet_v3_small", resolution=64, classes=10)
-    onnx.save(block_graph(network.blocks), tmp_path / "network.onnx")
+    onnx.save(network_graph(network), tmp_path / "network.onnx")
     read = read_onnx(tmp_path / "network.onnx").network
     assert read.macs == network.macs
     assert read.size_mb("int8") == network.size_mb("int8")
@@ -80,14 +80,13 @@ def test_a_whole_network_is_read_back_with_its_own_macs_and_memory(tmp_path: Pat
 
 
 def test_equal_seeds_write_equal_models() -> None:
-    block = BLOCKS[2]
-    assert block_graph([block], seed=1).SerializeToString() == block_graph([block], seed=1).SerializeToString()
-    assert block_graph([block], seed=1).SerializeToString() != block_graph([block], seed=2).SerializeToString()
+    first, again, other = (network_graph(Network((BLOCKS[2],)), seed).SerializeToString() for seed in (1, 1, 2))
+    assert first == again != other
 
 
 def test_int8_blocks_take_and_give_bytes_and_hold_int8_weights(tmp_path: Path) -> None:
     block = BLOCKS[2]
-    model = within_network(quantized(block_graph([block])))
+    model = within_network(quantized(network_graph(Network((block,)))))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert [x.type for x in (*session.get_inputs(), *session.get_outputs())] == ["tensor(uint8)"] * 2
     weights = {w.name: w for w in model.graph.initializer}
@@ -103,7 +102,7 @@ def test_the_runtime_executes_an_int8_block_in_integers(tmp_path: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     options.log_severity_level = 3
-    model = within_network(quantized(block_graph([BLOCKS[2]])))
+    model = within_network(quantized(network_graph(Network((BLOCKS[2],)))))
     onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ops = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
     assert ops.count("QLinearConv") == 3 and "Conv" not in ops
@@ -111,7 +110,7 @@ def test_the_runtime_executes_an_int8_block_in_integers(tmp_path: Path) -> None:
 
 def test_a_quantised_network_is_read_with_the_macs_of_the_float_one(tmp_path: Path) -> None:
     network = reference_network("mobilenet_v2", resolution=32, classes=10)
-    onnx.save(quantized(block_graph(network.blocks)), tmp_path / "int8.onnx")
+    onnx.save(quantized(network_graph(network)), tmp_path / "int8.onnx")
     reading = read_onnx(tmp_path / "int8.onnx")
     assert reading.unread == ()
     assert reading.network.macs == network.macs
@@ -120,13 +119,13 @@ def test_a_quantised_network_is_read_with_the_macs_of_the_float_one(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "blocks",
+    "network",
     [
-        imported([Layer("conv", (3, 8, 8), (4, 8, 8))]).blocks,
-        Network((Block("conv", (3, 8, 8), (4, 8, 8), 2, 1),)).blocks,
-        (Block("conv", (3, 8, 8), (4, 8, 8), 3, 1, activation="tanh"),),
+        imported([Layer("conv", (3, 8, 8), (4, 8, 8))]),
+        Network((Block("conv", (3, 8, 8), (4, 8, 8), 2, 1),)),
+        Network((Block("conv", (3, 8, 8), (4, 8, 8), 3, 1, activation="tanh"),)),
     ],
 )
-def test_what_cannot_be_timed_is_refused(blocks: tuple[Block, ...]) -> None:
+def test_what_cannot_be_timed_is_refused(network: Network) -> None:
     with pytest.raises(UserError, match="cannot be timed"):
-        block_graph(blocks)
+        network_graph(network)

@@ -207,7 +207,7 @@ def test_what_cannot_be_written_is_refused(images: Split, tmp_path: Path) -> Non
 
 def test_operators_that_are_slow_in_int8_are_counted(variants: Variants) -> None:
     assert unmapped(variants.file("int8")) == "3 HARD_SWISH"
-    relu = tflite_graph([Block("conv", (3, 8, 8), (8, 8, 8), 3, 1, activation="relu")], int8=True)
+    relu = tflite_graph(Network((Block("conv", (3, 8, 8), (8, 8, 8), 3, 1, activation="relu"),)), int8=True)
     assert unmapped(relu) == "" and operators(relu) == {"QUANTIZE": 1, "CONV_2D": 1, "DEQUANTIZE": 1}
 
 
