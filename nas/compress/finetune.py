@@ -80,7 +80,7 @@ def fine_tuned(
     after which nothing is kept; KeyboardInterrupt after the state was kept.
     """
     data, device = given.dataset, best_device()
-    task = task_of(data.task, data.classes, changed.network)
+    task = task_of(data.task, data.classes, changed.network, data.train.labels)
     resolution = changed.network.input_shape[1]
     chosen = recipe or tuning_recipe(changed, epochs)
 

@@ -137,4 +137,4 @@ class ProxyTraining:
 
     def _task(self, network: Network) -> Task:
         """A task of this training's own: it counts batches."""
-        return task_of(self.dataset.task, self.dataset.classes, network)
+        return task_of(self.dataset.task, self.dataset.classes, network, self.train.labels)

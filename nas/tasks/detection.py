@@ -21,6 +21,8 @@ from nas.tasks.assignment import assign
 from nas.tasks.precision import Truth, average_precision
 
 BOX_WEIGHT = 2.0  # of the boxes' loss beside the scores' (Li et al., NeurIPS 2020)
+NOTHING_WEIGHT = 0.75  # of places and classes where there is no object (Zhang et al., CVPR 2021)
+MOST_WEIGHT = 5.0  # of a rare class
 STEP = 8  # pixels: the sizes of images that a training may take
 
 
@@ -30,18 +32,20 @@ class Detection:
     Targets are float32 (n, m, 8), padded with rows of class -1: class, the box (x1, y1, x2, y2) in shares of the
     square picture's side, whether it is a crowd, the pixels that the square's side had in the picture, and the object's
     area in such pixels. Crowds are not learned, and what lies in them is not counted. Scores learn how well their box
-    fits (quality focal loss: Li et al., NeurIPS 2020), boxes by their generalized overlap (Rezatofighi et al., CVPR
-    2019). Raises UserError for a network that is not a detector.
+    fits (Li et al., NeurIPS 2020), and where there is nothing, the more the surer they are that there is something
+    (varifocal loss: Zhang et al., CVPR 2021); boxes by their generalized overlap (Rezatofighi et al., CVPR 2019).
+    `weights` (classes,) multiply the loss of each class. Raises UserError for a network that is not a detector.
     """
 
     name = "detection"
     resize: Resize = "whole, bilinear"
 
-    def __init__(self, classes: Sequence[str], network: Network) -> None:
+    def __init__(self, classes: Sequence[str], network: Network, weights: Tensor | None = None) -> None:
         if not network.detects:
             raise UserError(f"a dataset with boxes needs a detector; the network ends in {network.blocks[-1].kind}")
         self.classes = tuple(classes)
         self.network = network
+        self.weights = torch.ones(len(self.classes)) if weights is None else weights
         self.head, maps = heads_of(network)
         self._maps = dict(_maps_by_boxes(network, maps, KINDS[self.head].anchors))
         self._priors: dict[int, Tensor] = {}
@@ -72,12 +76,13 @@ class Detection:
         image, box = positive.nonzero(as_tuple=True)
         wanted = objects[image, learned[image, box]]
         found = decode(output[image, box, -4:], prior[box], self.head)
-        quality = torch.zeros_like(scores)
+        label, weights = labels[image, learned[image, box]], self.weights.to(output.device)
+        quality, weight = torch.zeros_like(scores), NOTHING_WEIGHT * scores.detach().sigmoid().square()
         with torch.no_grad():
-            quality[image, box, labels[image, learned[image, box]]] = _overlap(found, wanted)
-        weight = (quality - scores.detach().sigmoid()).square()
-        said = (weight * binary_cross_entropy_with_logits(scores, quality, reduction="none")).sum()
-        boxes = generalized_box_iou_loss(found, wanted, reduction="sum")
+            quality[image, box, label] = _overlap(found, wanted)
+            weight[image, box, label] = 1.0
+        said = (weights * weight * binary_cross_entropy_with_logits(scores, quality, reduction="none")).sum()
+        boxes = (weights[label] * generalized_box_iou_loss(found, wanted, reduction="none")).sum()
         total: Tensor = (said + BOX_WEIGHT * boxes) / max(1, len(image))
         return total
 
@@ -125,6 +130,20 @@ class Detection:
         """The boxes (boxes, 4) that say which objects a box is near."""
         size = prior[:, 2:] * (1.0 if self.head == "ssdlite" else STRIDES)
         return torch.cat([prior[:, :2] - size / 2, prior[:, :2] + size / 2], 1)
+
+
+def object_weights(targets: Tensor, classes: int) -> Tensor:
+    """Weights float32 (classes,) by which every class has the same part in the loss; their mean over objects is 1.
+
+    `targets` (images, m, 8) as of `Detection`. A class's weight is at most 5 before the mean is made 1, so that a few
+    objects do not decide what is learned; a class without an object is weighted as a rare one.
+    """
+    labels = targets[(targets[..., 0] >= 0) & (targets[..., 5] == 0)][:, 0].long()
+    counts = torch.bincount(labels, minlength=classes).float()
+    if not len(labels):
+        return torch.ones(classes)
+    weights = (len(labels) / int((counts > 0).sum()) / counts).clamp_max(MOST_WEIGHT)
+    return weights * len(labels) / (weights * counts).sum()
 
 
 def heads_of(network: Network) -> tuple[str, list[Map]]:

@@ -77,7 +77,8 @@ def train_full(
     finite; KeyboardInterrupt, with a message, after the step has ended and was kept.
     """
     network = start if isinstance(start, Network) else start.network
-    device, task = device or best_device(), task_of(dataset.task, dataset.classes, network)
+    task = task_of(dataset.task, dataset.classes, network, dataset.train.labels)
+    device = device or best_device()
     task.check(network, dataset.name)
     if isinstance(start, TrainedModel):
         if start.classes != dataset.classes:

@@ -24,7 +24,7 @@ from nas.space.search_space import load_space, parse_space
 from nas.tasks.assignment import assign
 from nas.tasks.by_name import task_of
 from nas.tasks.classification import Classification
-from nas.tasks.detection import Detection, decode
+from nas.tasks.detection import Detection, decode, object_weights
 from nas.tasks.precision import Truth, average_precision
 
 CLASSES = ("cat", "dog")
@@ -111,13 +111,35 @@ def test_a_picture_without_objects_teaches_that_there_is_none() -> None:
     output = torch.zeros(1, task_boxes(task), 6, requires_grad=True)
     empty = targets()
     loss = task.loss(output, empty, 0.0)
-    # no box learns an object: 80 places, two classes, probability one half each: 0.25 x ln 2, over one
-    assert float(loss.detach()) == pytest.approx(task_boxes(task) * 2 * 0.25 * math.log(2), rel=1e-5)
+    # no box learns an object: 80 places, two classes, probability one half each: 0.75 x 0.25 x ln 2, over one
+    assert float(loss.detach()) == pytest.approx(task_boxes(task) * 2 * 0.75 * 0.25 * math.log(2), rel=1e-5)
     loss.backward()  # type: ignore[no-untyped-call]
     assert output.grad is not None
     assert float(output.grad[..., :2].min()) > 0
     task.process(output, empty)
     assert task.evaluate() == 0.0
+
+
+def test_a_rare_class_has_the_same_part_in_the_loss() -> None:
+    """Three cats, a dog and a crowd of dogs: 4 objects, 2 a class, so that a cat counts 2/3 and a dog 2."""
+    there = targets(
+        (0, 0, 0, 0.2, 0.2), (0, 0.2, 0.2, 0.5, 0.5), (0, 0, 0.5, 0.5, 1), (1, 0.5, 0.1, 0.9, 0.95), (1, 0, 0, 1, 1)
+    )
+    there[0, 4, 5] = 1.0
+    torch.testing.assert_close(object_weights(there, 2), torch.tensor([2 / 3, 2.0]))
+    rarest = torch.cat([there[:, :1].repeat(1, 999, 1), there[:, 3:4]], 1)
+    weights = object_weights(rarest, 3)  # 500 / 999 and 500, of which 5 are left
+    assert float(weights[1] / weights[0]) == pytest.approx(5 / (500 / 999))
+    assert float(weights[0] * 999 + weights[1]) == pytest.approx(1000)
+    assert torch.equal(object_weights(targets(), 2), torch.ones(2))
+    # what says nothing of a dog loses as much as what says nothing of three cats
+    task = task_of("detection", CLASSES, network(), there)
+    assert isinstance(task, Detection)
+    cat, dog = targets((0, 0.1, 0.1, 0.4, 0.5)), targets((1, 0.1, 0.1, 0.4, 0.5))
+    blind = torch.full((1, task_boxes(task), 6), -9.0)
+    assert float(task.loss(blind, dog, 0.0)) == pytest.approx(3 * float(task.loss(blind, cat, 0.0)), rel=1e-3)
+    plain = task.unweighted()
+    assert float(plain.loss(blind, dog, 0.0)) == pytest.approx(float(plain.loss(blind, cat, 0.0)), rel=1e-3)
 
 
 def test_a_crowd_is_not_learned_and_what_lies_in_it_is_not_counted() -> None:
