@@ -1,10 +1,12 @@
-"""What serving and watching cost beside the network: CPU time of a frame and memory. See README.md.
+"""What serving and watching cost beside the network: CPU time of a frame, and memory. See README.md.
 
-    python experiments/self-calibration/cost.py FOLDER [--frames 3000] [--size 480x640]
+    python experiments/self-calibration/cost.py [FOLDER] [--frames 4000] [--size 480x640]
 
-FOLDER is a deployment folder; random frames of that size are served. CPU time is that of the serving thread: the
-picture's scaling, the network, the answer, watching, and everything else (taking frames, counts, notes). Memory is
-the most that a process held: one that serves, and one that classifies the same frames with the version's run.py alone.
+FOLDER is a deployment folder; without one a network of MobileNetV3-Small's shape is deployed, with random weights, 224
+pixels and 10 classes. Sixteen frames of that size are served again and again. CPU time is that of the serving thread:
+scaling the picture, the network, the answer; watching, counts, and what is noted of windows, which is the monitor's own
+cost; and taking frames from the thread that reads them. Memory is the most that a process held: one that classifies the
+frames with the version's run.py alone, one that serves them, and that one after an attempt to adapt.
 """
 
 from __future__ import annotations
@@ -21,22 +23,78 @@ from shutil import copytree
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
-from nas.monitor.serve.versions import load
+CLASSES = 10
+SIDE = 224
+SMALL = """
+name = "mobilenet-v3-small"
+title = "MobileNetV3-Small with whole expansions"
+source = "Howard et al., Searching for MobileNetV3, ICCV 2019"
+classes = 10
+resolution = 224
+stage = [
+  { block = "conv", kernel = 3, stride = 2, channels = 16, activation = "hswish" },
+  { block = "mbconv", kernel = 3, expand = 1, channels = 16, stride = 2, activation = "relu", SE },
+  { block = "mbconv", depth = 2, kernel = 3, expand = 4, channels = 24, stride = 2, activation = "relu" },
+  { block = "mbconv", depth = 3, kernel = 5, expand = 5, channels = 40, stride = 2, activation = "hswish", SE },
+  { block = "mbconv", depth = 2, kernel = 5, expand = 3, channels = 48, activation = "hswish", SE },
+  { block = "mbconv", depth = 3, kernel = 5, expand = 6, channels = 96, stride = 2, activation = "hswish", SE },
+  { block = "conv", channels = 576, activation = "hswish" },
+  { block = "pool" },
+  { block = "conv", channels = 1024, activation = "hswish", norm = false },
+  { block = "linear" },
+]
+""".replace("SE", 'se = 0.25, gate = "hsigmoid"')
+
+
+def pictures(count: int, size: tuple[int, int], seed: int) -> np.ndarray:
+    """uint8 (count, h, w, 3): patches of 16 pixels, with noise."""
+    rng = np.random.default_rng(seed)
+    patches = rng.integers(20, 230, (count, -(-size[0] // 16), -(-size[1] // 16), 3))
+    large = patches.repeat(16, axis=1).repeat(16, axis=2)[:, : size[0], : size[1]]
+    return np.asarray(np.clip(large + rng.normal(0, 8, large.shape), 0, 255), np.uint8)
+
+
+def make(folder: Path) -> Path:
+    """A deployment of a network with random weights, which is watched and can be adapted."""
+    from nas.deploy.job import Job, deploy
+    from nas.models.builder import build
+    from nas.models.trained import Preprocessing, TrainedModel, save_trained
+    from nas.monitor.reference import watch_files
+    from nas.monitor.shifts import shifts
+    from nas.space.search_space import parse_space
+
+    for split, each in (("train", 4), ("val", 12), ("test", 2)):
+        for label in range(CLASSES):
+            (folder / "data" / split / f"c{label}").mkdir(parents=True)
+            for number, pixels in enumerate(pictures(each, (SIDE, SIDE), 100 * label + len(split))):
+                Image.fromarray(pixels).save(folder / "data" / split / f"c{label}" / f"{number}.png")
+    space = parse_space(SMALL, Path("cost.py"))
+    network = space.network(space.sample(np.random.default_rng(0)), CLASSES)
+    classes = tuple(f"c{label}" for label in range(CLASSES))
+    model = TrainedModel(
+        network, build(network, seed=0).state_dict(), "classification", classes, Preprocessing(SIDE, SIDE)
+    )
+    save_trained(folder / "model", model)
+    print(f"{network.macs / 1e6:.0f} M MACs")
+    few = {name: shift for name, shift in shifts().items() if name in ("contrast", "gaussian-noise")}
+    job = Job(folder / "model", None, ("fp32",), None, dataset=f"folder:{folder / 'data'}")
+    deploy(job, folder / "out", watched=lambda *given: watch_files(*given, families=few))
+    return folder / "out"
 
 
 def frames(count: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Random frames, sixteen of them again and again."""
-    rng = np.random.default_rng(0)
-    there = [rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(16)]
+    """Sixteen frames again and again."""
+    there = pictures(16, size, 7)
     for number in range(count):
         yield there[number % 16]
 
 
 class Timed:
-    """Adds up the CPU seconds that calls of a function take."""
+    """Adds up the CPU seconds that calls of a function take, less what looking at the time does."""
+
+    own = 0.0  # seconds of a call that does nothing
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function, self.seconds = function, 0.0
@@ -44,7 +102,7 @@ class Timed:
     def __call__(self, *given: Any) -> Any:
         start = time.thread_time()
         found = self.function(*given)
-        self.seconds += time.thread_time() - start
+        self.seconds += time.thread_time() - start - self.own
         return found
 
 
@@ -54,13 +112,21 @@ def peak_mb() -> float:
 
 def serve(folder: Path, count: int, size: tuple[int, int]) -> str:
     """Serves, and says the milliseconds of each part and the most memory."""
+    from nas.monitor.serve.frames import of_arrays
+    from nas.monitor.serve.loop import Options, Serving
+
+    nothing = Timed(lambda: None)
+    for _ in range(20_000):
+        nothing()
+    Timed.own = nothing.seconds / 20_000
     with tempfile.TemporaryDirectory() as scratch:
         serving = Serving(Path(copytree(folder, Path(scratch) / "folder")), Options(every=True, quiet=True))
         model = serving.model
         places = {
             "scaling": (model.deployment, "image"), "input": (model.deployment, "input"), "network": (model, "run"),
             "answer": (model.program, "probabilities"), "classes": (model.program, "likeliest"),
-            "watching": (serving.watching, "observe"),
+            "watching": (serving.watching, "observe"), "counts": (serving.counts, "add"),
+            "windows": (serving, "_end_window"), "events": (serving, "_note"),
         }  # fmt: skip
         timed = {name: Timed(getattr(place, attribute)) for name, (place, attribute) in places.items()}
         for name, (place, attribute) in places.items():
@@ -68,16 +134,27 @@ def serve(folder: Path, count: int, size: tuple[int, int]) -> str:
         start = time.thread_time()
         serving.run(of_arrays(frames(count, size)))
         total = time.thread_time() - start
+        acting, peak = serving.watching.actings[model.name], peak_mb()
+        if acting is not None:
+            acting.ask()
+            acting.poll()
+            acting.join()
     seconds = {name: one.seconds for name, one in timed.items()}
-    seconds["everything else"] = total - sum(seconds.values())
-    own = seconds["watching"] + seconds["everything else"]
-    said = ", ".join(f"{name} {1000 * value / count:.3f} ms" for name, value in seconds.items())
+    seconds["taking frames"] = total - sum(seconds.values()) - Timed.own * count * 7
+    own = sum(seconds[name] for name in ("watching", "counts", "windows", "events"))
+    said = ", ".join(f"{name} {1000 * value / count:.4f} ms" for name, value in seconds.items())
     share = 100 * own / seconds["network"]
-    return f"{said}; watching and everything else are {share:.1f}% of the network; {peak_mb():.0f} MB"
+    kept = f", {len(acting.frames)} frames kept to adapt to" if acting is not None else ""
+    return (
+        f"{said}; the monitor's own {1000 * own / count:.4f} ms are {share:.2f}% of the network; {peak:.0f} MB{kept}, "
+        f"{peak_mb():.0f} MB after an attempt to adapt"
+    )
 
 
 def classify(folder: Path, count: int, size: tuple[int, int]) -> str:
     """Classifies by the version's program alone."""
+    from nas.monitor.serve.versions import load
+
     model = load(folder, int((folder / "current").read_text()))
     for pixels in frames(count, size):
         model.program.likeliest(model.classes, model.run(model.deployment.input(model.deployment.image(pixels)))[0], 1)
@@ -86,14 +163,17 @@ def classify(folder: Path, count: int, size: tuple[int, int]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--frames", type=int, default=4000)
     parser.add_argument("--size", default="480x640")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=(classify.__name__, serve.__name__), help=argparse.SUPPRESS)
     given = parser.parse_args()
     height, width = map(int, given.size.split("x"))
-    if given.alone:
-        print(classify(given.folder, given.frames, (height, width)))
+    if given.part:
+        print({"classify": classify, "serve": serve}[given.part](given.folder, given.frames, (height, width)))
     else:
-        subprocess.run([sys.executable, *sys.argv, "--alone"], check=True)
-        print(serve(given.folder, given.frames, (height, width)))
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = given.folder or make(Path(scratch))
+            for part in (classify, serve):  # in processes of their own, which hold nothing else
+                words = [str(folder), "--frames", str(given.frames), "--size", given.size, "--part", part.__name__]
+                subprocess.run([sys.executable, __file__, *words], check=True)

@@ -88,7 +88,6 @@ class Serving:
         self.health = health or Health()
         kept = Kept(folder / MONITOR, self.options.keep)
         self.watching = Watching(kept, self.health, state.get("watch"))
-        self.watching.serve(self.models, self.model)
         self.probation = Probation(self.version, self.options.deadline_ms is not None, state.get("probation"))
         self.why_returned = ""
         self.why_stopped = ""
@@ -143,6 +142,7 @@ class Serving:
         slot = Slot(self.options.every)
         self.counts.begin(slot)
         reader = Reader(source, slot, self.options.fps or (None if self.options.every else source.fps))
+        self.watching.serve(self.models, self.model)
         self._record("start", source=source.words[:200], alarms=sorted(self.watching.alarms))
         self._save()
         try:

@@ -47,8 +47,9 @@ class Pictures:
         """What is looked at of uint8 (h, w, 3)."""
         if self.whole:
             return pixels
-        tiles = np.ndarray(self.tiles, np.uint8, np.ascontiguousarray(pixels), self.first, self.strides)  # a fast view
-        return tiles.reshape(self.shape)
+        if not pixels.flags.c_contiguous:  # a part of a larger one
+            return pixels[self.rows[:, None], self.columns]
+        return np.ndarray(self.tiles, np.uint8, pixels, self.first, self.strides).reshape(self.shape)  # a fast view
 
     def statistics(self, parts: np.ndarray) -> np.ndarray:
         """Of uint8 (n, *shape), as `part` gives them: float64 (n, 15)."""
