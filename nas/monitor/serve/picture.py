@@ -48,8 +48,9 @@ class Pictures:
         if self.whole:
             return pixels
         if not pixels.flags.c_contiguous:  # a part of a larger one
-            return pixels[self.rows[:, None], self.columns]
-        return np.ndarray(self.tiles, np.uint8, pixels, self.first, self.strides).reshape(self.shape)  # a fast view
+            return np.asarray(pixels[self.rows[:, None], self.columns])
+        tiles: np.ndarray = np.ndarray(self.tiles, np.uint8, pixels, self.first, self.strides)  # a fast view
+        return tiles.reshape(self.shape)
 
     def statistics(self, parts: np.ndarray) -> np.ndarray:
         """Of uint8 (n, *shape), as `part` gives them: float64 (n, 15)."""
