@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,9 +117,19 @@ def test_a_second_writer_is_kept_out_and_the_lock_leaves_nothing(tmp_path: Path)
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_folder_is_removed_at_once_with_what_an_earlier_removal_left(tmp_path: Path) -> None:
+def test_a_folder_is_removed_at_once_with_what_an_earlier_removal_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies while files are deleted leaves none of the folder under its name."""
     for name in ("x", ".x.gone"):
         (tmp_path / name / "inner").mkdir(parents=True)
+    real, there = shutil.rmtree, []
+
+    def rmtree(path: Path, **given: Any) -> None:
+        there.append((path.name, (tmp_path / "x").exists()))
+        real(path, **given)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
     remove_folder(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == [] and there[-1] == (".x.gone", False)
     remove_folder(tmp_path / "x")
-    assert list(tmp_path.iterdir()) == []

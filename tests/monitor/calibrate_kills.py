@@ -1,9 +1,9 @@
 """Calibrations killed before some of their file operations: `python -m tests.monitor.calibrate_kills FOLDER COUNT`.
 
 Each kill is a real one (SIGKILL) of a process of its own; then the same call goes on in another. After each kill the
-folder must name a whole version; after the second call it must be what one call makes. COUNT moments are drawn; 0: all.
-Exports and measurements are those of one real calibration, given again. Prints a JSON object: how many moments there
-are, how many were tried, and what was wrong after which.
+folder must name a whole version; after the second call it must be what one call makes. COUNT moments are drawn, one of
+each such part of all; 0: all. Exports and measurements are those of one real calibration, given again. Prints a JSON
+object: how many moments there are, how many were tried, and what was wrong after which.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ if __name__ == "__main__":
     assert calibrated(shutil.copytree(base, ROOT / "moved/whole")) == 0
     WHOLE, LEARNED = names(ROOT / "moved/whole"), (ROOT / "moved/whole/.models/2" / WEIGHTS).read_bytes()
     moments = int((ROOT / "operations").read_text())
-    tried = random.Random(0).sample(range(moments), min(COUNT, moments)) if COUNT else range(moments)
+    parts = [range(n * moments // COUNT, (n + 1) * moments // COUNT) for n in range(COUNT)]
+    tried = [random.Random(n).choice(part) for n, part in enumerate(parts)] or range(moments)
     found: dict[int, str] = {}
     for moment in tried:
         place = shutil.copytree(base, ROOT / "moved" / str(moment))

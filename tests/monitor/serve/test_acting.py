@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nas.monitor.log import Adapt, Window, read_log
+from nas.monitor.serve import watching
 from nas.monitor.serve.acting import open_acting
 from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.kept import Kept
 from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.watch import Watch
+from nas.monitor.serve.watching import Watching
 from tests.monitor.serve.deployments import color_model, make_version, picture
+from tests.monitor.serve.fakes import FakeModel, Healthy
 
 
 class Told:
@@ -80,3 +85,36 @@ def test_frames_are_kept_while_an_alarm_holds_and_no_longer(tmp_path: Path) -> N
         for frame in frames:
             kept.see(frame)
     assert len(list((tmp_path / "frames").iterdir())) == 20
+
+
+def test_frames_before_an_alarm_outlast_those_after_it(tmp_path: Path) -> None:
+    """They are what a page shows of it. A quarter of all may be such frames, the newest ones."""
+    kept, frame = Kept(tmp_path, 64), np.zeros((4, 4, 3), np.uint8)
+
+    def alarm() -> list[str]:
+        for _ in range(10):
+            kept.see(frame)
+        names = kept.keep()
+        for _ in range(1000):
+            kept.see(frame)
+        return names
+
+    first, second = alarm(), alarm()
+    there = {path.name for path in (tmp_path / "frames").iterdir()}
+    assert len(there) == 64 and {*first, *second} <= there
+    third = alarm()
+    there = {path.name for path in (tmp_path / "frames").iterdir()}
+    assert len(there) == 64 and {*second, *third} <= there and not {*first} & there
+
+
+def test_an_accuracy_alarm_that_stands_from_before_a_restart_is_acted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart begins with the network as deployed: nobody would ask for an adaptation again."""
+    asked: list[bool] = []
+    acting = SimpleNamespace(ask=lambda: asked.append(True))
+    monkeypatch.setattr(watching, "open_acting", lambda model, watch: acting)
+    for low in (False, True):
+        monkeypatch.setattr(Watch, "alarms", {"accuracy"} if low else {"picture"})
+        Watching(Kept(tmp_path, 0), Healthy(), {}).watch(FakeModel(tmp_path, 1))
+        assert bool(asked) == low
