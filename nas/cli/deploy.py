@@ -73,7 +73,7 @@ def deploy(
     from nas.deploy.job import USUAL
     from nas.deploy.job import deploy as make
     from nas.deploy.train import TrainingOptions
-    from nas.monitor.reference import watch_files
+    from nas.monitor.watched import watch_version
     from nas.profiling.boards.local import Stopped
     from nas.search.plan import minutes_of
 
@@ -90,7 +90,7 @@ def deploy(
     job = replace(job, licence=data_licence.strip())
     try:
         with hushed(), training_bar() as show:
-            place = make(job, out, tell=note, on_training=show, watched=watch_files)
+            place = make(job, out, tell=note, on_training=show, watched=watch_version)
     except Stopped as stopped:
         raise typer.Exit(stopped.status) from None
     except Interrupted as stop:  # of the training or of any other step

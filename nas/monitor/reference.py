@@ -70,9 +70,6 @@ def watch_files(
     `files` are those of the version; `families` the shifts to calibrate on, all of `shifts` unless given. Only ONNX
     files give features.
     """
-    if model.task != "classification":
-        tell("not watched: a detector is not served yet")
-        return {}
     if len(validation) < LEAST_CLEAN:
         tell(f"not watched: that needs {LEAST_CLEAN} validation images, and there are {len(validation)}")
         return {}

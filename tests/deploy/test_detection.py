@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -36,9 +37,13 @@ from nas.errors import UserError
 from nas.models.builder import build
 from nas.models.int8 import Int8
 from nas.models.trained import Preprocessing, TrainedModel, load_trained
+from nas.monitor import detections as detections_of_monitor
 from nas.monitor.calibrate import Calibration, calibrate
 from nas.monitor.log import Window, read_log
-from nas.monitor.reference import watch_files
+from nas.monitor.serve.answers import answer_of
+from nas.monitor.serve.versions import load
+from nas.monitor.serve.watch_detections import DetectionWatch
+from nas.monitor.watched import watch_version
 from nas.runtimes.images import network_inputs
 from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnxruntime import OnnxRuntime
@@ -271,7 +276,7 @@ def test_a_detector_is_compressed_by_steps_that_train(
 
 def test_a_detector_is_served_and_not_calibrated(made: tuple[Path, Dataset, TrainedModel], tmp_path: Path) -> None:
     """Its boxes are those of run.py, which are those of the evaluation."""
-    folder, data, model = made
+    folder, _, _ = made
     out, pictures = folder / "out", folder / "squares/images"
     shown = tmp_path / "pictures"
     shown.mkdir()
@@ -290,7 +295,25 @@ def test_a_detector_is_served_and_not_calibrated(made: tuple[Path, Dataset, Trai
     assert window.objects is not None and window.objects.mean > 0 and set(window.objects_of) == {"red", "blue"}
     with pytest.raises(UserError, match="only classifiers learn again"):
         calibrate(Calibration(folder / "out"))
-    said: list[str] = []
-    assert watch_files(model, {}, data.validation, said.append) == {} and said == [
-        "not watched: a detector is not served yet"
-    ]
+
+
+def test_what_watches_a_detector_is_made_of_its_file(
+    made: tuple[Path, Dataset, TrainedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, data, model = made
+    monkeypatch.setattr(detections_of_monitor, "LEAST_CLEAN", 10)
+    monkeypatch.setattr(detections_of_monitor, "SHIFTED", (4, 4))
+    place, said = folder / "out/versions/1", list[str]()
+    assert set(watch_version(model, {"fp32": place / "model-fp32.onnx"}, data.validation, said.append)) == {"watch.npz"}
+    made_of = watch_version(model, {"fp32": place / "model-fp32.onnx"}, data.validation)["watch.npz"]
+    with np.load(io.BytesIO(made_of)) as file:
+        found = {name.partition("/")[2]: file[name] for name in file.files if name.startswith("fp32/")}
+    watch, rng = DetectionWatch(found), np.random.default_rng(0)
+    served = load(folder / "out", 1, "fp32")
+    for _ in range(16):
+        frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
+        pixels = served.deployment.image(frame)
+        scores, features, ms, _ = served.run(served.deployment.input(pixels))
+        answer = answer_of(served, frame, pixels, scores, features, top=1, least=0.4)
+        watch.observe(answer.pixels, answer.scores, None, ms)
+    assert watch.charts["detections"].z.any() and said == []

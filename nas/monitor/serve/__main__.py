@@ -118,7 +118,7 @@ def options_of(given: argparse.Namespace) -> Options:
     return Options(
         every=every, fps=given.fps, deadline_ms=given.deadline_ms, top=given.top, as_json=given.json,
         quiet=given.quiet, keep=given.keep, automatic_return=not given.no_return, precision=given.precision,
-        threads=given.threads, max_latency_ms=given.max_latency, least=given.least or CERTAIN, draw=given.draw,
+        threads=given.threads, max_latency_ms=given.max_latency, least=given.least, draw=given.draw,
         drawn=given.drawn or MOST_DRAWN,
     )  # fmt: skip
 
@@ -144,8 +144,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         serving = Serving(given.folder, options_of(given))
         try:
-            if not serving.model.detects and (given.draw or given.least):
-                raise Refused("--draw and --least are for detectors; this network gives the whole picture one class")
             source = source_of(given, serving)
             endpoint = Endpoint(serving, *address_of(given.http), anywhere=given.http_anywhere) if given.http else None
         except BaseException:

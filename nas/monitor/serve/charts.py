@@ -34,7 +34,8 @@ class Chart:
 
     `reference` holds, as `nas.monitor.reference` writes them: weight (); means (classes, k) of the statistics by
     predicted class; scale (k,), center (k,) of what is left; metric (m, k, k), limit (m,) and typical (m,), from
-    independent images to runs of one class.
+    independent images to runs of one class; and, where that is not CAREFUL, by how much the limits are wider in the
+    burn-in: careful ().
     """
 
     def __init__(self, name: str, reference: Mapping[str, np.ndarray], state: dict[str, Any] | None = None) -> None:
@@ -53,7 +54,7 @@ class Chart:
         self.center = np.array(known.get("center", self.reference_center), np.float64)
         self.first = np.array(known.get("first", []), np.float64).reshape(-1, size)  # means of the burn-in's groups
         self.which = int(known.get("which", len(self.limits) - 1))
-        self.wider = float(known.get("wider", CAREFUL))
+        self.wider = float(known.get("wider", reference.get("careful", CAREFUL)))
         self.burnt_in, self.alarmed = bool(known.get("burnt_in", False)), bool(known.get("alarmed", False))
         self.low, self.stale = int(known.get("low", 0)), int(known.get("stale", 0))
         self.rising = int(known.get("rising", 0))  # groups since the chart was last low

@@ -41,16 +41,17 @@ class Options:
 
     `every`: no frame is skipped. `window`: frames served to a line of the log. `keep`: most frames kept of alarms.
     `automatic_return`: a version that proves worse than the one before it is left for that one.
-    `least`: of a detector, the probability of an object. `draw`: a folder for the newest frames with their boxes, at
-    most `drawn` of them. `max_latency_ms`: of inference; several models are loaded, and the most accurate that keeps it
-    serves.
+    `least`: of a detector, the probability of an object; None: 0.4. `draw`: a folder for the newest frames with their
+    boxes, at most `drawn` of them. `max_latency_ms`: of inference; several models are loaded, and the most accurate
+    that keeps it serves.
     """
 
     def __init__(
         self, *, every: bool = False, fps: float | None = None, deadline_ms: float | None = None, top: int = 1,
         as_json: bool = False, quiet: bool = False, precision: str | None = None, threads: int | None = None,
         window: int = WINDOW, keep: int = 0, automatic_return: bool = True,
-        max_latency_ms: float | None = None, least: float = CERTAIN, draw: Path | None = None, drawn: int = MOST_DRAWN,
+        max_latency_ms: float | None = None, least: float | None = None, draw: Path | None = None,
+        drawn: int = MOST_DRAWN,
     ) -> None:  # fmt: skip
         self.every, self.fps, self.deadline_ms, self.top = every, fps, deadline_ms, top
         self.as_json, self.quiet, self.precision, self.threads = as_json, quiet, precision, threads
@@ -80,6 +81,8 @@ class Serving:
             state = self.journal.read()
             self.counts = Counts(state)
             self._serve_with(self._first(state))
+            if not self.model.detects and (self.options.draw or self.options.least):
+                raise Refused("--draw and --least are for detectors; this network gives the whole picture one class")
             self.drawn = Drawn(self.options.draw, self.options.drawn) if self.options.draw else None
         except BaseException:
             self.journal.close()
@@ -215,7 +218,9 @@ class Serving:
                 picture = frame.picture()
                 pixels = deployment.image(picture)
             scores, features, ms, computing_ms = model.run(deployment.input(pixels))
-            answer = answer_of(model, picture, pixels, scores, features, top=options.top, least=options.least)
+            answer = answer_of(
+                model, picture, pixels, scores, features, top=options.top, least=options.least or CERTAIN
+            )
         except program.NotAPicture as error:
             say(f"{frame.name}: {error}" if frame.name not in str(error) else str(error))
             self.counts.unreadable()
@@ -274,7 +279,9 @@ class Serving:
             with model.program.quiet():
                 pixels = model.deployment.image(picture)
             scores, features, ms, _ = model.run(model.deployment.input(pixels))
-            answer = answer_of(model, picture, pixels, scores, features, top=options.top, least=options.least)
+            answer = answer_of(
+                model, picture, pixels, scores, features, top=options.top, least=options.least or CERTAIN
+            )
         except model.program.NotAPicture as error:
             raise ValueError(str(error)) from None
         return dict(answer.object("", ms), version=model.version, precision=model.precision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Sequence, Union
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from .reviewed import Reviewed
 from .terminal import say
 from .versions import Model
 from .watch import Watch, read_reference
+from .watch_detections import DetectionWatch
 
+AnyWatch = Union[Watch, DetectionWatch]
 MOST_STATES = 4  # models whose watches a state keeps: those that were served last
 
 
@@ -24,12 +26,12 @@ class Watching:
         self.kept, self.health, self.reviewed = kept, health, Reviewed(kept.folder.parent)
         self.states: dict[str, Any] = dict(states) if isinstance(states, dict) else {}
         self.alarms: set[str] = set()  # charts
-        self.watches: dict[str, Watch] = {}
+        self.watches: dict[str, AnyWatch] = {}
         self.actings: dict[str, Acting | None] = {}
         self.estimate: dict[str, Any] = {}  # of the last window
         self._told: dict[str, Any] = {}  # the health that each watch was told last
 
-    def watch(self, model: Model) -> Watch:
+    def watch(self, model: Model) -> AnyWatch:
         """The watch of a model, made when it is first served."""
         if model.name not in self.watches:
             self.watches[model.name] = made = _watch(model, self.states.get(model.name))
@@ -106,10 +108,11 @@ class Watching:
         self.states = dict(list(self.states.items())[-MOST_STATES:])
 
 
-def _watch(model: Model, state: Any) -> Watch:
+def _watch(model: Model, state: Any) -> AnyWatch:
+    kind = DetectionWatch if model.detects else Watch
     reference = read_reference(model.place / "watch.npz", model.precision)
     try:
-        return Watch(reference, state if isinstance(state, dict) else None)
+        return kind(reference, state if isinstance(state, dict) else None)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         say(f"what watched {model.name} before cannot be read: {error}; it begins again")
-        return Watch(reference)
+        return kind(reference)
