@@ -47,13 +47,16 @@ from nas.monitor.watched import watch_version
 from nas.runtimes.images import network_inputs
 from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.runtimes.parity import snr
 from nas.runtimes.runtime import RuntimeName
+from nas.space.layer import Precision
 from nas.space.search_space import parse_space
 from nas.tasks.detection import Detection, heads_of
 from nas.train.full import train_full
 from nas.train.full_recipe import full_recipe
 from nas.train.loop import evaluate, fit
 from nas.train.recipe import recipe
+from nas.train.rounding import quantized
 from tests.cli.command import call
 from tests.deploy.deployments import FEW
 from tests.search.test_detection import SPACE, squares
@@ -185,19 +188,22 @@ def test_boxes_are_the_same_before_and_after_the_export(
     made: tuple[Path, Dataset, TrainedModel], anchored: TrainedModel, kind: str, tmp_path: Path
 ) -> None:
     """Of trained weights, in the precisions of each runtime; those of int8 are where those of fp32 are."""
-    _, data, model = made
+    folder, data, model = made
     model = anchored if kind == "ssdlite" else model
     module = model.module()
     with torch.inference_mode():
         wanted = boxes_of(lambda image: module(torch.from_numpy(image)).numpy(), model, data)
     assert sum(len(found.scores) for found in wanted) > 10
     some = data.train.subset(torch.arange(12))
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
     for runtime in (OnnxRuntime(), *[LiteRT()] * LITERT):
-        for precision in runtime.exported if kind == "anchor_free" else ("fp32", "int8"):
-            path = tmp_path / f"{precision}{runtime.suffix}"
-            written = runtime.export(replace(model, precision=precision), path, calibration=some)
+        for precision in (*precisions, "fp16") if kind == "anchor_free" and runtime.name == "litert" else precisions:
+            path = folder / f"out/versions/1/model-{precision}{runtime.suffix}"
+            if kind == "ssdlite" or not path.exists():
+                path = tmp_path / path.name
+                written = runtime.export(replace(model, precision=precision), path, calibration=some)
+                assert written.agreement > 0.9 and ("boxes" in written.agreed or precision != "int8")
             found = boxes_of(runtime.session(path.read_bytes()), model, data)
-            assert written.agreement > 0.9 and ("boxes" in written.agreed or precision != "int8")
             for before, after in zip(wanted, found, strict=True):
                 if precision == "fp32":
                     np.testing.assert_array_equal(before.labels, after.labels)
@@ -245,10 +251,17 @@ def test_a_largest_drop_of_a_detector_is_one_of_ap50(
     assert kept.precision == "int8" and any(line.startswith("fp32: AP50 ") for line in lines)
     assert "points of AP50" in kept.lineage.steps[-1]
     monkeypatch.setattr("nas.compress.ladder.FLOAT_SHARE", 0.3)
-    ladder = Ladder(OnnxRuntime().variants(model, data.train), data.validation, lines.append)
+    variants = OnnxRuntime().variants(model, data.train)
+    ladder = Ladder(variants, data.validation, lines.append)
     monkeypatch.setattr(ladder.judge, "drop", lambda before, after: BoxDrop(10, 0.02, 0.001))
     chosen = ladder.descend(ladder.measure("int8", Int8()), 0.01)
     assert chosen.precision == "fp32" and any("in float " in line for line in lines) and "fp16 loses" in lines[-2]
+    simulated, image = quantized(model.module(), "int8", data.train, 64), variants.images[0]
+    file = variants.runtime.session(variants.file("int8"))(image)
+    with torch.inference_mode():
+        said = simulated(torch.from_numpy(image)).numpy()
+    assert len(np.unique(said)) <= 256 >= len(np.unique(file))  # all heads' boxes have one scale
+    assert snr([file], [said]) > 20
 
 
 @pytest.mark.parametrize("step", [Prune(0.04, 2), LowRank(0.1, 2, anyway=True), Share(2), Quantize("int8", qat=Qat(1))])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 
 from nas.errors import UserError
+from nas.profiling.plan.model_files import model as model_of
 from nas.profiling.plan.plan import Plan, check_resolution, make_plan, plan_of, sample_networks, with_runtime
 from nas.space.search_space import SearchSpace, load_space
 
@@ -34,6 +36,26 @@ def test_a_plan_has_every_block_in_every_precision_and_no_network_twice(space: S
     assert set(of(other, "calibrate")) != calibrating
     assert [item.network for item in other.items[:2]] == [item.network for item in plan.items[:2]]  # one yardstick
     assert plan.seconds > make_plan(space, ("fp32",)).seconds > 0
+
+
+def test_a_plan_of_detectors_measures_heads_on_their_taps() -> None:
+    """Heads are blocks that are timed alone; a whole network gives the boxes of all its heads."""
+    space = load_space("tiny-detector")
+    plan = make_plan(space, ("fp32",), resolution=96, networks=4)
+    names = set(of(plan, "block"))
+    heads = {item.name for item in plan.items if item.kind == "block" and item.network.detects}
+    assert heads and all(name.startswith("anchor_free") for name in heads)
+    for item in plan.items:
+        if item.kind == "calibrate":
+            assert {block.key for block in item.network.blocks} <= names
+    item = next(item for item in plan.items if item.kind == "calibrate" and len(item.network.heads) == 3)
+    model = onnx.load_model_from_string(model_of(item))
+    shape = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
+    maps = [item.network.blocks[head].in_shape[1] ** 2 for head in item.network.heads]
+    assert shape == [1, sum(maps), 14] and maps == sorted(maps)
+    made = {name: node for node in model.graph.node for name in node.output}
+    (joined,) = [node for node in model.graph.node if node.op_type == "Concat"]
+    assert len(joined.input) == 3 and all(made[name].op_type == "Reshape" for name in joined.input)
 
 
 def test_a_plan_for_one_resolution_has_only_its_blocks() -> None:
