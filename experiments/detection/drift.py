@@ -22,16 +22,21 @@ from nas.data.dataset import Dataset
 from nas.files.csv import append_rows
 from nas.models.trained import load_trained
 from nas.monitor.detections import filled, reader, reference_of, shifted, statistics_of, under
+from nas.monitor.serve.accuracy import WINDOW
 from nas.monitor.serve.charts import GROUP
+from nas.monitor.serve.precision import PrecisionEstimator
+from nas.monitor.serve.watch import part_of
 from nas.monitor.serve.watch_detections import DetectionWatch
 from nas.monitor.shifts import shifts
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.tasks.precision import Truth, average_precision
 
 COLUMNS = ("model", "stream", "severity", "seed", "chart", "frames", "alarms", "delay")
+ESTIMATES = ("model", "corruption", "severity", "ap50", "constant", "estimate", "low", "high", "trusted")
+LIGHT = ("brightness", "haze", "rime", "contrast")
 LEFT_OUT = {
     "gaussian-noise": ("gaussian-noise", "specks", "dusk"), "gaussian-blur": ("gaussian-blur", "defocus-blur", "shake"),
-    "brightness": ("brightness", "haze", "rime"), "contrast": ("contrast", "haze"),
+    "brightness": LIGHT, "contrast": LIGHT,
 }  # fmt: skip
 CHECKS = (3, 5)
 BURNT, CLEAN, LONGEST = 2000, 20_000, 1000  # frames of the burn-in, then without a change, and after one
@@ -92,9 +97,15 @@ def cached(name: str, model_folder: Path, data: Dataset, work: Path) -> dict[str
 
 
 def reference(found: dict[str, np.ndarray], left_out: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    kept = [part for part in found if part.startswith("shifted/") and part.endswith("/scores")]
-    changed = [found[part] for part in kept if part.split("/")[1] not in left_out]
-    return reference_of(found["validation/statistics"], found["validation/scores"], changed)
+    parts = [name.rpartition("/")[0] for name in found if name.startswith("shifted/") and name.endswith("/scores")]
+    changed = [
+        (family, found[f"{part}/scores"], float(found[f"{part}/ap50"]))
+        for part in parts
+        if (family := part.split("/")[1]) not in left_out
+    ]
+    return reference_of(
+        found["validation/statistics"], found["validation/scores"], float(found["validation/ap50"]), changed
+    )
 
 
 def alarms(watch: DetectionWatch, found: dict[str, np.ndarray], part: str, order: np.ndarray) -> list[tuple[int, str]]:
@@ -105,6 +116,26 @@ def alarms(watch: DetectionWatch, found: dict[str, np.ndarray], part: str, order
         events = watch.group(found[f"{part}/statistics"][rows], found[f"{part}/scores"][rows])
         said += [(at + GROUP, event["chart"]) for event in events if event["kind"] == "alarm"]
     return said
+
+
+def estimates(name: str, found: dict[str, np.ndarray]) -> Iterator[tuple[object, ...]]:
+    """AP50 of the test pictures under each corruption, and what is said of it by one that has seen none of its kind."""
+    for check, left_out in {"-": (), **LEFT_OUT}.items():
+        part = part_of(reference(found, left_out), "precision")
+        for severity in CHECKS if left_out else (0,):
+            of = f"checked/{check}/{severity}" if left_out else "clean/-/0"
+            true, usual = float(found[f"{of}/ap50"]), float(found["validation/ap50"])
+            if not part:
+                yield name, check, severity, f"{true:.4f}", f"{usual:.4f}", "", "", "", ""
+                continue
+            estimator = PrecisionEstimator(part)
+            scores = found[f"{of}/scores"]
+            rows = np.random.default_rng(0).integers(0, len(scores), WINDOW)
+            said = estimator.estimate(estimator.distances(scores[rows]))
+            yield (
+                name, check, severity, f"{true:.4f}", f"{usual:.4f}", f"{said.accuracy:.4f}", f"{said.low:.4f}",
+                f"{said.high:.4f}", int(said.trusted),
+            )  # fmt: skip
 
 
 def rows_of(name: str, found: dict[str, np.ndarray], seeds: int) -> Iterator[tuple[object, ...]]:
@@ -141,7 +172,9 @@ def main() -> None:
     data = load_dataset(asked.dataset)
     for given in asked.models:
         name, _, folder = given.partition("=")
-        append_rows(asked.out, COLUMNS, list(rows_of(name, cached(name, Path(folder), data, asked.work), asked.seeds)))
+        found = cached(name, Path(folder), data, asked.work)
+        append_rows(asked.out.with_name("ap50.csv"), ESTIMATES, list(estimates(name, found)))
+        append_rows(asked.out, COLUMNS, list(rows_of(name, found, asked.seeds)))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
     from nas.monitor.advice import next_steps
     from nas.monitor.objects import HEADS as OBJECTS
     from nas.monitor.objects import cells_of as objects_cells
-    from nas.monitor.objects import more_classes, object_rows
+    from nas.monitor.objects import measure_of, more_classes, object_rows
     from nas.monitor.table import HEADS, cells_of, events_of, periods_of, shares_of
 
     periods, events = periods_of(log), events_of(log)
@@ -68,8 +68,9 @@ def _show(log: Log, folder: str, as_json: bool, html: Path | None) -> None:
         counted = [asdict(row) for row in object_rows(log)]
         print_json({"periods": rows, "objects": counted, "events": happened, "next": steps})
         return
+    heads = [head.replace("accuracy", measure_of(log)) for head in HEADS]
     print_table(
-        HEADS, [cells_of(period) for period in periods], right=[h for h in HEADS if h not in ("version", "UTC")]
+        heads, [cells_of(period) for period in periods], right=[h for h in heads if h not in ("version", "UTC")]
     )
     if shares := shares_of(log):
         print_lines([shares])

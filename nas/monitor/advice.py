@@ -63,11 +63,8 @@ def _accuracy(log: Log, folder: str) -> list[str]:
     since = min(a.time for a in alarms.values())
     what = f"What the camera sees has changed since {since:%Y-%m-%d %H:%M} UTC ({', '.join(sorted(alarms))})"
     trusted = next((w.trusted for w in reversed(log.of(Window)) if w.trusted is not None), None)
-    if any(window.objects is not None for window in log.of(Window)[-1:]) and not known:
-        return [
-            f"{what}; what that costs a detector cannot be told without labels: look at the camera (light, focus, "
-            "dirt), and at the boxes with --draw."
-        ]
+    if any(window.objects is not None for window in log.of(Window)[-1:]):
+        return [_of_detector(what, known, trusted, surely=ESTIMATE_CHART in alarms)]
     if not known or trusted is False:
         return [
             f"{what}; how much accuracy is lost cannot be told without labels: "
@@ -79,6 +76,16 @@ def _accuracy(log: Log, folder: str) -> list[str]:
         f"{what}, and {max(known):.1f} points of accuracy are expected to be lost: look at the camera (light, focus, "
         f"dirt); if it must stay so, `nas calibrate {folder}` makes a version for it."
     ]
+
+
+def _of_detector(what: str, known: list[float], trusted: bool | None, *, surely: bool) -> str:
+    """No version is made for what a detector's camera sees: boxes would have to be drawn."""
+    look = "look at the camera (light, focus, dirt), and at the boxes with --draw"
+    if not known or trusted is False:
+        return f"{what}; what that costs a detector cannot be told without labels: {look}."
+    if max(known) < MUCH_LOST and not surely:
+        return f"{what}, but only {max(max(known), 0):.0f} points of AP50 are expected to be lost: nothing to do yet."
+    return f"{what}, and {max(known):.0f} points of AP50 are expected to be lost: {look}."
 
 
 def _health(log: Log) -> list[str]:

@@ -1,7 +1,7 @@
 """What a detector needs to be watched: watch.npz, from validation pictures run through the deployed files themselves.
 
 For each precision, under its name: `picture/` and `detections/` are the references of the two charts, `basis` (d, k)
-what the heads say is projected on.
+what the heads say is projected on, and `precision/` what the estimate of AP50 needs, where there is one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from nas.data.images import ImagesInMemory
 from nas.data.pixels import PADDING
 from nas.models.trained import TrainedModel
 from nas.monitor.limits import chart_reference
+from nas.monitor.precision import precision_reference
 from nas.monitor.reference import (
     CHUNK,
     FEATURE_WEIGHT,
@@ -43,6 +44,7 @@ from nas.runtimes.by_name import runtime_of
 from nas.runtimes.images import network_inputs
 from nas.runtimes.runtime import Form, parts_of
 from nas.tasks.detection import heads_of
+from nas.tasks.precision import Truth, average_precision
 
 LEAST_CLEAN = 50  # validation pictures; with fewer nothing can be calibrated
 SHIFTED = 40, 100  # of them under each shift: at least, and at most
@@ -95,37 +97,61 @@ def watch_detector(
     pixels = part.images.take(torch.arange(len(part)), side).numpy()
     arrays: dict[str, np.ndarray] = {}
     for form, path in files.items():
-        found = reference(reader(model, path, form), pixels, families or shifts(), seed=seed)
+        truth = Given(pixels, [Truth.of(rows) for rows in part.labels.numpy()], model.classes)
+        found = reference(reader(model, path, form), truth, families or shifts(), seed=seed)
         arrays.update({f"{form}/{name}": value for name, value in found.items()})
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # its other argument is a bool
     return {FILE: packed.getvalue()}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """Validation pictures in their squares, uint8 (n, r, r, 3), and the objects of each, of these classes."""
+
+    pixels: np.ndarray
+    truth: Sequence[Truth]
+    classes: Sequence[str]
+
+    def ap50(self, found: Sequence[Detections], rows: Sequence[int] | None = None) -> float:
+        """Of what was found in the pictures of these rows; None: in all."""
+        own = self.truth if rows is None else [self.truth[n] for n in rows]
+        return average_precision(found, own, self.classes).at_50
+
+
 def reference(
-    read: Callable[[np.ndarray], Found], pixels: np.ndarray, families: Mapping[str, Shift], *, seed: int = 0
+    read: Callable[[np.ndarray], Found], given: Given, families: Mapping[str, Shift], *, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """The arrays of one file, from validation pictures in their squares, uint8 (n, r, r, 3)."""
-    started = time.perf_counter()
-    scores, _ = read(pixels)
+    """The arrays of one file."""
+    started, pixels = time.perf_counter(), given.pixels
+    scores, boxes = read(pixels)
     each = (time.perf_counter() - started) / len(pixels)
     count = int(SECONDS / max(each * len(families) * len(SEVERITIES), 1e-9))
     count = min(len(pixels), max(SHIFTED[0], min(SHIFTED[1], count)))
-    changed = [read(made)[0] for _, _, made, _ in shifted(pixels, families, count, seed=seed)]
-    return reference_of(statistics_of(pixels), scores, changed, seed=seed)
+    changed = []
+    for family, _, made, rows in shifted(pixels, families, count, seed=seed):
+        own, found = read(made)
+        changed.append((family, own, given.ap50(found, rows.tolist())))
+    return reference_of(statistics_of(pixels), scores, given.ap50(boxes), changed, seed=seed)
 
 
 def reference_of(
-    statistics: np.ndarray, scores: np.ndarray, changed: Sequence[np.ndarray], *, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """The arrays of what a file gave for validation pictures, (n, 7 + d), and for others under each shift."""
-    basis = basis_of(_ran(scores), [_ran(one) for one in changed]).astype(np.float32)
+    statistics: np.ndarray, scores: np.ndarray, ap50: float, changed: Sequence[tuple[str, np.ndarray, float]], *,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The arrays of what a file gave for validation pictures, (n, 7 + d) with its AP50, and under each shift: its
+    family, scores and AP50.
+    """
+    basis = basis_of(_ran(scores), [_ran(own) for _, own, _ in changed]).astype(np.float32)
     arrays: dict[str, np.ndarray] = {"basis": basis}
+    for name, value in precision_reference(scores, ap50, changed).items():
+        arrays[f"precision/{name}"] = np.asarray(value)
     for part, values, weight in (
         ("picture", statistics, PICTURE_WEIGHT), ("detections", values_of(scores, basis), FEATURE_WEIGHT),
     ):  # fmt: skip
         none = np.zeros(len(values), np.int64)
         found = chart_reference(values, none, scenes_of(values), SCENES, weight=weight, seed=seed)
+        found["limit"] = found["limit"] * (1 + values.shape[1] / len(values))  # few pictures say little of the tail
         found["careful"] = np.array(careful(len(values), values.shape[1], weight, float(found["limit"][0])))
         arrays.update({f"{part}/{name}": np.asarray(value) for name, value in found.items()})
     return arrays

@@ -51,6 +51,11 @@ def latest(log: Log) -> list[Window]:
     return found[::-1]
 
 
+def measure_of(log: Log) -> str:
+    """What is estimated without labels."""
+    return "AP50" if latest(log) else "accuracy"
+
+
 def more_classes(log: Log) -> int:
     """How many classes more than are named were seen in one of the last windows, at most."""
     return max((window.more_classes for window in latest(log)), default=0)

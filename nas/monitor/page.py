@@ -20,7 +20,7 @@ from nas.files.plain import MB, read_bytes
 from nas.monitor.advice import next_steps, open_alarms
 from nas.monitor.log import Adapt, Alarm, Clear, Labels, Log, Switch, Window
 from nas.monitor.objects import HEADS as OBJECT_HEADS
-from nas.monitor.objects import cells_of, object_rows
+from nas.monitor.objects import cells_of, measure_of, object_rows
 from nas.monitor.table import events_of, words_of
 from nas.monitor.timeline import Mark, Panel, Series, panel_svg
 from nas.numbers import figure, percent
@@ -48,7 +48,7 @@ def monitor_page(log: Log, folder: str, now: datetime) -> str:
     css = (files("nas.monitor") / "page" / "monitor.css").read_text("utf-8")
     body = environment.get_template("monitor.html.j2").render(
         css=Markup(css), steps=[Markup(_with_code(step)) for step in steps], quiet=steps == ["Nothing to do."],
-        holding=[alarm.chart for alarm in holding], figures=_figures(windows),
+        holding=[alarm.chart for alarm in holding], figures=_figures(windows, measure_of(log)),
         charts=[Markup(panel_svg(panel)) for panel in panels_of(log)],
         letters=[(LETTERS[kind], words) for kind, words in _LEGEND.items()],
         done=done_of(log), alarms=[_alarm(log, alarm) for alarm in log.of(Alarm)[-MOST_ALARMS:][::-1]],
@@ -90,7 +90,7 @@ def panels_of(log: Log) -> list[Panel]:
     trusted = [w.accuracy if w.trusted is not False else None for w in windows]
     panels = [
         Panel(
-            "Estimated accuracy, with its interval", "%", times,
+            f"Estimated {measure_of(log)}, with its interval", "%", times,
             (Series("trusted", "c0", points(trusted), points([w.accuracy_low for w in windows]),
                     points([w.accuracy_high for w in windows])),
              Series("not to be trusted", "c4", points([w.accuracy if w.trusted is False else None for w in windows]),
@@ -203,7 +203,7 @@ def _lead(windows: Sequence[Window], now: datetime) -> str:
     )
 
 
-def _figures(windows: Sequence[Window]) -> list[tuple[str, str, str]]:
+def _figures(windows: Sequence[Window], measure: str) -> list[tuple[str, str, str]]:
     """A few figures of the last windows: name, value, and what else is known."""
     last = windows[-5:]
     if not last:
@@ -217,7 +217,7 @@ def _figures(windows: Sequence[Window]) -> list[tuple[str, str, str]]:
     captured, skipped = sum(w.captured for w in last), sum(w.skipped for w in last)
     late = sum(w.late for w in last)
     return [
-        ("estimated accuracy", percent(accuracy) if accuracy is not None else "not known", interval),
+        (f"estimated {measure}", percent(accuracy) if accuracy is not None else "not known", interval),
         (
             "latency, p90",
             f"{figure(last[-1].p90_ms)} ms",

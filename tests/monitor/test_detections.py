@@ -16,8 +16,9 @@ from nas.data.dataset import Split
 from nas.data.images import ImagesInMemory
 from nas.data.pixels import PADDING, read_whole
 from nas.monitor import detections
-from nas.monitor.detections import filled, reference, reference_of, scenes_of, shifted, statistics_of, under
+from nas.monitor.detections import Given, filled, reference, reference_of, scenes_of, shifted, statistics_of, under
 from nas.monitor.log import Alarm, Window, read_log
+from nas.monitor.precision import KINDS
 from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.loop import Options, Serving
 from nas.monitor.serve.objects import CERTAIN, LEAST, NAMES, scores_of
@@ -26,6 +27,7 @@ from nas.monitor.serve.versions import load
 from nas.monitor.serve.watch_detections import DetectionWatch
 from nas.monitor.shifts import shifts
 from nas.monitor.watched import watch_version
+from nas.tasks.precision import Truth
 from tests.monitor.serve.deployments import make_detector, squares
 
 WIDTH = 10  # what heads say
@@ -44,7 +46,17 @@ def law(count: int, rng: np.random.Generator, moved: float = 0.0) -> tuple[np.nd
 def known() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     statistics, scores = law(800, rng)
-    return reference_of(statistics, scores, [law(100, rng, MOVED)[1] for _ in range(4)])
+    return reference_of(statistics, scores, 0.6, [("contrast", law(100, rng, MOVED)[1], 0.4) for _ in range(4)])
+
+
+@cache
+def priced() -> dict[str, np.ndarray]:
+    """With an estimate: what is lost is half of what everything has moved by, in ten points."""
+    rng = np.random.default_rng(0)
+    statistics, scores = law(800, rng)
+    families = [(family, far) for family in KINDS for far in (0.4, 1.2, 2.0)]
+    changed = [(family, law(100, rng, far)[1], 0.6 - 0.2 * far) for family, far in families]
+    return reference_of(statistics, scores, 0.6, changed)
 
 
 def events_of(watch: DetectionWatch, statistics: np.ndarray, scores: np.ndarray) -> list[tuple[int, str, str]]:
@@ -90,6 +102,24 @@ def test_an_alarm_names_no_points_of_accuracy() -> None:
     assert alarms and all("not known without labels" in alarm["why"] for alarm in alarms)
     assert all("expected_loss_points" not in alarm for alarm in alarms)
     assert watch.estimate()["accuracy"] is None and watch.labels([("a", 1)]) == []
+
+
+def test_an_alarm_names_the_points_of_ap50_where_they_can_be_estimated() -> None:
+    watch, rng = DetectionWatch(priced()), np.random.default_rng(7)
+    assert events_of(watch, *law(2400, rng)) == []
+    usual = watch.estimate()
+    assert usual["accuracy"] == pytest.approx(0.6, abs=0.05) and usual["trusted"]
+    assert usual["accuracy_low"] < usual["accuracy"] < usual["accuracy_high"]
+    found = [event for _ in range(64) for event in watch.group(*law(16, rng, 1.5))]
+    by_chart = {event["chart"]: event for event in found if event["kind"] == "alarm"}
+    assert set(by_chart) == {"picture", "detections", "accuracy"} == watch.alarms
+    assert by_chart["detections"]["expected_loss_points"] == pytest.approx(30, abs=12)
+    assert "points of AP50" in by_chart["picture"]["why"] and "AP50 is estimated" in by_chart["accuracy"]["why"]
+    assert watch.estimate()["accuracy"] == pytest.approx(0.3, abs=0.08)
+    again = DetectionWatch(priced(), json.loads(json.dumps(watch.state())))
+    assert again.alarms == watch.alarms and again.estimate()["accuracy"] == pytest.approx(0.3, abs=0.08)
+    cleared = [event["chart"] for _ in range(80) for event in again.group(*law(16, rng)) if event["kind"] == "clear"]
+    assert sorted(cleared) == ["accuracy", "detections", "picture"]
 
 
 def test_frames_of_every_size_stand_in_one_group() -> None:
@@ -169,7 +199,8 @@ def test_a_served_detector_alarms_of_what_the_camera_does_not_show_usually(
 
     pixels = np.stack([model.deployment.image(frame()) for _ in range(100)])
     families = {name: shifts()[name] for name in ("gaussian-noise", "contrast")}
-    arrays = reference(read, pixels, families)
+    nothing = Truth(np.empty(0, np.int64), np.empty((0, 4), np.float32), np.empty(0, bool), 1.0)
+    arrays = reference(read, Given(pixels, [nothing] * len(pixels), ("red", "blue")), families)
     np.savez(place / "watch.npz", **{f"fp32/{name}": value for name, value in arrays.items()})
 
     def frames() -> object:

@@ -61,7 +61,7 @@ def test_the_table_json_and_page_have_the_objects(
 ) -> None:
     said = call(capsys, monkeypatch, "monitor", str(detector.folder))
     assert "objects a frame" in said.out and "frames with none" in said.out and "cup" in said.out
-    assert "3 more were" in said.err
+    assert "3 more were" in said.err and "AP50 %" in said.out and "accuracy" not in said.out
     found = json.loads(call(capsys, monkeypatch, "monitor", str(detector.folder), "--json").out)["objects"]
     assert [row["name"] for row in found] == [None, "cup", "dog"] and found[1]["mean"] == pytest.approx(1.6)
     panel = next(p for p in panels_of(detector.log) if p.title == "Objects a frame")
@@ -74,6 +74,19 @@ def test_an_alarm_of_a_detector_promises_no_accuracy(detector: Written) -> None:
     detector.add("alarm", 2, chart="detections", value=30.0, limit=20.0, why="what is detected has changed")
     steps = detector.steps()
     assert "(detections)" in steps and "cannot be told without labels" in steps and "calibrate" not in steps
+
+
+@pytest.mark.parametrize(
+    ("lost", "trusted", "said"),
+    [(21.4, True, "21 points of AP50 are expected to be lost"), (0.6, True, "nothing to do yet"),
+     (21.4, False, "cannot be told without labels")],
+)  # fmt: skip
+def test_what_an_alarm_costs_a_detector_is_ap50(detector: Written, lost: float, trusted: bool, said: str) -> None:
+    detector.add("alarm", 2, chart="detections", value=30.0, limit=20.0, expected_loss_points=lost)
+    detector.window(2, objects=figures(1, 1, 0), accuracy=0.3, accuracy_low=0.2, accuracy_high=0.4, trusted=trusted)
+    steps = detector.steps()
+    assert said in steps and "calibrate" not in steps
+    assert "Estimated AP50, with its interval" in page(detector) and "estimated AP50" in page(detector)
 
 
 def page(written: Written) -> str:

@@ -328,7 +328,8 @@ class Serving:
         if window["served"] < self.options.window / 2:
             return
         old = self.probation.old
-        why = self.probation.judge(window)
+        known = dict(window, accuracy=None) if self.model.detects else window  # AP50 is not estimated that exactly
+        why = self.probation.judge(known)
         if not why or old is None or not self.options.automatic_return:
             return
         if self.why_returned or current_of(self.folder) != self.version:

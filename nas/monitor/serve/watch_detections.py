@@ -3,7 +3,8 @@
     watch = DetectionWatch(read_reference(version_folder / "watch.npz", precision), state=what_state_gave_before)
     events = watch.observe(answer.pixels, answer.scores, None, ms)      # of each `answers.Found`
 
-The pictures are looked at without the grey beside them. Both charts say that something changed, not what it costs.
+The pictures are looked at without the grey beside them. Both charts say that something changed; what it costs is said
+where the reference has an estimate of AP50, which stands in the place of the accuracy.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from .accuracy import facts_of
+from .accuracy import FEWEST, WINDOW, Estimate, facts_of
 from .charts import GROUP, Chart, Event
 from .latency import LatencyChart
 from .objects import NAMES
 from .picture import Pictures
-from .watch import Reference, part_of
+from .precision import Distances, PrecisionEstimator
+from .watch import LOOKS, Reference, part_of
 
 FORMAT = 1  # of the state
 MOST_SHAPES = 8  # of pictures, that are known at a time
@@ -51,6 +53,11 @@ class DetectionWatch:
         self.charts = {
             name: Chart(name, part_of(reference, name), known.get(name)) for name in ("picture", "detections")
         }
+        part = part_of(reference, "precision")
+        self.estimator = PrecisionEstimator(part) if part else None
+        self.recent, self.looked = Distances(known.get("recent")), int(known.get("looked", 0))
+        self.low = bool(known.get("low", False))  # whether an alarm of AP50 stands
+        self.usual = [float(v) for v in known.get("usual", [])]  # estimates of the burn-in
         self.pictures: dict[tuple[int, ...], Pictures] = {}  # by the pictures' shape
         self.seen: Pictures | None = None  # of the unfinished group
         self.count = 0  # frames in it
@@ -92,10 +99,50 @@ class DetectionWatch:
         alike = np.zeros(GROUP, np.int64)  # a picture has no class
         events = self.charts["picture"].add(statistics, alike)
         events = events + self.charts["detections"].add(values_of(scores, self.basis), alike)
+        if self.estimator is not None:
+            self.recent.add(self.estimator.distances(scores))
         for event in events:
             if event["kind"] == "alarm":
-                event["why"] = f"{WHAT[event['chart']]}; what that costs is not known without labels"
+                self._expect(event)
+        self.looked += GROUP
+        if self.estimator is not None and self.looked % LOOKS < GROUP and len(self.recent.values) >= FEWEST:
+            events = events + self._look(self.estimator)
         return events
+
+    def _expect(self, event: Event) -> None:
+        """Says in an alarm what is expected to be lost, by the frames since the chart rose."""
+        what = WHAT[event["chart"]]
+        if self.estimator is None:
+            event["why"] = f"{what}; what that costs is not known without labels"
+            return
+        rising = max(GROUP, GROUP * self.charts[event["chart"]].rising)
+        found = self.estimator.estimate(self.recent.values[-rising:])
+        loss, high, low = (100 * (self.baseline(self.estimator) - value) for value in found[:3])
+        event.update(
+            expected_loss_points=round(loss, 1), loss_low_points=round(low, 1), loss_high_points=round(high, 1),
+            trusted=found.trusted,
+            why=f"{what}; it is estimated to cost {loss:.0f} points of AP50 ({low:.0f} to {high:.0f})",
+        )  # fmt: skip
+
+    def baseline(self, estimator: PrecisionEstimator) -> float:
+        """The AP50 that is usual: as estimated in the burn-in, before that as in validation."""
+        return sum(self.usual) / len(self.usual) if self.usual else estimator.ap50
+
+    def _look(self, estimator: PrecisionEstimator) -> list[Event]:
+        """Whether the AP50 of the last 500 frames is surely below what is usual."""
+        found = estimator.estimate(self.recent.values)
+        if not self.charts["picture"].burnt_in and not any(chart.alarmed for chart in self.charts.values()):
+            self.usual = [*self.usual[-7:], found.accuracy]
+        usual = self.baseline(estimator)
+        if self.low == (found.high < usual):
+            return []
+        self.low = not self.low
+        loss = round(100 * (usual - found.accuracy), 1)
+        event = {"chart": "accuracy", "value": round(found.accuracy, 4), "limit": round(usual, 4),
+                 "expected_loss_points": loss, "trusted": found.trusted}  # fmt: skip
+        if self.low:
+            return [dict(event, kind="alarm", why=f"AP50 is estimated to be {loss:.0f} points lower")]
+        return [dict(event, kind="clear")]
 
     @property
     def alarms(self) -> set[str]:
@@ -103,6 +150,7 @@ class DetectionWatch:
         found = {"latency"} if self.latency.alarmed else set()
         if self.reference is not None:
             found |= {name for name, chart in self.charts.items() if chart.alarmed}
+            found |= {"accuracy"} if self.low else set()
         return found
 
     def health(
@@ -117,8 +165,11 @@ class DetectionWatch:
         return []
 
     def estimate(self) -> dict[str, Any]:
-        """None of the keys of a `window` line has a value: what a detector reaches is not known without labels."""
-        return facts_of(None)
+        """AP50 over the last 500 frames, with the keys of a `window` line; None where it cannot be told."""
+        found: Estimate | None = None
+        if self.reference is not None and self.estimator is not None and len(self.recent.values) >= GROUP:
+            found = self.estimator.estimate(self.recent.values[-WINDOW:])
+        return facts_of(found)
 
     def state(self) -> dict[str, Any]:
         """All that a new process needs to go on, as JSON has it."""
@@ -127,4 +178,5 @@ class DetectionWatch:
         }  # fmt: skip
         if self.reference is not None:
             found.update({name: chart.state() for name, chart in self.charts.items()})
+            found.update(recent=self.recent.state(), looked=self.looked, low=self.low, usual=self.usual)
         return found
