@@ -68,14 +68,15 @@ def transport(cost: np.ndarray, capacity: np.ndarray) -> tuple[float, np.ndarray
     windows of 500 within 0.002 of it.
     """
     count, classes = cost.shape
-    price = np.zeros(classes)
+    price, rough = np.zeros(classes), cost.astype(np.float32)  # the prices need not be exact
     for smoothing in SMOOTHING:
         for _ in range(STEPS):
-            shares = softmax((price - cost) / smoothing)
-            gap = capacity - shares.mean(axis=0)
+            shares = softmax((price.astype(np.float32) - rough) / np.float32(smoothing))
+            taken = shares.mean(axis=0, dtype=np.float64)
+            gap = capacity - taken
             if np.abs(gap).max() < 1e-3:
                 break
-            curve = (np.diag(shares.mean(axis=0)) - shares.T @ shares / count) / smoothing
+            curve = (np.diag(taken) - shares.T @ shares / count) / smoothing
             step = np.linalg.solve(curve + 1e-3 * np.eye(classes), gap)
             price = price + step * min(1.0, 3 * smoothing / (np.abs(step).max() + 1e-12))
     parts = (cost - price).min(axis=1) + float(capacity @ price)
