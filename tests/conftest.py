@@ -14,7 +14,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slower", type=float, default=1.0, help="the factor by which models seem to take longer to run")
-    parser.addoption("--kills", type=int, default=4, help="moments that calibrations are killed at; 0: all of them")
+    parser.addoption("--every-kill", action="store_true", help="kill at every moment, not at some drawn from all")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -105,6 +105,26 @@ def test_bad_arguments_are_errors_of_the_user(changed: dict, message: str, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_is_not_free_is_refused_before_anything_takes_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks are scored and trainings timed before a search begins: seconds."""
+    from nas.search import api
+
+    monkeypatch.setattr(api, "feasible_pool", lambda *given: pytest.fail("it went on"))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday/a.jpg").write_text("mine")
+    make_run(tmp_path / "run")
+    for name, message in (
+        ("file", "not a run folder"),
+        ("holiday", "not a run folder"),
+        ("run", "holds a run already"),
+    ):
+        with pytest.raises(UserError, match=message):
+            nas.search("raspberry-pi-4", out=tmp_path / name)
+
+
 @pytest.mark.parametrize("first", ["nas.search.loop", "nas.search", "nas.search.api", "nas"])
 def test_search_can_be_called_whatever_was_imported_first(first: str) -> None:
     """`nas.search` is a package and a function: importing what is in it must not hide the function."""

@@ -29,9 +29,10 @@ def test_a_wheel_installed_elsewhere_lists_what_ships(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     wheel = next(tmp_path.glob("*.whl"))
-    venv.create(tmp_path / "elsewhere", with_pip=True)
+    venv.create(tmp_path / "elsewhere")
     python = tmp_path / "elsewhere" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True, cwd=tmp_path)
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]
+    subprocess.run([*pip, "install", "-q", "--no-deps", str(wheel)], check=True, cwd=tmp_path)
     said = subprocess.run(
         [python, "-c", LIST], check=True, capture_output=True, text=True, cwd=tmp_path, env={"NAS_HOME": str(tmp_path)}
     )

@@ -22,8 +22,10 @@ from nas.run import (
     Settings,
     Storage,
     check_budgets,
+    check_free,
     check_objectives,
     default_objectives,
+    has_ended,
     read_settings,
     read_storage,
 )
@@ -154,6 +156,8 @@ def search(
     check_settings(settings)
     settings = with_estimator(settings, estimator, estimator_settings or {})
     path = Path(out) if out is not None else free_folder(Path("runs"), f"{searched.name}-{profile.name}")
+    if not (path / "run.toml").exists() or has_ended(path):
+        check_free(path)  # before anything takes time
     if guide not in (None, NONE):
         check_guide(guide, settings)
         settings = replace(settings, guide=guide)

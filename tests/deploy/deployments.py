@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from nas.data.catalog import load_dataset
+from nas.deploy import make
+from nas.files.atomic import write_atomic
 from nas.models.builder import build
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.run import Run, load_run, write_settings
+from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.runtimes.runtime import Exported
 from nas.search.models import save_model
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
@@ -58,3 +63,29 @@ def make_trained_run(folder: Path) -> Run:
     write_settings(run.path, settings)
     save_model(run.path, settings, TRIAL, model)
     return load_run(run.path)
+
+
+def give_again() -> None:
+    """In this process exports for ONNX Runtime and measurements are those of the first one, given again."""
+    kept: dict[str, Any] = {}
+    real_export, real_measure = OnnxRuntime.export, make.measure_models
+
+    def export(self: OnnxRuntime, model: Any, path: Path, *given: Any, **more: Any) -> Exported:
+        if "file" not in kept:
+            kept["exported"] = real_export(self, model, path, *given, **more)
+            kept["file"] = path.read_bytes()
+        write_atomic(path, kept["file"])
+        found: Exported = kept["exported"]
+        return Exported(path, found.input_shape, found.megabytes, found.difference)
+
+    def measured(*given: Any, **more: Any) -> Any:
+        if "results" not in kept:
+            kept["results"] = real_measure(*given, **more)
+        return kept["results"]
+
+    OnnxRuntime.export, make.measure_models = export, measured  # type: ignore[method-assign, assignment]
+
+
+def names(folder: Path) -> list[str]:
+    """All files and folders in a folder, hidden ones too."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))

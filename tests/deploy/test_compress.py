@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,8 +21,8 @@ from nas.files.lock import locked
 from nas.models.int8 import Int8
 from nas.models.trained import TrainedModel, load_trained, save_trained
 from nas.train.resumption import FullProgress
-from tests.cli.command import ROOT
 from tests.compress.networks import trained
+from tests.kills import moments_of, run_kills
 
 
 @dataclass(frozen=True)
@@ -82,15 +79,10 @@ def test_only_a_models_folder_is_replaced_and_only_when_asked(tmp_path: Path) ->
         compress(source, [], tmp_path / "new")
 
 
-def test_a_compression_that_is_killed_goes_on_to_the_same_files(tmp_path: Path) -> None:
-    """SIGKILL before every seventh file operation, each in a process of its own; a fine-tuning and a step after it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.deploy.compress_kills", str(tmp_path), "7"], cwd=ROOT, capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["moments"] >= 6 and found["wrong"] == {}
+def test_a_compression_that_is_killed_goes_on_to_the_same_files(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """A fine-tuning and a step after it."""
+    (found,) = run_kills("tests.deploy.compress_kills", tmp_path, moments_of(pytestconfig, 8))
+    assert found["moments"] >= 8 and found["operations"] > 0 and found["wrong"] == {}
 
 
 def test_an_interrupted_fine_tuning_is_gone_on_with(tmp_path: Path) -> None:

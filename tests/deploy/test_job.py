@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +34,9 @@ from nas.monitor.serve.adapt import Folding
 from nas.run import load_run
 from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
 from nas.runtimes.onnxruntime import OnnxRuntime
-from tests.cli.command import ROOT, call
+from tests.cli.command import call
 from tests.deploy.deployments import FEW, TRIAL
+from tests.kills import moments_of, run_kills
 from tests.runs import make_run
 
 
@@ -125,14 +124,9 @@ def test_a_job_that_dies_goes_on_where_it_was(made: Path, tmp_path: Path, monkey
     assert not (tmp_path / "new/.work").exists() and versions_in(tmp_path / "new") == [1]
 
 
-def test_kills_at_any_moment_lose_nothing(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.deploy.kills", str(tmp_path), "3"], cwd=ROOT, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["wrong"] == {} and found["moments"] >= 20
+def test_kills_at_any_moment_lose_nothing(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    (found,) = run_kills("tests.deploy.kills", tmp_path, moments_of(pytestconfig, 12))
+    assert found["moments"] >= 12 and found["operations"] > 0 and found["wrong"] == {}
 
 
 def test_what_cannot_be_deployed_is_one_line_and_nothing_is_written(

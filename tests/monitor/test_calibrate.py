@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +23,8 @@ from nas.monitor.labels import COLUMNS, Labelled, Pictures
 from nas.monitor.likeness import Likeness
 from nas.monitor.log import read_log
 from nas.monitor.relearn import Lesson, lesson_dataset, split_labels
-from tests.cli.command import ROOT
 from tests.deploy.deployments import FEW
+from tests.kills import moments_of, run_kills
 from tests.monitor.drifted import ALARM, write_frames, write_log
 
 
@@ -153,11 +150,6 @@ def test_a_lesson_has_old_pictures_drifted_ones_and_labelled_ones(made: Path) ->
     assert len(alone.train) == own
 
 
-def test_kills_at_any_moment_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """--kills 0 tries all moments."""
-    count = request.config.getoption("--kills")
-    command = [sys.executable, "-m", "tests.monitor.calibrate_kills", str(tmp_path), str(count)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["moments"] >= 50 and found["tried"] == (count or found["moments"]) and found["wrong"] == {}
+def test_kills_at_any_moment_lose_nothing(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    (found,) = run_kills("tests.monitor.calibrate_kills", tmp_path, moments_of(pytestconfig, 6))
+    assert found["operations"] >= 50 and found["moments"] >= 6 and found["wrong"] == {}

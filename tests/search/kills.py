@@ -1,7 +1,8 @@
-"""A search that dies or meets a full disk at every file operation that it makes: `python -m tests.search.kills FOLDER`.
+"""A search that dies or meets a full disk at a file operation: `python -m tests.search.kills FOLDER MOMENTS`.
 
-Prints a JSON object: how many moments there were, and at which of them the same command did not go on to the same end.
-With `confirm` after the folder, of a search whose accuracies are noisy and which trains two networks again; kills only.
+Prints JSON objects: how many operations there were, how many of them were tried, and at which of these the same command
+did not go on to the same end. With `confirm` as last word, of a search whose accuracies are noisy and which trains two
+networks again; kills only.
 """
 
 from __future__ import annotations
@@ -21,23 +22,24 @@ from nas.errors import UserError
 from nas.run import has_ended, load_run
 from nas.search.loop import search
 from nas.search.problem import feasibility
+from tests.kills import changes, chosen
 from tests.search.small_tasks import CountingPricer, FormulaEvaluator, settings_for, small_space
 
 feasibility.POOL = 256  # candidates whose costs are predicted before the search: here it begins a hundred times
 ROOT = Path(sys.argv[1])
 SPACE = small_space(ROOT)
-CONFIRM = sys.argv[2:] == ["confirm"]
+MOMENTS = sys.argv[2]
+CONFIRM = sys.argv[3:] == ["confirm"]
 SETTINGS = settings_for(
     SPACE, sampler="random", trials=3, confirm=0.7 * CONFIRM, validation_images=100 * CONFIRM
 )  # fmt: skip
-FILES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.symlink", "os.link")
 SIZES = (0, 1, 100, 500, 700, 1000, 2000, 4096, 6000, 8192, 12_000)
 at_operation: Callable[[str, tuple[Any, ...]], None] | None = None
 
 
 def hook(event: str, arguments: tuple[Any, ...]) -> None:
     global at_operation
-    if at_operation and event in FILES and str(arguments[0]).startswith(str(ROOT / "run")):
+    if at_operation and changes(event, arguments, str(ROOT / "run")):
         now, at_operation = at_operation, None  # what it does itself does not count
         try:
             now(event, arguments)
@@ -74,7 +76,12 @@ def outcome(folder: Path) -> str:
     return f"other trials or files: {len(found)}, {sorted(models)}, {sorted(on_front)}, {left}"
 
 
-def killed() -> list[str]:
+def printed(operations: int, found: dict[int, str]) -> None:
+    wrong = {moment: said for moment, said in found.items() if said}
+    print(json.dumps({"operations": operations, "moments": len(found), "wrong": wrong}))
+
+
+def killed() -> None:
     """A snapshot of the folder before each operation is what a kill there would have left."""
     global at_operation
     snapshots: list[Path] = []
@@ -87,20 +94,22 @@ def killed() -> list[str]:
     at_operation = keep
     run(ROOT / "run")
     at_operation = None
-    return [outcome(folder) for folder in snapshots]
+    printed(len(snapshots), {i: outcome(snapshots[i]) for i in chosen(len(snapshots), MOMENTS)})
 
 
-def full_at(moment: int) -> str | None:
-    """The disk is full from this operation on; None: the search had ended before."""
+def full(first: int) -> tuple[str, int]:
+    """The disk is full from this operation on: what the search said, and how many operations end with a writing one."""
     global at_operation
     shutil.rmtree(ROOT / "run")
-    seen = 0
+    seen, last, said = 0, 0, ""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
-        seen += bool(writes)
-        if writes and seen >= moment and event not in ("os.remove", "os.rmdir"):
+        nonlocal seen, last
+        seen += 1
+        if event in ("os.remove", "os.rmdir"):
+            return
+        last = seen
+        if seen > first:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
 
     at_operation = refuse
@@ -108,39 +117,38 @@ def full_at(moment: int) -> str | None:
         run(ROOT / "run")
     except UserError as error:
         said = str(error)
-    else:
-        return None
     finally:
         at_operation = None
+    return said, last
+
+
+def gone_on_after(said: str) -> str:
+    """What is wrong with the run's folder once there is room again, or with what the search said; "": nothing."""
     (ROOT / "run").mkdir(exist_ok=True)
-    return outcome(ROOT / "run") or ("" if "\n" not in said and "cannot write" in said else said)
+    return outcome(ROOT / "run") or ("" if "\n" not in said and "cannot write" in said else said or "it went on")
 
 
 def full_files(size: int) -> str:
     """No file may grow beyond so many bytes."""
     shutil.rmtree(ROOT / "run")
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    said = ""
     try:
         run(ROOT / "run")
     except UserError as error:
         said = str(error)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    (ROOT / "run").mkdir(exist_ok=True)
-    return outcome(ROOT / "run") or ("" if "cannot write" in said else said)
+    return gone_on_after(said)
 
 
 if __name__ == "__main__":
+    os.fsync = lambda descriptor: None  # what is written outlives a process without it
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     WHOLE = run(ROOT / "whole")
     sys.addaudithook(hook)
-    dead = killed()
-    if CONFIRM:
-        print(json.dumps({"moments": len(dead), "wrong": {i: wrong for i, wrong in enumerate(dead) if wrong}}))
-        sys.exit()
-    full: list[str] = []
-    while (found := full_at(len(full) + 1)) is not None:
-        full.append(found)
-    small = [full_files(size) for size in SIZES]
-    for moments in (dead, full, small):
-        print(json.dumps({"moments": len(moments), "wrong": {i: wrong for i, wrong in enumerate(moments) if wrong}}))
+    killed()
+    if not CONFIRM:
+        operations = full(1 << 40)[1]
+        printed(operations, {i: gone_on_after(full(i)[0]) for i in chosen(operations, MOMENTS)})
+        printed(len(SIZES), {size: full_files(size) for size in SIZES})

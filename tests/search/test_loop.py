@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import random
 import resource
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from nas.search.loop import search
 from nas.search.progress import Progress
 from nas.search.samplers.by_name import SAMPLERS
 from nas.space.search_space import SearchSpace, load_space
+from tests.kills import run_kills
 from tests.search.small_tasks import (
     CountingPricer,
     FormulaEvaluator,
@@ -314,40 +314,18 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tiny: SearchSpace, tm
     assert rows(run) == rows(fresh)
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from nas.search.loop import search
-from tests.search.small_tasks import CountingPricer, FormulaEvaluator, load_space, settings_for
-tiny, path = load_space("tiny"), Path(sys.argv[1])
-print("ready", flush=True)
-search(
-    tiny, CountingPricer(tiny), FormulaEvaluator(seconds=0.03, log=Path(sys.argv[2])),
-    settings_for(tiny, trials=300, budgets={"max_latency_ms": 6.0}), path, resume=(path / "run.toml").exists(),
-)
-"""
-
-
-def test_kill_9_loses_nothing_and_repeats_nothing(tiny: SearchSpace, tmp_path: Path) -> None:
-    path, log, kills = tmp_path / "run", tmp_path / "evaluated.txt", 0
-    moments = random.Random(5)
-    for _ in range(50):
-        command = [sys.executable, "-c", KILLED, str(path), str(log)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(moments.uniform(0.0, 0.5))
-        process.kill()
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-        if (path / "trials.csv").exists():
-            held = load_run(path)
-            assert [t.trial for t in held.trials] == list(range(len(held.trials)))
-    assert kills >= 45
+def test_kill_9_loses_nothing_and_repeats_nothing(
+    tiny: SearchSpace, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:  # fmt: skip
+    path, log, few = tmp_path / "run", tmp_path / "evaluated.txt", 40 if pytestconfig.getoption("--every-kill") else 20
+    (found,) = run_kills("tests.search.repeated_kills", path, log, str(few))
+    assert found == {"moments": few, "wrong": {}}
+    assert len(load_run(path).trials) > 2 * few
     settings = settings_for(tiny, trials=300, budgets={"max_latency_ms": 6.0})
     run = search(tiny, CountingPricer(tiny), FormulaEvaluator(log=log), settings, path, resume=True)
     evaluated = log.read_text().splitlines()
     assert len(set(evaluated)) == 300 == len(run.trials)
-    assert len(evaluated) <= 300 + kills  # only what was in training when a process died is trained again
+    assert len(evaluated) <= 300 + few  # only what was in training when a process died is trained again
     whole = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "whole")
     assert rows(run) == rows(whole)
     for t in run.trials:

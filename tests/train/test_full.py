@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +28,7 @@ from nas.train.loop import evaluate
 from nas.train.pilot import TrainingPlan
 from nas.train.resumption import FullProgress
 from nas.train.rounding import quantized
-from tests.cli.command import ROOT
+from tests.kills import moments_of, run_kills
 from tests.train.lessons import CPU, few_digits, short_recipe, small_network
 
 FILES = ["curve.csv", "curve.html", "model.json", "result.json", "weights.safetensors"]
@@ -98,14 +95,10 @@ def test_a_training_that_has_ended_is_not_done_again(digits: Dataset, tmp_path: 
     assert not equal(first, train(tmp_path / "other", digits, seed=1))
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    """SIGKILL before every third file operation, each in a process of its own; AdamW, mixup, int8."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.train.kills", str(tmp_path), "3"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["moments"] >= 12 and found["wrong"] == {}
+def test_a_training_that_is_killed_goes_on_to_the_same_weights(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """AdamW, mixup, int8."""
+    (found,) = run_kills("tests.train.kills", tmp_path, moments_of(pytestconfig, 10))
+    assert found["moments"] >= 10 and found["operations"] > 0 and found["wrong"] == {}
 
 
 @pytest.mark.parametrize("step", [1, 3, 5])

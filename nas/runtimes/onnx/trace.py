@@ -6,7 +6,9 @@ import contextlib
 import io
 import logging
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from nas.runtimes.onnx.layers import name_nodes
@@ -18,12 +20,36 @@ if TYPE_CHECKING:
 
     from nas.models.trained import TrainedModel
 
+KEPT = 4  # graphs: a trace takes seconds, and a model is exported in several precisions
+_kept: OrderedDict[str, bytes] = OrderedDict()  # the latest last, by what they are traced from
+
 
 def float_graph(module: nn.Module, model: TrainedModel) -> onnx.ModelProto:
-    """The module's graph of batch 1, input "image", output "logits", nodes named after the module's parts.
+    """The graph of batch 1 of the model's module, input "image", output "logits", nodes named after the module's parts.
 
-    It holds nothing of the machine that made it.
+    It holds nothing of the machine that made it. The graphs of the last models are kept.
     """
+    import onnx
+
+    digest = _digest(module, model)
+    if digest not in _kept:
+        _kept[digest] = _float_graph(module, model).SerializeToString()
+    _kept.move_to_end(digest)
+    if len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return onnx.load_model_from_string(_kept[digest])
+
+
+def _digest(module: nn.Module, model: TrainedModel) -> str:
+    """A SHA-256 of the network and of the module's weights."""
+    found = sha256(f"{model.network} {module}".encode())
+    for name, tensor in module.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().contiguous().numpy())
+    return found.hexdigest()
+
+
+def _float_graph(module: nn.Module, model: TrainedModel) -> onnx.ModelProto:
     import torch
 
     from nas.models.fold import without_batch_norms

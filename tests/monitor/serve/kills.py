@@ -1,8 +1,7 @@
-"""Serving and switching killed before each file operation: `python -m tests.monitor.serve.kills FOLDER`.
+"""Serving and switching that are killed: `python -m tests.monitor.serve.kills FOLDER MOMENTS`.
 
-Each kill is a real one (SIGKILL) of a process that serves, puts version 2 into use and goes back. After each one the
-folder must name a whole version, its log must be readable, and another process must serve on with every line that was
-there, each once. Prints a JSON object: how many moments there were, and what was wrong after which.
+Killed is a process that serves, puts version 2 into use and goes back. After each kill the folder must name a whole
+version, its log must be readable, and another process must serve on with every line that was there, each once.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +22,12 @@ from nas.monitor.log import read_log, read_state
 from nas.monitor.serve import versions
 from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.loop import Options, Serving
+from tests.kills import killed
 from tests.monitor.serve.fakes import FakeModel, Healthy
 
 ROOT = Path(sys.argv[1])
-WRITES = os.O_WRONLY | os.O_RDWR
-FILES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
 RED = np.full((4, 4, 3), (200, 0, 0), np.uint8)
 versions.POLL_S = 0.0
-os.fsync = lambda descriptor: None  # what is written outlives a process without it; it is for power cuts, and slow
-left = -1  # file operations until this process is killed; below 0: it is not
-
-
-def hook(event: str, arguments: tuple[Any, ...]) -> None:
-    """Reading changes nothing: what is killed before it was killed after the write before."""
-    global left
-    if left < 0 or event not in FILES or not str(arguments[0]).startswith(str(ROOT)):
-        return
-    if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITES):
-        return
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
 
 
 def serving_of(folder: Path) -> Serving:
@@ -75,18 +57,10 @@ def until(serving: Serving, version: int) -> Iterator[np.ndarray]:
         time.sleep(0.002)
 
 
-def in_a_child(folder: Path, operations: int = -1) -> int:
-    """Serves in a process of its own, which is killed before so many file operations; its exit status."""
-    global left
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        left = operations
-        serving = serving_of(folder)
-        status = serving.run(of_arrays(frames(folder, serving)))
-        left = -1
-        os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def serve(folder: Path) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    serving = serving_of(folder)
+    return serving.run(of_arrays(frames(folder, serving)))
 
 
 def lines_of(folder: Path) -> dict[int, str]:
@@ -102,8 +76,15 @@ def lines_of(folder: Path) -> dict[int, str]:
     return found
 
 
-def wrong(folder: Path) -> str:
+def wrong(folder: Path, go_on: Callable[[], int]) -> str:
     """What is wrong after a kill, and after serving went on; empty: nothing."""
+    try:
+        return found_wrong(folder, go_on)
+    except (UserError, versions.Refused, ValueError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def found_wrong(folder: Path, go_on: Callable[[], int]) -> str:
     current = versions.current_of(folder)
     if current not in (1, 2):
         return f"current names {current}"
@@ -115,8 +96,7 @@ def wrong(folder: Path) -> str:
     }  # of the state: they must come into the log
     if before:
         read_log(folder)
-    status = in_a_child(folder)
-    if status:
+    if status := go_on():
         return f"it does not serve on: exit status {status}"
     read_log(folder)
     after = lines_of(folder)
@@ -134,29 +114,16 @@ def wrong(folder: Path) -> str:
     return ""
 
 
-if __name__ == "__main__":
-    whole = ROOT / "whole"
+def begin(folder: Path) -> None:
+    """Two versions, the first in use."""
     for number in (1, 2):
-        place = whole / "versions" / str(number)
+        place = folder / "versions" / str(number)
         place.mkdir(parents=True)
         (place / "model-fp32.onnx").write_text(f"model {number}")
         digest = hashlib.sha256((place / "model-fp32.onnx").read_bytes()).hexdigest()
         (place / "SHA256SUMS").write_text(f"{digest}  model-fp32.onnx\n")
-    (whole / "current").write_text("1\n")
-    sys.addaudithook(hook)
-    found: dict[int, str] = {}
-    moment = 0
-    while True:
-        folder = shutil.copytree(whole, ROOT / str(moment))
-        status = in_a_child(folder, moment)
-        if status == 0:
-            break
-        try:
-            said = wrong(folder) if status == -signal.SIGKILL else f"exit status {status}"
-        except (UserError, versions.Refused, ValueError, OSError) as error:
-            said = f"{type(error).__name__}: {error}"
-        if said:
-            found[moment] = said
-        shutil.rmtree(folder)
-        moment += 1
-    print(json.dumps({"moments": moment, "wrong": found}))
+    (folder / "current").write_text("1\n")
+
+
+if __name__ == "__main__":
+    print(killed(ROOT, sys.argv[2], serve, wrong, begin))

@@ -94,3 +94,18 @@ def test_a_users_own_files_beside_the_output_stay(model: TrainedModel, tmp_path:
         ["net.onnx.partial", "net.onnx.part", ".net.onnx.part"]
     )
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_model_is_traced_once_for_all_its_files_and_again_with_other_weights(
+    model: TrainedModel, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trace takes seconds."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.onnx, "export", lambda *given, **more: pytest.fail("it was traced again"))
+        again = OnnxRuntime().export(replace(model, precision="fp32"), tmp_path / "again.onnx").path
+        OnnxRuntime().export(replace(model, precision="fp16"), tmp_path / "half.onnx")
+    assert again.read_bytes() == exported.read_bytes()
+    weights = {name: tensor.clone() for name, tensor in model.weights.items()}
+    weights["classifier.bias"] += 1
+    other = OnnxRuntime().export(replace(model, precision="fp32", weights=weights), tmp_path / "other.onnx").path
+    assert other.read_bytes() != exported.read_bytes()
