@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,19 @@ class Said:
     status: int
     out: str
     err: str
+
+
+def run_in(folder: Path, *arguments: str) -> Said:
+    """Runs `nas` with these arguments in this process and a folder, for a fixture of more than one test."""
+    from nas.cli import main
+
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["nas", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    return Said(int(stopped.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Said:

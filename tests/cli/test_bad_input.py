@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from shutil import copytree
 
@@ -16,6 +14,7 @@ from nas.run import load_run
 from tests.cli.bench import make_bench
 from tests.cli.command import Said, call, start
 from tests.data.pictures import write_folder
+from tests.full_disk import small_files
 from tests.runs import make_run
 
 PI = "search --device raspberry-pi-4 --out new"
@@ -235,19 +234,6 @@ def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(
 def test_a_process_of_its_own_ends_with_status_2_and_no_traceback(bench: Path) -> None:
     said = start(bench, "predict", "models/broken.onnx", "--device", "raspberry-pi-4")
     assert_refused(said, r"broken\.onnx: not an ONNX file")
-
-
-@contextmanager
-def small_files(most: int) -> Iterator[None]:
-    """Writing fails in a file beyond so many bytes, as it does on a full disk."""
-    import resource
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 QUICK = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Said, call
-from tests.search.bench.test_run import write_table
+from tests.search.bench.test_run import search_here, write_table
 
 
 def test_the_command_prints_a_table_and_draws_curves(
@@ -18,6 +18,7 @@ def test_the_command_prints_a_table_and_draws_curves(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    search_here(monkeypatch)
 
     def nas(arguments: str) -> Said:
         return call(capsys, monkeypatch, *arguments.split())

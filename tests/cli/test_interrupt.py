@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nas.run import load_run
-from tests.cli.command import ROOT, start
+from tests.cli.command import ROOT, call
 
 SEARCH = (
     "search --device raspberry-pi-4 --max-latency 1ms --trials 500 --epochs 1 --data-share 0.1 --no-test --out run "
@@ -60,14 +60,17 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, st
     return folder, *in_terminal(folder, *SEARCH.split(), until=rb" [1-9]/500")
 
 
-def test_ctrl_c_in_a_terminal_says_that_resume_goes_on(interrupted: tuple[Path, int, str]) -> None:
+def test_ctrl_c_in_a_terminal_says_that_resume_goes_on(
+    interrupted: tuple[Path, int, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, status, shown = interrupted
     assert status == 130, shown
     last = ESCAPES.sub("", shown).strip().splitlines()[-1]
     assert re.fullmatch(r"nas: stopped after \d+ of 500 trials; --resume goes on \(nas search --resume run\)", last)
     assert "Traceback" not in shown
     done = len(load_run(folder / "run").trials)
-    said = start(folder, "search", "--resume", "run", "--trials", str(done + 1), "--no-test")
+    monkeypatch.chdir(folder)
+    said = call(capsys, monkeypatch, "search", "--resume", "run", "--trials", str(done + 1), "--no-test")
     assert said.status == 0, said.err
     assert len(load_run(folder / "run").trials) == done + 1
 

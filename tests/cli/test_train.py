@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from nas.data.catalog import load_dataset
 from nas.models.trained import load_trained
 from nas.train.full_folder import read_result
-from tests.cli.command import ROOT, call, start
+from tests.cli.command import ROOT, call, run_in
 from tests.cli.test_interrupt import ESCAPES, in_terminal
 from tests.deploy.runs import make_tiny_run
 
@@ -28,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a run on digits, whose trial 1 was trained in full into `whole`."""
     place = tmp_path_factory.mktemp("train")
     make_tiny_run(place / "run", load_dataset("digits"))
-    said = start(place, *TRAIN.split(), "--out", "whole", "--json")
+    said = run_in(place, *TRAIN.split(), "--out", "whole", "--json")
     assert said.status == 0, said.err
     (place / "said.json").write_text(said.out)
     (place / "said.err").write_text(said.err)
@@ -94,8 +93,8 @@ def test_a_killed_process_loses_nothing(
         command, cwd=folder, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert process.stderr
-    while not process.stderr.readline().startswith("epoch 1 of 3") and process.poll() is None:
-        time.sleep(0.01)
+    while not process.stderr.readline().startswith("epoch 1 of 3"):
+        assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "killed").exists()

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import csv
-import resource
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import product
@@ -25,6 +21,7 @@ from nas.search.loop import search
 from nas.search.progress import Progress
 from nas.search.samplers.by_name import SAMPLERS
 from nas.space.search_space import SearchSpace, load_space
+from tests.full_disk import small_files
 from tests.kills import run_kills
 from tests.search.small_tasks import (
     CountingPricer,
@@ -276,35 +273,10 @@ def test_settings_that_no_search_can_have(
     assert not (tmp_path / "run").exists()
 
 
-def limit_file_size(size: int) -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails, as on a full disk
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-FULL_DISK = """
-import sys
-from pathlib import Path
-from nas.errors import UserError
-from nas.estimate.estimator import OnPrepare
-from nas.search.loop import search
-from tests.search.small_tasks import CountingPricer, FormulaEvaluator, load_space, settings_for
-tiny = load_space("tiny")
-try:
-    search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, trials=30), Path(sys.argv[1]))
-except UserError as error:
-    print(error)
-    sys.exit(2)
-"""
-
-
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tiny: SearchSpace, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(path)],
-        capture_output=True, text=True, preexec_fn=lambda: limit_file_size(40_000),
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert done.stdout.startswith("cannot write") and len(done.stdout.splitlines()) == 1
+    with small_files(40_000), pytest.raises(UserError, match=r"^cannot write .*\Z"):
+        search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, trials=30), path)
     held = load_run(path)
     assert 3 < len(held.trials) < 30
     assert not list(path.glob(".*.part"))

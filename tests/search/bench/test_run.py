@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
+from nas.search.bench import results
 from nas.search.bench.results import Bench, read_curves, run_bench
 from nas.search.bench.run import Searched, bench, bench_sampler, shares, walk_shares
 from nas.search.bench.task import read_task
@@ -35,6 +37,11 @@ def write_table(path: Path, drop: int = 0) -> Path:
         writer.writerow(["a", "b", "c", "d", "network", "accuracy_1", "accuracy_2", "latency_ms", "params"])
         writer.writerows(rows[: len(rows) - drop])
     return path
+
+
+def search_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of a benchmark run in this process: another would import for seconds."""
+    monkeypatch.setattr(results, "ProcessPoolExecutor", lambda processes, mp_context: ThreadPoolExecutor(1))
 
 
 @pytest.mark.parametrize("sampler", ["pareto", "tpe", "nsga2", "random", "optuna.samplers:QMCSampler"])
@@ -103,7 +110,8 @@ def test_results_grow_and_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 9, 40, 300])
-def test_a_row_that_a_kill_cut_is_made_again(tmp_path: Path, cut: int) -> None:
+def test_a_row_that_a_kill_cut_is_made_again(tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_here(monkeypatch)
     given = Bench(write_table(tmp_path / "t.csv"), ("random",), 2, 6, ("latency_ms",))
     file = tmp_path / "results.csv"
     run_bench(given, file)
@@ -115,7 +123,8 @@ def test_a_row_that_a_kill_cut_is_made_again(tmp_path: Path, cut: int) -> None:
     assert all(len(line.split(",")) == 6 for line in file.read_text().splitlines())
 
 
-def test_a_table_that_is_wrong_leaves_no_folder(tmp_path: Path) -> None:
+def test_a_table_that_is_wrong_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_here(monkeypatch)
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="needs a column accuracy"):
         run_bench(Bench(tmp_path / "t.csv", ("random",), 1, 5), tmp_path / "new/folder/results.csv")
@@ -169,7 +178,8 @@ def test_a_cost_may_have_any_name_and_numbers_any_size(tmp_path: Path) -> None:
     assert len(bench(read_task(path), "pareto", 0, 8).params) == 8
 
 
-def test_a_search_ends_when_every_network_is_known(tmp_path: Path) -> None:
+def test_a_search_ends_when_every_network_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_here(monkeypatch)
     given = Bench(write_table(tmp_path / "t.csv"), ("random",), 1, 70, ("latency_ms",))  # 54 networks
     (curve,) = run_bench(given, tmp_path / "results.csv")["random"].values()
     assert len(curve) == 70 and curve[-1] == pytest.approx(1, abs=0.01)
@@ -178,7 +188,8 @@ def test_a_search_ends_when_every_network_is_known(tmp_path: Path) -> None:
     assert (tmp_path / "results.csv").read_text() == kept
 
 
-def test_a_sampler_that_meets_no_row_has_found_nothing(tmp_path: Path) -> None:
+def test_a_sampler_that_meets_no_row_has_found_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_here(monkeypatch)
     rng = np.random.default_rng(0)  # 40 rows of a grid of 10^12
     rows = "".join(",".join(map(str, rng.integers(0, 10, 12))) + f",0.{i + 10},{i + 1}\n" for i in range(40))
     (tmp_path / "t.csv").write_text(",".join("abcdefghijkl") + ",accuracy,latency_ms\n" + rows)
@@ -222,14 +233,16 @@ def test_the_walk_is_spread_along_the_front_of_macs_and_the_first_cost(tmp_path:
     assert curve[2] == pytest.approx(shares(task, three)[-1])
 
 
-def test_a_walk_in_the_results_is_a_search_like_the_others(tmp_path: Path) -> None:
+def test_a_walk_in_the_results_is_a_search_like_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_here(monkeypatch)
     given = Bench(write_described(tmp_path / "t.csv"), ("walk", "random"), 2, 12, ("latency_ms",))
     curves = run_bench(given, tmp_path / "results.csv")
     assert {s: len(by_seed) for s, by_seed in curves.items()} == {"walk": 2, "random": 2}
     assert (curves["walk"][0] == run_bench(given, tmp_path / "results.csv")["walk"][0]).all()
 
 
-def test_without_macs_there_is_no_walk(tmp_path: Path) -> None:
+def test_without_macs_there_is_no_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search_here(monkeypatch)
     given = Bench(write_table(tmp_path / "t.csv"), ("walk",), 1, 5, ("latency_ms",))
     with pytest.raises(UserError, match=r"t\.csv: walk needs a column macs; it has none"):
         run_bench(given, tmp_path / "new/results.csv")
