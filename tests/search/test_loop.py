@@ -90,7 +90,7 @@ def test_equal_seeds_give_equal_trials_also_when_interrupted(tiny: SearchSpace, 
                 )  # fmt: skip
     assert rows(load_run(tmp_path / "cut")) == rows(whole)
     assert len(evaluator.seen) == 20
-    other = search(tiny, CountingPricer(tiny), evaluator, replace(settings, seed=2), tmp_path / "other")
+    other = search(tiny, CountingPricer(tiny), evaluator, replace(settings, seed=2, trials=3), tmp_path / "other")
     assert rows(other)[:3] != rows(whole)[:3]
 
 
@@ -185,14 +185,20 @@ def test_a_device_without_energy_cannot_have_it_as_objective(tmp_path: Path) -> 
     assert all(t.costs.energy_mj is None for t in run.trials)
 
 
-def test_the_time_limit_ends_a_search_that_can_be_resumed(tiny: SearchSpace, tmp_path: Path) -> None:
+def test_the_time_limit_ends_a_search_that_can_be_resumed(
+    tiny: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each training takes a quarter of the one second; a fifth would end after it."""
+    now = [0.0]
     settings, events = settings_for(tiny, trials=1000, max_minutes=1 / 60), list[Progress]()
-    begun = time.monotonic()
-    run = search(
-        tiny, CountingPricer(tiny), FormulaEvaluator(seconds=0.2), settings, tmp_path / "run", on_progress=events.append
-    )
-    assert time.monotonic() - begun < 4
-    assert 1 <= len(run.trials) <= 5
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now[0])
+        patch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+        run = search(
+            tiny, CountingPricer(tiny), FormulaEvaluator(seconds=0.25), settings, tmp_path / "run",
+            on_progress=events.append,
+        )  # fmt: skip
+    assert len(run.trials) == 4 and now[0] == 1.0
     assert events[-1].note == "stopped after 1 s"
     again = replace(settings, trials=len(run.trials) + 2, max_minutes=0.0)
     resumed = search(tiny, CountingPricer(tiny), FormulaEvaluator(), again, tmp_path / "run", resume=True)
@@ -326,15 +332,19 @@ def test_a_report_beside_a_running_search_changes_nothing_of_the_searchs_files(
     assert load_run(path) == run
 
 
-def test_half_a_line_at_the_end_of_the_journal_is_dropped(tiny: SearchSpace, tmp_path: Path) -> None:
+def test_half_a_line_at_the_end_of_the_journal_is_dropped(
+    tiny: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, settings = tmp_path / "run", settings_for(tiny, trials=3)
     whole = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, path)
     journal = path / "journal.log"
     journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"worker')
     (path / "journal.log.lock").symlink_to(journal)  # of a process that died while it wrote
-    begun = time.monotonic()
-    run = search(tiny, CountingPricer(tiny), FormulaEvaluator(), replace(settings, trials=5), path, resume=True)
-    assert time.monotonic() - begun < 5  # Optuna alone would wait 30 s for the lock
+    waits: list[float] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", waits.append)
+        run = search(tiny, CountingPricer(tiny), FormulaEvaluator(), replace(settings, trials=5), path, resume=True)
+    assert sum(waits) < 5  # Optuna alone would wait 30 s for the lock
     assert rows(run)[:3] == rows(whole) and len(run.trials) == 5
     journal.write_bytes(b"nonsense\n" + journal.read_bytes())
     with pytest.raises(UserError, match=r"journal\.log is broken"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from nas.monitor.serve.health import THROTTLED, Health, Load, read_health
+from nas.monitor.serve import health as module
+from nas.monitor.serve.health import THROTTLED, Health, Load, read_health, throttle_count
 
 
 def write(root: Path, path: str, text: str) -> None:
@@ -38,21 +41,30 @@ def test_a_board_that_says_nothing(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_it_is_read_again_and_again(tmp_path: Path) -> None:
-    count = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
-    write(tmp_path, count, "7\n")
-    health = Health(tmp_path, every_s=0.01)
-    first = health.facts
+def test_what_slowed_the_processor_down_is_counted(tmp_path: Path) -> None:
+    for cpu, count in enumerate((7, 5)):
+        write(tmp_path, f"sys/devices/system/cpu/cpu{cpu}/thermal_throttle/core_throttle_count", f"{count}\n")
+    assert throttle_count(tmp_path) == 12 and throttle_count(tmp_path / "other") is None
+
+
+def test_it_is_read_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count that is higher at every reading is a processor that slows itself down; its own facts stay."""
+    counts, seen = itertools.count(7), threading.Event()
+
+    def higher(root: str | Path) -> float:
+        if (count := next(counts)) > 8:  # the facts of the reading before are there
+            seen.set()
+        return float(count)
+
+    monkeypatch.setattr(module, "throttle_count", higher)
+    health = Health(tmp_path, every_s=0.001)
+    assert health.facts["throttled"] == []
     health.start()
-    for number in range(8, 10_000):  # it counts far more often than it is read, so that every reading sees a change
-        write(tmp_path, "next", f"{number}\n")
-        (tmp_path / "next").replace(tmp_path / count)
-        if health.facts["throttled"] == ["throttled"]:
-            break
-        time.sleep(0.001)
+    assert seen.wait(60)
+    assert health.facts["throttled"] == ["throttled"]
     health.stop()
-    health.join(20)
-    assert first["throttled"] == [] and health.facts["throttled"] in (["throttled"], []) and number < 9_999
+    health.join(60)
+    assert not health.is_alive()
 
 
 def test_the_load_is_what_other_programs_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,10 @@ def test_a_comparison_ends_after_four_windows_and_outlives_a_restart() -> None:
 
 
 def served(folder: Path, times: dict[int, float], automatic_return: bool = True) -> Serving:
-    """Serves version 1, then 2 once 40 frames were served, for 400 frames; milliseconds are of the version."""
+    """Serves version 1, then 2 once 40 frames were served, for 110 and until it serves what is in use.
+
+    Milliseconds are of the version.
+    """
 
     def load(version: int) -> Any:
         return [FakeModel(folder, version, times=[times[version]])]
@@ -74,15 +77,10 @@ def served(folder: Path, times: dict[int, float], automatic_return: bool = True)
     def frames() -> Iterator[np.ndarray]:
         yield from [picture("red")] * 40
         versions.use(folder, 2)
-        for _ in range(2000):
-            yield picture("red")
-            if serving.model.version == 2:
-                break
-            pause()
+        yield from until_current(folder, serving)
         yield from [picture("red")] * 100
-        for _ in range(50):
-            yield picture("red")
-            pause()
+        yield from until_current(folder, serving)
+        yield from [picture("red")] * 10
 
     serving = Serving(
         folder, Options(every=True, quiet=True, window=10, automatic_return=automatic_return),
@@ -92,8 +90,12 @@ def served(folder: Path, times: dict[int, float], automatic_return: bool = True)
     return serving
 
 
-def pause() -> None:
-    time.sleep(0.01)
+def until_current(folder: Path, serving: Serving) -> Iterator[np.ndarray]:
+    for _ in range(6000):
+        yield picture("red")
+        if serving.model.version == versions.current_of(folder):
+            break
+        time.sleep(0.01)
 
 
 @pytest.fixture

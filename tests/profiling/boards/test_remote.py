@@ -144,8 +144,8 @@ def refusal(board: Board, bundle: Path, **more) -> str:
 
 
 def is_gone(process: int) -> bool:
-    """Whether a process ends within two seconds."""
-    for _ in range(100):
+    """Whether a process ends within a minute."""
+    for _ in range(3000):
         try:
             os.kill(process, 0)
             if Path(f"/proc/{process}/stat").read_text().split()[2] == "Z":

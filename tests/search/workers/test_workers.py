@@ -136,9 +136,9 @@ def test_ctrl_c_leaves_no_process_and_a_run_that_goes_on(tmp_path: Path) -> None
         if int(line) == 3:
             break
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert "KeyboardInterrupt: stopped after" in said and "--resume goes on" in said
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while (left := of_session(process.pid)) and time.monotonic() < until:
         time.sleep(0.2)
     assert not left
