@@ -23,6 +23,7 @@ from nas.train.training import Lesson
 if TYPE_CHECKING:
     from torch import nn
 
+    from nas.device.profile import DeviceProfile
     from nas.models.trained import TrainedModel
 
 EPOCHS, CALIBRATED = 5, 512
@@ -61,6 +62,21 @@ def check_epochs(epochs: int) -> None:
     """Raises UserError for a number of epochs that no fine-tuning can have."""
     if epochs < 1:
         raise UserError(f"fine-tuning takes at least 1 epoch; got {epochs}")
+
+
+def check_share(share: float, of: str) -> None:
+    """Raises UserError for a share of something that cannot be taken away."""
+    if not 0 < share < 1:
+        raise UserError(f"the share of the {of} must be above 0 and below 1; got {share:g}")
+
+
+def profile_for(model: TrainedModel, given: Given, why: str) -> DeviceProfile:
+    """The device's profile, for a step that chooses by it and then trains. Raises UserError without one, saying why,
+    and as `check_classes`."""
+    if given.profile is None:
+        raise UserError(f"{why}; name it with --device")
+    check_classes(model, given)
+    return given.profile
 
 
 def check_classes(model: TrainedModel, given: Given) -> None:

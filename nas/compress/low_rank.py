@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nas.compress.factors import factors, losses, possible_ranks
-from nas.compress.finetune import EPOCHS, check_classes, check_epochs, fine_tuned
+from nas.compress.finetune import EPOCHS, check_epochs, check_share, fine_tuned, profile_for
 from nas.compress.plan import comparable, gain, latency
 from nas.compress.step import Given, with_step
 from nas.compress.tensors import tensors_of
@@ -57,17 +57,13 @@ class LowRank:
     anyway: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise UserError(f"the share of the MACs to factorize away must be above 0 and below 1; got {self.share:g}")
+        check_share(self.share, "MACs to factorize away")
         check_epochs(self.epochs)
 
     def apply(self, model: TrainedModel, given: Given) -> TrainedModel:
         """Raises UserError without a profile, where it does not pay, or cannot be reached, or a training fails."""
-        profile, precision = given.profile, self.precision or model.precision
-        if profile is None:
-            raise UserError("whether products pay is told by a device's profile; name it with --device")
-        check_classes(model, given)
-        profile = comparable(profile, precision)
+        precision = self.precision or model.precision
+        profile = comparable(profile_for(model, given, "whether products pay is told by a device's profile"), precision)
         network = factorized(model.network, weights_to_factorize(model), profile, precision, self.share)
         gained = gain(profile, model.network, network, precision)
         if gained.latency > PAYS and not self.anyway:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.compress.channels import groups_of, importance, pruned
-from nas.compress.finetune import EPOCHS, check_classes, check_epochs, fine_tuned
+from nas.compress.finetune import EPOCHS, check_epochs, check_share, fine_tuned, profile_for
 from nas.compress.plan import comparable, gain, sizes_for
 from nas.compress.step import Given, with_step
-from nas.errors import UserError
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
@@ -33,18 +32,14 @@ class Prune:
     precision: Precision | None = None  # that latency is predicted in; None: the model's
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise UserError(f"the share of the latency to prune must be above 0 and below 1; got {self.share:g}")
+        check_share(self.share, "latency to prune")
         check_epochs(self.epochs)
 
     def apply(self, model: TrainedModel, given: Given) -> TrainedModel:
         """Raises UserError without a profile, where it cannot predict or reach that, and for a training that fails."""
-        profile, precision = given.profile, self.precision or model.precision
-        if profile is None:
-            raise UserError("what to prune is chosen by a device's profile; name it with --device")
-        check_classes(model, given)
+        precision = self.precision or model.precision
+        profile = comparable(profile_for(model, given, "what to prune is chosen by a device's profile"), precision)
         multiple = INT8_MULTIPLE if precision == "int8" else MULTIPLE
-        profile = comparable(profile, precision)
         groups = groups_of(model.network)
         worth = importance(model, groups)
         made = pruned(model, sizes_for(model.network, worth, profile, precision, self.share, multiple), worth)

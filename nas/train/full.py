@@ -16,7 +16,7 @@ from nas.files.atomic import recover_folder
 from nas.files.lock import locked
 from nas.models.builder import build
 from nas.models.parts import silence_residuals
-from nas.models.trained import Lineage, Preprocessing, TrainedModel, save_trained
+from nas.models.trained import Lineage, Preprocessing, Resize, TrainedModel, save_trained
 from nas.space.layer import PRECISIONS, Precision
 from nas.space.network import Network
 from nas.tasks.by_name import task_of
@@ -113,7 +113,7 @@ def train_full(
                     save_seconds=save_seconds, on_progress=on_progress, on_plan=on_plan, goes_on=GOES_ON_TOO,
                 )  # fmt: skip
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)
-            model = _model(state, network, dataset.classes, precision, begun, lineage or Lineage(), dataset)
+            model = _model(state, network, precision, begun, lineage or Lineage(), dataset, task.resize)
             model = replace(model, recipe={**model.recipe, **(recorded or {})})
             of = model.lineage
             name = folder.name if of.trial is None else f"Trial {of.trial} of {of.run}"
@@ -151,16 +151,15 @@ def _measured(state: Training, lesson: Lesson, dataset: Dataset, precision: Prec
 
 
 def _model(
-    state: Training, network: Network, classes: tuple[str, ...], precision: Precision, begun: Begun, lineage: Lineage,
-    dataset: Dataset,
+    state: Training, network: Network, precision: Precision, begun: Begun, lineage: Lineage, dataset: Dataset,
+    resize: Resize,
 ) -> TrainedModel:  # fmt: skip
     weights = weights_of(state)
     hashes = {**lineage.hashes, "dataset": dataset.fingerprint, "training": begun.digest}
     step = STEP if begun.teacher == NONE else f"{STEP} with the teacher {begun.teacher}"
-    resize = task_of(dataset.task, classes, network).resize
     prepared = Preprocessing(network.input_shape[1], side=dataset.train.images.side, resize=resize)
     return TrainedModel(
-        network, weights, dataset.task, classes, prepared, precision,
+        network, weights, dataset.task, dataset.classes, prepared, precision,
         recipe=asdict(state.recipe) | {"seed": begun.seed, "teacher": begun.teacher},
         lineage=replace(lineage, steps=(*lineage.steps, step), hashes=hashes),
     )  # fmt: skip

@@ -25,7 +25,7 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
-def network() -> Network:
+def network(classes: int = 10) -> Network:
     """ReLU6, ReLU and h-swish; depthwise, shuffled, squeezed and bare blocks; 16 pixels."""
     stem, wide = (16, 16, 16), (32, 8, 8)
     blocks = (
@@ -35,7 +35,7 @@ def network() -> Network:
         Block("mbconv", wide, wide, 3, 1, mid=64, se=8, activation="hswish", gate="hsigmoid"),
         Block("pool", wide, (32, 1, 1)),
         Block("conv", (32, 1, 1), (48, 1, 1), activation="hswish", norm=False),
-        Block("linear", (48, 1, 1), (10, 1, 1)),
+        Block("linear", (48, 1, 1), (classes, 1, 1)),
     )
     return Network(blocks, (0, 1, 2, 2, 3, 3, 3))
 

@@ -15,12 +15,11 @@ from nas.estimate.chance import AtChance
 from nas.estimate.estimator import Estimate
 from nas.estimate.fidelity import Fidelity
 from nas.estimate.proxy import ProxyTraining
-from nas.space.block import Block
-from nas.space.network import Network
 from nas.space.reference import reference_network
 from nas.tasks.classification import Classification
 from nas.train.loop import evaluate
 from nas.train.rounding import quantized
+from tests.compress.networks import network as small_network
 
 TASK = Classification("0123456789")
 FIDELITY = Fidelity(epochs=6, resolution_share=0.5, full_resolution_share=0.3, batch_size=32)
@@ -41,21 +40,6 @@ def proxy(digits: Dataset) -> ProxyTraining:
 @pytest.fixture(scope="module")
 def trained(proxy: ProxyTraining) -> Estimate:
     return proxy.estimate(small_network(), HYPERPARAMETERS, seed=3)
-
-
-def small_network(classes: int = 10) -> Network:
-    """16 pixels; depthwise, expanded, grouped, squeezed and bare blocks, three activations."""
-    shape, stem, wide = (3, 16, 16), (16, 16, 16), (32, 8, 8)
-    blocks = (
-        Block("conv", shape, stem, 3, 1, activation="relu6"),
-        Block("ds", stem, stem, 3, 1, activation="relu6"),
-        Block("shuffle", stem, wide, 3, 2, mid=64, groups=2, activation="relu"),
-        Block("mbconv", wide, wide, 3, 1, mid=64, se=8, activation="hswish", gate="hsigmoid"),
-        Block("pool", wide, (32, 1, 1)),
-        Block("conv", (32, 1, 1), (48, 1, 1), activation="hswish", norm=False),
-        Block("linear", (48, 1, 1), (classes, 1, 1)),
-    )
-    return Network(blocks, (0, 1, 2, 2, 3, 3, 3))
 
 
 def rebuilt(estimate: Estimate) -> nn.Module:

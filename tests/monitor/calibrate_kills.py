@@ -31,6 +31,7 @@ from tests.kills import killed
 from tests.monitor.drifted import ALARM, write_frames, write_log
 
 ROOT = Path(sys.argv[1])
+WHOLE = ROOT / "moved/whole/out"  # of the call that was not killed
 WEIGHTS = "weights.safetensors"
 
 
@@ -59,9 +60,9 @@ def wrong(folder: Path, go_on: Callable[[], int]) -> str:
         return said
     if status := go_on():
         return f"exit status {status}"
-    if names(folder) != WHOLE:
-        return f"differs in {sorted(set(names(folder)) ^ set(WHOLE))}"
-    if (folder / ".models/2" / WEIGHTS).read_bytes() != LEARNED:
+    if odd := set(names(folder)) ^ set(names(WHOLE)):
+        return f"differs in {sorted(odd)}"
+    if (folder / ".models/2" / WEIGHTS).read_bytes() != (WHOLE / ".models/2" / WEIGHTS).read_bytes():
         return "other weights"
     find_model(Calibration(folder), read_card(folder / "versions/2"))
     return not_whole(folder)
@@ -88,6 +89,9 @@ if __name__ == "__main__":
     module._verified = verified
     module._check = lambda verification, most: None  # of few images, after one epoch
     calibrate(asked(copytree(base, ROOT / "first")))  # fills `kept`
-    (moved := ROOT / "moved").mkdir()
-    WHOLE, LEARNED = names(ROOT / "first"), (ROOT / "first/.models/2" / WEIGHTS).read_bytes()
-    print(killed(moved, sys.argv[2], lambda folder: calibrate(asked(folder)), wrong, lambda out: copytree(base, out)))
+    (ROOT / "moved").mkdir()
+    print(
+        killed(
+            ROOT / "moved", sys.argv[2], lambda folder: calibrate(asked(folder)), wrong, lambda out: copytree(base, out)
+        )
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UserError
-from nas.run import COST_COLUMNS, load_run, read_curves, read_settings
+from nas.run import COST_COLUMNS, Run, load_run, read_curves, read_settings
 from nas.search import api
 from nas.search.loop import search
 from nas.space.search_space import SearchSpace
@@ -155,39 +155,27 @@ def refused(folder: Path, call: Callable[[], object], message: str) -> None:
     assert contents(folder) == before
 
 
+def go_on(begun: tuple[SearchSpace, Path], path: Path) -> Run:
+    """Resumes the run of a folder with the settings of the run that was begun."""
+    space, run = begun
+    return search(space, CountingPricer(space), FormulaEvaluator(), read_settings(run), path, resume=True)
+
+
 @pytest.mark.parametrize(("change", "message"), READ.values(), ids=READ)
 def test_a_folder_that_no_search_wrote_is_refused(
     begun: tuple[SearchSpace, Path], tmp_path: Path, change: Change, message: str
 ) -> None:
-    space, run = begun
-    shutil.copytree(run, tmp_path / "run")
-    settings = read_settings(run)
-    change(tmp_path / "run")
+    change(shutil.copytree(begun[1], tmp_path / "run"))
     refused(tmp_path, lambda: load_run(tmp_path / "run"), message)
-    refused(
-        tmp_path,
-        lambda: search(
-            space, CountingPricer(space), FormulaEvaluator(), settings, tmp_path / "run", resume=True
-        ),
-        message,
-    )  # fmt: skip
+    refused(tmp_path, lambda: go_on(begun, tmp_path / "run"), message)
 
 
 @pytest.mark.parametrize(("change", "message"), RESUMED.values(), ids=RESUMED)
 def test_a_journal_that_no_search_wrote_is_not_gone_on_with(
     begun: tuple[SearchSpace, Path], tmp_path: Path, change: Change, message: str
 ) -> None:
-    space, run = begun
-    shutil.copytree(run, tmp_path / "run")
-    settings = read_settings(run)
-    change(tmp_path / "run")
-    refused(
-        tmp_path,
-        lambda: search(
-            space, CountingPricer(space), FormulaEvaluator(), settings, tmp_path / "run", resume=True
-        ),
-        message,
-    )  # fmt: skip
+    change(shutil.copytree(begun[1], tmp_path / "run"))
+    refused(tmp_path, lambda: go_on(begun, tmp_path / "run"), message)
 
 
 @pytest.mark.parametrize("line", ["[", "3", '{"trial": "a", "curve": []}', '{"trial": 1, "curve": [{"a": 1}]}',

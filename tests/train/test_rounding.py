@@ -16,12 +16,11 @@ from nas.models.builder import build
 from nas.models.fold import fold_batch_norms
 from nas.models.trained import Lineage, Preprocessing, TrainedModel
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.space.block import Block
-from nas.space.network import Network
 from nas.tasks.classification import Classification
 from nas.train.loop import evaluate, fit, normalize, spread
 from nas.train.recipe import Recipe
 from nas.train.rounding import quantized
+from tests.compress.networks import network as small_network
 
 TASK = Classification("0123456789")
 
@@ -45,21 +44,6 @@ def trained(digits: Dataset) -> nn.Module:
     model = build(small_network(), seed=3)
     fit(model, TASK, digits.train, digits.validation, Recipe(6, 32, 8, 0.1), seed=3, device=torch.device("cpu"))
     return model.eval()
-
-
-def small_network(classes: int = 10) -> Network:
-    """16 pixels; depthwise, expanded, grouped, squeezed and bare blocks, three activations."""
-    shape, stem, wide = (3, 16, 16), (16, 16, 16), (32, 8, 8)
-    blocks = (
-        Block("conv", shape, stem, 3, 1, activation="relu6"),
-        Block("ds", stem, stem, 3, 1, activation="relu6"),
-        Block("shuffle", stem, wide, 3, 2, mid=64, groups=2, activation="relu"),
-        Block("mbconv", wide, wide, 3, 1, mid=64, se=8, activation="hswish", gate="hsigmoid"),
-        Block("pool", wide, (32, 1, 1)),
-        Block("conv", (32, 1, 1), (48, 1, 1), activation="hswish", norm=False),
-        Block("linear", (48, 1, 1), (classes, 1, 1)),
-    )
-    return Network(blocks, (0, 1, 2, 2, 3, 3, 3))
 
 
 def test_folded_batch_norms_change_nothing(trained: nn.Module, digits: Dataset) -> None:

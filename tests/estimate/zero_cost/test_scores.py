@@ -23,7 +23,7 @@ from nas.estimate.zero_cost.trainability import spectral_norm, trainability
 from nas.estimate.zero_cost.zico import zico
 from nas.space.layer import Layer
 from nas.space.network import Network, imported
-from tests.estimate.test_proxy import small_network
+from tests.compress.networks import network as small_network
 from tests.estimate.zero_cost.networks import Map, by_hand, chain, convolution, shown
 
 
