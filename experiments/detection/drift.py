@@ -173,7 +173,7 @@ def main() -> None:
     for given in asked.models:
         name, _, folder = given.partition("=")
         found = cached(name, Path(folder), data, asked.work)
-        append_rows(asked.out.with_name("ap50.csv"), ESTIMATES, list(estimates(name, found)))
+        append_rows(asked.out.with_name("drift_ap50.csv"), ESTIMATES, list(estimates(name, found)))
         append_rows(asked.out, COLUMNS, list(rows_of(name, found, asked.seeds)))
 
 
