@@ -12,11 +12,13 @@ from nas.errors import UserError
 
 
 @contextmanager
-def locked(path: Path, busy: str = "another process is writing in {path}; wait for it") -> Iterator[None]:
+def locked(
+    path: Path, busy: str = "another process is writing in {path}; wait for it", *, own: bool = False
+) -> Iterator[None]:  # fmt: skip
     """Keeps a second process out of the folder, which is made if it is not there; `busy` is said to the second one.
 
     The system frees the lock when the process dies; its file `.lock` is removed at the end, and so are folders that
-    were made for it and are still empty. Raises UserError.
+    were made for it and are still empty; with `own` also one that a process that died has left empty. Raises UserError.
     """
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} exists and is not a folder; choose another one")
@@ -35,7 +37,7 @@ def locked(path: Path, busy: str = "another process is writing in {path}; wait f
     finally:
         (path / ".lock").unlink(missing_ok=True)
         lock.release()
-        _remove_empty(made)
+        _remove_empty(made or [path] * own)
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -152,7 +152,7 @@ def calibrate(
     if asked.dry_run:
         tell("nothing is written: --dry-run")
         return Done()
-    with locked(asked.folder / WORK, BUSY):
+    with locked(asked.folder / WORK, BUSY, own=True):
         work = asked.folder / WORK / _digest(asked, card, lesson, frames)
         make_folder(work)
         line = f"{STEP} to {words_of(drifts)} after version {card.version}"

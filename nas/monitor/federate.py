@@ -72,7 +72,7 @@ def federate_folder(
     data = dataset_of(card.dataset, card.dataset_sha256, card.dataset_seed)
     for client in clients:
         tell(f"{client.name}: {len(client.train):,} images to learn from, {len(client.held):,} to measure on")
-    with locked(folder / WORK, BUSY):
+    with locked(folder / WORK, BUSY, own=True):
         found = federate(known, clients, asked, run=run, on_round=on_round)
         resolution, test = known.preprocessing.resolution, data.test_split()
         old_before, old_after = (
