@@ -111,10 +111,10 @@ def main() -> None:
     if asked.model is None:
         write_images(asked.images, out / "images.npz")
         data, run = f"npz:{out / 'images.npz'}", out / "run"
-        nas("search", "--device", "raspberry-pi-4", "--space", "nas-bench-macro", "--dataset", data, "--time", "3m",
+        nas("search", "--device", "raspberry-pi-4", "--space", "nas-bench-macro", "--dataset", data, "--time", "4m",
             "--out", run)  # fmt: skip
         nas("deploy", run, "--pick", "knee", "--precision", "int8", "--max-drop", "1%", "--time", "8m", "--out", served)
-        model: list[str | Path] = ["--model", next(iter((run / "trained").iterdir()))]
+        model: list[str | Path] = []  # nas calibrate finds it
     else:
         nas("deploy", asked.model, "--device", "raspberry-pi-4", "--precision", "int8", "--out", served)
         model = ["--model", asked.model]

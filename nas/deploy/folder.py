@@ -7,6 +7,7 @@ serve.pyz    serves frames and watches           monitor/    what it noted
 versions/N/preprocess.json  how a picture is read, and the classes: one object, for the program and for nas verify
 versions/N/card.toml, README.md, requirements.txt, SHA256SUMS      what it is, what it needs, and that it is whole
 verified.html, versions/N/verified.json    what nas verify found, later: a page of all versions, and as data
+.models/N/   the model of a version that no other folder holds: of a quantization or a calibration; not for the board
 .work/       what nas deploy has done so far
 
 A version is written whole or not at all, and never changed: the next one has the next number.
@@ -36,7 +37,7 @@ from nas.runtimes.board.run import FACTS, SUMS
 from nas.runtimes.runtime import Form, RuntimeName, parts_of
 
 VERSIONS, CURRENT, PREVIOUS, RUN, WORK = "versions", "current", "previous", "run.py", ".work"
-PAGE = "verified.html"
+PAGE, MODELS = "verified.html", ".models"
 SERVE, MONITOR = "serve.pyz", "monitor"
 OURS = frozenset({VERSIONS, CURRENT, PREVIOUS, RUN, WORK, SERVE, MONITOR, PAGE, ".lock"})
 SERVING = Path(nas.__file__).parent / "monitor/serve"  # as data: a board's program, which nothing here imports

@@ -21,6 +21,7 @@ from nas.deploy.card import CARD, card_text, read_card
 from nas.deploy.compress import kept
 from nas.deploy.facts import digest_of
 from nas.deploy.folder import (
+    MODELS,
     WORK,
     check_folder,
     clear_parts,
@@ -37,9 +38,9 @@ from nas.deploy.robustness import with_robustness
 from nas.deploy.source import Source, load_source
 from nas.deploy.train import TrainingOptions, train
 from nas.errors import UserError
-from nas.files.atomic import make_folder, write_atomic
+from nas.files.atomic import make_folder, remove_folder, write_atomic
 from nas.files.lock import locked
-from nas.models.trained import MODEL, WEIGHTS, TrainedModel
+from nas.models.trained import MODEL, WEIGHTS, TrainedModel, save_trained
 from nas.numbers import duration
 from nas.run import load_run, trained_folder
 from nas.runtimes.by_name import deployed_runtime
@@ -281,6 +282,11 @@ def _made(
     if watched is not None:
         tell("running the files on validation images under shifts, for what watches them")
         beside |= watched(model, paths, data.validation, tell)
+    own_model = out / MODELS / str(version)
+    remove_folder(own_model)  # of a process that died before it wrote the version
+    if model.lineage.steps != trained.lineage.steps:  # for `nas calibrate`, which goes on from it
+        make_folder(own_model.parent)
+        save_trained(own_model, model)
     return write_version(out, model, card, paths, beside, use=use)
 
 

@@ -17,7 +17,7 @@ from nas.compress.quantize import calibration_images
 from nas.data.dataset import Dataset
 from nas.deploy.card import Card, read_card
 from nas.deploy.facts import MOST_MODEL, Facts, read_facts
-from nas.deploy.folder import version_folder
+from nas.deploy.folder import MODELS, version_folder
 from nas.deploy.images import dataset_of
 from nas.deploy.job import Job, deploy
 from nas.errors import UserError
@@ -37,7 +37,7 @@ from nas.runtimes.runtime import parts_of
 from nas.train.loop import spread
 from nas.train.resumption import OnFullProgress
 
-MODELS, WORK = ".models", ".calibrating"
+WORK = ".calibrating"
 ASKED = 200  # pictures to label
 LEAST_FRAMES = 8  # that say what a drift looks like
 CHARTS = ("picture", "features", "accuracy")  # alarms that a new version may help against

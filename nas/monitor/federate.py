@@ -18,14 +18,14 @@ from nas.data.catalog import load_found
 from nas.data.dataset import Split
 from nas.deploy.card import Card, read_card
 from nas.deploy.facts import read_facts
-from nas.deploy.folder import version_folder
+from nas.deploy.folder import MODELS, version_folder
 from nas.deploy.images import dataset_of
 from nas.deploy.job import deploy
 from nas.errors import UserError
 from nas.files.atomic import make_folder
 from nas.files.lock import locked
 from nas.models.trained import TrainedModel, save_trained
-from nas.monitor.calibrate import MODELS, WORK, Calibration, find_model, job_like
+from nas.monitor.calibrate import WORK, Calibration, find_model, job_like
 from nas.monitor.reference import watch_files
 from nas.tasks.classification import Classification
 from nas.train.federated import Client, Federated, Federation, Map, OnRound, federate, one_by_one

@@ -29,7 +29,8 @@ from nas.deploy.train import TrainingOptions, train
 from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.files.lock import locked
-from nas.models.trained import load_trial, save_trained
+from nas.models.trained import load_trained, load_trial, save_trained
+from nas.monitor.calibrate import Calibration, find_model
 from nas.monitor.serve.adapt import Folding
 from nas.run import load_run
 from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
@@ -201,6 +202,8 @@ def test_the_precision_that_is_asked_for_is_used_and_a_trained_folder_is_deploye
     card, facts = read_card(place), read_facts(place)
     assert list(facts.models) == ["int8", "fp32"] and card.precision == "int8"
     assert any(step.startswith("quantize: int8 loses") for step in card.steps)
+    kept = find_model(Calibration(out), card)  # which a calibration goes on from
+    assert kept.lineage.steps == tuple(card.steps) and kept.recipe["int8_scheme"] == card.recipe["int8_scheme"]
     predicted = card.models["int8"].predicted
     assert predicted is not None and predicted.device == "raspberry-pi-4" and predicted.latency_ms
     with pytest.raises(UserError, match="is a trained model: it is deployed as it is"):
@@ -220,6 +223,8 @@ def test_after_qat_fp32_is_the_network_before_it_and_only_int8_is_adapted(
     card = read_card(place)
     assert "int8 after QAT loses" in card.steps[-1] and card.steps[-1].endswith("1 epoch of QAT")
     assert seen  # the training's progress is shown
+    kept, first = find_model(Calibration(out), card), load_trained(model)
+    assert not all(tensor.equal(first.weights[name]) for name, tensor in kept.weights.items())  # QAT's
 
     def weights(path: Path) -> list[np.ndarray]:
         graph = onnx.load(path).graph
