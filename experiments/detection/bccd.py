@@ -34,6 +34,7 @@ from nas.tasks.detection import Detection
 from nas.tasks.precision import Truth, average_precision
 from nas.train.crops import trained_body
 from nas.train.full import train_full
+from nas.train.full_folder import read_begun
 from nas.train.full_recipe import FullRecipe, full_recipe
 from nas.train.loop import evaluate
 from nas.train.training import Lesson, Training, begin, train_on
@@ -154,7 +155,9 @@ def main() -> None:
                 before = process_time()
                 start = trained_body(network, data, Path(f"{place}-body"), epochs=asked.crops, seed=seed)
                 minutes -= (process_time() - before) / 60
-            if name not in epochs or asked.crops:
+            if begun := read_begun(place):
+                epochs[name] = begun.recipe.epochs
+            elif name not in epochs or asked.crops:
                 epochs[name] = epochs_within(minutes, network, data, full_recipe(RECIPE, epochs=2, **usual))
             model = train_full(start, data, full_recipe(RECIPE, epochs=epochs[name], **usual), place, seed=seed)
             own, test = measured(model, data, data.validation), measured(model, data, data.test_split())
