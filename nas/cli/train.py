@@ -79,6 +79,9 @@ def train(
         ),
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal weights on one machine.")] = 0,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs that share each batch (default: all there are).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The model's folder (default: RUN/trained/TRIAL).")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume a stopped training with the options that it was begun with.")
@@ -111,7 +114,7 @@ def train(
         epochs=epochs, minutes=0.0 if time is None else minutes_of(time), teacher=teacher, batch_size=batch_size,
         learning_rate=learning_rate, augmentation=augmented, mixup=mixup, balanced=balanced, pretrained=pretrained,
         crops=crops,
-        temperature=temperature, alpha=alpha, seed=seed,
+        temperature=temperature, alpha=alpha, seed=seed, gpus=gpus,
     )  # fmt: skip
     found = load_run(run)
     limits = budgets(max_latency, max_energy, max_size, max_memory)

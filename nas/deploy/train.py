@@ -45,6 +45,7 @@ class TrainingOptions:
     temperature: float = 4.0
     alpha: float = 0.9
     seed: int = 0
+    gpus: int | None = None  # None: all that are there
 
 
 def train(
@@ -86,7 +87,8 @@ def train(
     device = best_device()
     teacher = find_teacher(begun.teacher if begun else asked.teacher, found, dataset, device)
     on_note(dataset.description)
-    if said := devices_text(device):
+    processes, said = gpus_used(device, asked.gpus, recipe.batch_size, taught=teacher is not None)
+    if said:
         on_note(said)
     hashes = {"space": settings.space_sha256, "device": settings.device_sha256}
     lineage = Lineage(found.path.absolute().name, number, (), hashes)
@@ -102,17 +104,30 @@ def train(
         minutes=begun.minutes if begun else asked.minutes, precision=trial.candidate.precision,
         lineage=None if start is not network else lineage, device=device, force=force,
         recorded={"dataset": settings.dataset, "dataset_seed": settings.seed}, on_progress=on_progress,
-        on_plan=on_plan,
+        on_plan=on_plan, processes=processes,
     )  # fmt: skip
     return folder, model
 
 
-def devices_text(device: torch.device) -> str:
-    """What a machine with several GPUs should be told: a training uses one of them; nothing elsewhere."""
+def gpus_used(device: torch.device, asked: int | None, batch_size: int, *, taught: bool) -> tuple[int, str]:
+    """How many GPUs share the training, and what a machine with several of them should be told.
+
+    Raises UserError where more are asked for than are there.
+    """
     import torch
 
+    from nas.train.processes import LEAST_IMAGES, processes_for
+
     there = torch.cuda.device_count() if device.type == "cuda" else 0
-    return f"one of {there} GPUs is used; CUDA_VISIBLE_DEVICES says which" if there > 1 else ""
+    if asked is not None and asked > there:
+        raise UserError(f"--gpus must be at most the number of GPUs that PyTorch finds here, {there}; got {asked}")
+    if there < 2:
+        return 1, ""
+    used = 1 if taught else processes_for(asked or there, batch_size)
+    if used > 1:
+        return used, f"{used} of {there} GPUs share each batch of {batch_size} images"
+    why = "; with a teacher no more are" if taught else f"; each must get at least {LEAST_IMAGES} images of a batch"
+    return 1, f"one of {there} GPUs is used{why * (asked != 1)}; CUDA_VISIBLE_DEVICES says which"
 
 
 def _trial(run: Run, number: int) -> Trial:
@@ -129,7 +144,9 @@ def _resumed(folder: Path, asked: TrainingOptions) -> Begun:
     from nas.train.full_folder import read_begun
 
     usual = TrainingOptions()
-    if given := [f.name for f in fields(asked) if getattr(asked, f.name) != getattr(usual, f.name)]:
+    if given := [
+        f.name for f in fields(asked) if f.name != "gpus" and getattr(asked, f.name) != getattr(usual, f.name)
+    ]:
         raise UserError(f"--resume keeps the options that the training was begun with; leave out {given[0]}")
     begun = read_begun(folder)
     if begun is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ from nas.train.full_folder import (
 )
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import best_device, evaluate
+from nas.train.processes import train_in_processes
 from nas.train.resumption import GOES_ON, SAVE_SECONDS, OnFullProgress, OnPlan, memory_told, train_resumably, weights_of
 from nas.train.rounding import quantized
 from nas.train.training import Lesson, Training
@@ -56,7 +58,7 @@ def train_full(
     seed: int = 0, teacher: Teacher | None = None, minutes: float = 0.0, precision: Precision = "fp32",
     lineage: Lineage | None = None, device: torch.device | None = None, force: bool = False,
     recorded: Mapping[str, str | int | float] | None = None, save_seconds: float = SAVE_SECONDS,
-    on_progress: OnFullProgress = lambda _: None, on_plan: OnPlan | None = None,
+    on_progress: OnFullProgress = lambda _: None, on_plan: OnPlan | None = None, processes: int = 1,
 ) -> TrainedModel:  # fmt: skip
     """Trains a network from scratch, or a model on from its weights, and writes `folder` with it, curve and result.
 
@@ -68,7 +70,7 @@ def train_full(
     A process that dies loses the steps since the last checkpoint, at most; the same call goes on there and ends with
     the same weights, and it returns the model where the training had ended. On a GPU, and with `minutes`, the weights
     are equal only as far as its kernels and the time are. `force` discards what another training left in `folder`.
-    `recorded` is kept with the model's recipe.
+    `recorded` is kept with the model's recipe. More `processes` than one share each batch, each on a GPU of its own.
 
     `on_plan` hears before the first step what the training will take, by a pilot of a few steps.
 
@@ -86,6 +88,8 @@ def train_full(
                             f"{_few(dataset.classes)} of {dataset.name}")  # fmt: skip
         precision, lineage = start.precision, lineage or start.lineage
     _check_asked(task, dataset, recipe, teacher)
+    if processes > 1 and teacher:
+        raise UserError("with a teacher a training runs in one process")
     if recipe.resolution != network.input_shape[1]:
         raise UserError(f"a network of {network.input_shape[1]} pixels must be trained there; got {recipe.resolution}")
     begun = begun_with(start, dataset, recipe, seed, teacher, minutes)
@@ -108,8 +112,11 @@ def train_full(
                 discard(folder)
             write_begun(folder, begun)
             with _told(folder, recipe):
-                state = train_resumably(
-                    lambda: _module(start, lesson, recipe), lesson, recipe, work_folder(folder) / STATE,
+                run: Callable[..., Training] = train_resumably
+                if processes > 1:
+                    run = partial(train_in_processes, processes=processes)
+                state = run(
+                    partial(_module, start, lesson, recipe), lesson, recipe, work_folder(folder) / STATE,
                     save_seconds=save_seconds, on_progress=on_progress, on_plan=on_plan, goes_on=GOES_ON_TOO,
                 )  # fmt: skip
                 result, curve = _measured(state, lesson, dataset, precision, begun.teacher), tuple(state.curve)

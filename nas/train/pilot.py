@@ -7,6 +7,7 @@ from itertools import pairwise
 from time import perf_counter
 
 from nas.numbers import duration
+from nas.train.crew import ALONE, Crew
 from nas.train.training import Lesson, Training, train_on
 
 TIMED_STEPS = 4  # of which the first warms up
@@ -41,7 +42,7 @@ class Pace:
     image: float
 
 
-def pace_of(state: Training, lesson: Lesson) -> Pace:
+def pace_of(state: Training, lesson: Lesson, crew: Crew = ALONE) -> Pace:
     """The pace of a training, of which a few steps are made with `state`; the fastest of them counts.
 
     Other programs only make steps slower, and a limit of time is kept while the training runs.
@@ -52,7 +53,7 @@ def pace_of(state: Training, lesson: Lesson) -> Pace:
         times.append(perf_counter())
         return len(times) > TIMED_STEPS or (len(times) > 2 and times[-1] - times[0] > LONG_ENOUGH)
 
-    train_on(state, lesson, on_step)
+    train_on(state, lesson, on_step, crew)
     step = min(after - before for before, after in pairwise(times[min(2, len(times) - 1) - 1 :]))
     image = EVALUATION * step / min(state.recipe.batch_size, len(lesson.train))
     return Pace(state.batches * step + image * len(lesson.validation), image)

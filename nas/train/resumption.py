@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from nas.errors import UserError
+from nas.train.crew import ALONE, Crew
 from nas.train.fake_quantization import plain
 from nas.train.full_recipe import FullRecipe
 from nas.train.interrupt import waiting_interrupt
@@ -53,34 +54,54 @@ def train_resumably(
     the last checkpoint. Raises UserError for a file of another training, and for a full disk; FloatingPointError as
     `train_on`; KeyboardInterrupt, saying that it `goes_on`, after the step has ended and was kept.
     """
+    with waiting_interrupt() as interrupted:
+        state = train_stoppably(
+            start, lesson, recipe, file, interrupted, save_seconds=save_seconds, on_progress=on_progress,
+            on_plan=on_plan,
+        )  # fmt: skip
+    return stopped(state, goes_on)
+
+
+def stopped(state: Training, goes_on: str) -> Training:
+    """The training where it has ended. Raises KeyboardInterrupt, saying that it `goes_on`, where it has not."""
+    if state.step < state.steps:
+        epoch = f"epoch {state.step // state.batches + 1} of {state.recipe.epochs}"
+        raise KeyboardInterrupt(f"stopped in {epoch}; {goes_on}")
+    return state
+
+
+def train_stoppably(
+    start: Callable[[], nn.Module], lesson: Lesson, recipe: FullRecipe, file: Path, interrupted: Callable[[], bool], *,
+    save_seconds: float, on_progress: OnFullProgress, on_plan: OnPlan | None, crew: Crew = ALONE,
+) -> Training:  # fmt: skip
+    """`train_resumably` until it is `interrupted`, in one of a crew's processes: the first writes, and is heard of."""
     state = begin(start(), recipe, lesson.train, lesson.device)
     if file.exists():
         read_training(file, state)
     seconds = 0.0 if not state.step else state.seconds / state.step * (state.steps - state.step)
     if not state.step and (on_plan or lesson.limit_s < math.inf):
-        pace = pace_of(begin(start(), recipe, lesson.train, lesson.device), lesson)
+        pace = pace_of(begin(start(), recipe, lesson.train, lesson.device), lesson, crew)
         if lesson.limit_s < math.inf:
             fitting = max(1, int(USED * lesson.limit_s / pace.epoch))
             state.recipe = replace(recipe, epochs=min(recipe.epochs, fitting))
+            crew.agreed(state, stop=False)
         seconds = pace.epoch * state.recipe.epochs
-    if on_plan and state.step < state.steps:
+    if on_plan and crew.first and state.step < state.steps:
         on_plan(TrainingPlan(state.recipe.epochs, recipe.epochs, seconds))
     saved = time.monotonic()
-    with waiting_interrupt() as interrupted:
 
-        def on_step(now: Training) -> bool:
-            nonlocal saved
+    def on_step(now: Training) -> bool:
+        nonlocal saved
+        if crew.first:
             on_progress(_progress(now))
             if now.step < now.steps and time.monotonic() - saved >= save_seconds:
                 write_training(file, now)
                 saved = time.monotonic()
-            return interrupted()
+        return interrupted()
 
-        train_on(state, lesson, on_step)
+    train_on(state, lesson, on_step, crew)
+    if crew.first:
         write_training(file, state)
-    if state.step < state.steps:
-        epoch = f"epoch {state.step // state.batches + 1} of {state.recipe.epochs}"
-        raise KeyboardInterrupt(f"stopped in {epoch}; {goes_on}")
     return state
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nas.data.augmentation import mix
 from nas.data.dataset import Split
 from nas.tasks.task import Task
+from nas.train.crew import ALONE, Crew
 from nas.train.distill import Teacher, all_logits, soft_loss
 from nas.train.full_recipe import FullRecipe
 from nas.train.loop import (
@@ -84,8 +85,12 @@ def begin(model: nn.Module, recipe: FullRecipe, train: Split, device: torch.devi
     return Training(model, average, optimizer, recipe, batches, torch.zeros((), device=device))
 
 
-def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool | None]) -> None:
+def train_on(
+    state: Training, lesson: Lesson, on_step: Callable[[Training], bool | None], crew: Crew = ALONE
+) -> None:  # fmt: skip
     """Trains on from `state`, which it changes, to the end; `on_step` hears of every step, and True stops there.
+
+    In one of a crew's processes it takes its part of each batch; average and curve are then the first one's.
 
     What a step does depends only on its number, the seed and the state that it finds. Raises FloatingPointError, naming
     the epoch, when a loss, a weight or an output is not finite.
@@ -99,6 +104,7 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
     if teacher and recipe.augmentation == "none" and not recipe.mixup and not recipe.small_share:
         known = all_logits(teacher, train, device)
     order, epoch = torch.empty(0), -1
+    model = crew.wrapped(state.model)
     _set_training(state)
     while state.step < state.steps:
         begun, step, steps = perf_counter(), state.step, state.steps
@@ -108,17 +114,17 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
         rate = recipe.learning_rate * cosine(step, steps, max(1, round(recipe.warmup_share * steps)))
         for group in state.optimizer.param_groups:
             group["lr"] = rate
-        chosen = order[step % state.batches * recipe.batch_size :][: recipe.batch_size]
+        chosen = crew.part(order[step % state.batches * recipe.batch_size :][: recipe.batch_size])
         pixels, labels = train.images.take(chosen, recipe.resolution_at(step, steps)), train.labels[chosen]
         if recipe.augmentation != "none":
-            drawn = generator_of(lesson.seed, AUGMENTATION, step)
+            drawn = generator_of(lesson.seed, AUGMENTATION, crew.number(step))
             pixels, labels = lesson.task.augment(pixels, labels, recipe.augmentation, flip=lesson.flip, generator=drawn)
         images, targets = normalize(pixels.to(device)), labels.to(device)
         if recipe.mixup:
-            drawn = generator_of(lesson.seed, MIXING, step)
+            drawn = generator_of(lesson.seed, MIXING, crew.number(step))
             images, targets = mix(images, targets, len(lesson.task.classes), recipe.mixup, drawn)
         with torch.autocast(device.type, half, enabled=half is not None):
-            output = state.model(images)
+            output = model(images)
         output = output.float()
         loss = lesson.task.loss(output, targets, recipe.label_smoothing)
         if teacher:
@@ -131,15 +137,16 @@ def train_on(state: Training, lesson: Lesson, on_step: Callable[[Training], bool
         state.optimizer.step()
         state.loss += loss.detach()
         share = max(1 / max(1.0, recipe.average_share * steps), 9 / (10 + step))  # at first of fewer steps
-        torch._foreach_lerp_(pairs[0], pairs[1], share)
+        if crew.first:
+            torch._foreach_lerp_(pairs[0], pairs[1], share)
         state.step = step + 1
-        if state.step % state.batches == 0:
+        if state.step % state.batches == 0 and crew.first:
             _end_epoch(state, lesson, perf_counter() - begun)
             _set_training(state)
         state.seconds += perf_counter() - begun
         if state.step % state.batches == 0:
             _keep_limit(state, lesson.limit_s)
-        if on_step(state):
+        if crew.agreed(state, on_step(state)):
             return
 
 

@@ -14,7 +14,7 @@ import torch
 from nas.data.dataset import Dataset
 from nas.deploy import images
 from nas.deploy.source import load_source
-from nas.deploy.train import TrainingOptions, devices_text, train
+from nas.deploy.train import TrainingOptions, gpus_used, train
 from nas.errors import UserError
 from nas.models.trained import TrainedModel, load_trained
 from nas.run import Run
@@ -181,9 +181,17 @@ def test_a_training_from_pretrained_weights_is_resumed_from_them(run: Run, monke
     assert all(torch.equal(tensor, whole.weights[name]) for name, tensor in model.weights.items())
 
 
-def test_of_several_gpus_one_is_used_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_gpus_share_a_training_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert devices_text(torch.device("cuda")) == "one of 4 GPUs is used; CUDA_VISIBLE_DEVICES says which"
-    assert devices_text(torch.device("cpu")) == ""
+    assert gpus_used(gpu, None, 64, taught=False) == (4, "4 of 4 GPUs share each batch of 64 images")
+    assert gpus_used(gpu, 2, 64, taught=False) == (2, "2 of 4 GPUs share each batch of 64 images")
+    assert gpus_used(gpu, 1, 64, taught=False) == (1, "one of 4 GPUs is used; CUDA_VISIBLE_DEVICES says which")
+    assert gpus_used(gpu, None, 16, taught=False)[1].startswith("one of 4 GPUs is used; each must get at least 16")
+    assert gpus_used(gpu, None, 64, taught=True)[1].startswith("one of 4 GPUs is used; with a teacher no more are;")
+    for device, most in ((gpu, 4), (torch.device("cpu"), 0)):
+        with pytest.raises(UserError, match=f"--gpus must be at most the number of GPUs .* here, {most}; got 5"):
+            gpus_used(device, 5, 64, taught=False)
+    assert gpus_used(torch.device("cpu"), None, 64, taught=False) == (1, "")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert devices_text(torch.device("cuda")) == ""
+    assert gpus_used(gpu, None, 64, taught=False) == (1, "") == gpus_used(gpu, 1, 64, taught=False)
