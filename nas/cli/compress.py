@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.cli.amounts import drop, share
+from nas.cli.amounts import drop, runtimes, share
 from nas.cli.output import Quiet, note, print_json
 from nas.cli.source import DatasetName, Model, Pick, Seed, read_source
 from nas.cli.train import training_bar
@@ -55,6 +55,10 @@ def compress(
     learning_rate: Annotated[
         float | None, typer.Option(help="With --qat: peak of the learning rate (default: 0.3 of the last training's).")
     ] = None,
+    runtime: Annotated[
+        str,
+        typer.Option(help="With --max-drop: where the loss is measured, onnxruntime, litert or both: the larger one."),
+    ] = "onnxruntime",
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="int8 in linear layers alone, ranges measured at each inference.")
     ] = False,
@@ -66,7 +70,7 @@ def compress(
 ) -> None:
     """Compress a trained model; the result is a model like any other.
 
-    What quantization loses is measured with the exported file in ONNX Runtime, against fp32 on the same validation
+    What quantization loses is measured with the exported file by its runtime, against fp32 on the same validation
     images. With --max-drop a larger loss is not accepted: the blocks that suffer most stay in float, then the weights
     are trained on with int8's rounding as --qat does, then the whole network is fp16, then fp32, each measured.
 
@@ -97,6 +101,7 @@ def compress(
     from nas.compress.qat import Qat
     from nas.deploy.compress import check_model_folder
     from nas.deploy.compress import compress as compress_model
+    from nas.runtimes.by_name import deployed_runtime
 
     most = drop(max_drop, "--max-drop")
     part, factor = share(prune, "--prune"), share(low_rank, "--low-rank")
@@ -118,6 +123,11 @@ def compress(
         raise UserError("--anyway is for --low-rank")
     if most is not None and quantize is None:
         raise UserError("--max-drop is for --quantize")
+    measured = runtimes(runtime)
+    if measured != ("onnxruntime",) and quantize is None:
+        raise UserError("--runtime is for --quantize: it says where its loss is measured")
+    for name in measured:
+        deployed_runtime(name).check()
     if device is not None and part is None and factor is None:
         raise UserError("--device is for --prune and --low-rank: its profile chooses what goes")
     for option, typed, asked in (("--prune", prune, part), ("--low-rank", low_rank, factor)):
@@ -148,7 +158,7 @@ def compress(
     if precision is not None:
         from nas.compress.quantize import Quantize
 
-        steps.append(Quantize(precision, most, "dynamic" if dynamic else "static", qat=tuning))
+        steps.append(Quantize(precision, most, "dynamic" if dynamic else "static", tuning, measured))
     with training_bar() as show:
         made = compress_model(source, steps, out, profile=profile, force=force, on_progress=note, on_training=show)
     done = made.lineage.steps[len(source.model.lineage.steps) :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from nas.compress.sensitivity import quantized_blocks, sensitivity
 from nas.errors import UserError
 from nas.models.int8 import Int8
 from nas.numbers import duration, figure
+from nas.runtimes.by_name import deployed_runtime
 from nas.runtimes.images import network_inputs
+from nas.runtimes.runtime import TITLES, RuntimeName
 from nas.space.layer import Precision
 
 if TYPE_CHECKING:
@@ -25,18 +27,20 @@ if TYPE_CHECKING:
     from nas.models.trained import TrainedModel
     from nas.runtimes.onnx.variants import Variants
 
+FileOf = Callable[[Precision, Int8 | None], bytes]  # a model's file in a precision
 FLOAT_SHARE = 0.6  # of the blocks that may stay in float; with more of them int8 is hardly faster
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One form of the model, measured as the file that is deployed."""
+    """One form of the model, measured as the file that is deployed; of several runtimes the one that loses most."""
 
     precision: Precision
     int8: Int8 | None
     drop: Drop | BoxDrop
     megabytes: float  # 10^6 bytes of the file
     tuned: Variants | None = None  # of the model after quantization-aware training; None: its weights are as they were
+    where: str = ""  # the runtime, and what the others lose, in words; empty where only ONNX Runtime was asked for
 
     @property
     def name(self) -> str:
@@ -49,37 +53,49 @@ class Rung:
 
     @property
     def text(self) -> str:
-        return f"{self.name} {self.drop.text}; {figure(self.megabytes)} MB"
+        return f"{self.name} {self.drop.text}{self.where}; {figure(self.megabytes)} MB"
 
 
 class Ladder:
     """Measures forms of one model on validation images, each against fp32 on the same images.
 
-    `validation` chooses among the forms, so their accuracies on it flatter a little; test images are not touched.
+    With several `runtimes` each form is measured in every one of them, against fp32 of the same, and what it loses is
+    what it loses in the worst. `validation` chooses among the forms, so their accuracies on it flatter a little; test
+    images are not touched.
     """
 
-    def __init__(self, variants: Variants, validation: Split, on_progress: OnProgress) -> None:
+    def __init__(
+        self, variants: Variants, validation: Split, on_progress: OnProgress,
+        runtimes: Sequence[RuntimeName] = ("onnxruntime",),
+    ) -> None:  # fmt: skip
         if not len(validation):
             raise UserError("what quantization loses is measured on validation images; got none")
-        self.variants, self.tell = variants, on_progress
+        self.variants, self.tell, self.runtimes = variants, on_progress, tuple(runtimes)
+        self._files: dict[tuple[RuntimeName, Variants], FileOf] = {}
         order = torch.randperm(len(validation), generator=torch.Generator().manual_seed(0))
         model = variants.model
         self.images = validation.subset(order[: MOST_PICTURES if model.network.detects else MOST_IMAGES])
         self.judge = judge_of(model, self.images)
         start = perf_counter()
-        self.fp32, self.fp32_mb = self.answers("fp32", None)
+        self._fp32 = {name: self.answers("fp32", None, None, name) for name in self.runtimes}
+        self.fp32, megabytes = self._fp32[self.runtimes[0]]
         self.tell(
-            f"fp32: {self.judge.text(self.fp32)}; {figure(self.fp32_mb)} MB; "
+            f"fp32: {self.judge.text(self.fp32)}{self._in(self.runtimes[0])}; {figure(megabytes)} MB; "
             f"measured in {duration(perf_counter() - start)}"
         )
 
     def measure(self, precision: Precision, int8: Int8 | None = None, tuned: Variants | None = None) -> Rung:
         """One form, of the model or of what quantization-aware training made of it, and says what it loses."""
-        if precision == "fp32" and tuned is None:
-            given, megabytes = self.fp32, self.fp32_mb
-        else:
-            given, megabytes = self.answers(precision, int8, tuned)
-        rung = Rung(precision, int8, self.judge.drop(self.fp32, given), megabytes, tuned)
+        drops, sizes = dict[RuntimeName, Drop | BoxDrop](), dict[RuntimeName, float]()
+        for name in self.runtimes:
+            before, size = self._fp32[name]
+            after, size = (before, size) if (precision, tuned) == ("fp32", None) else self.answers(
+                precision, int8, tuned, name)  # fmt: skip
+            drops[name], sizes[name] = self.judge.drop(before, after), size
+        worst = max(drops, key=lambda name: drops[name].value)
+        others = [f"{100 * drops[name].value:.1f}{self._in(name)}" for name in drops if name != worst]
+        where = self._in(worst) + (f", {' and '.join(others)}" if others else "")
+        rung = Rung(precision, int8, drops[worst], sizes[worst], tuned, where)
         self.tell(rung.text)
         return rung
 
@@ -138,14 +154,22 @@ class Ladder:
         return rung
 
     def answers(
-        self, precision: Precision, int8: Int8 | None = None, tuned: Variants | None = None
-    ) -> tuple[Any, float]:
-        """What the file answers to the images, as its judge knows it, and the file's megabytes."""
-        variants = tuned or self.variants
-        data = variants.graph(precision, int8).SerializeToString()
-        run = variants.runtime.session(data)
+        self, precision: Precision, int8: Int8 | None = None, tuned: Variants | None = None,
+        runtime: RuntimeName | None = None,
+    ) -> tuple[Any, float]:  # fmt: skip
+        """What the file answers to the images, as its judge knows it, and its megabytes; in the first runtime."""
+        variants, name = tuned or self.variants, runtime or self.runtimes[0]
+        own = deployed_runtime(name)
+        if (name, variants) not in self._files:
+            made = variants if name == "onnxruntime" else own.variants(variants.model, variants.calibration)
+            self._files[name, variants] = made.file
+        data = self._files[name, variants](precision, int8)
         inputs = network_inputs(self.variants.model.preprocessing, self.images)
-        return self.judge.answers(run, inputs), len(data) / 1e6
+        return self.judge.answers(own.session(data), inputs), len(data) / 1e6
+
+    def _in(self, runtime: RuntimeName) -> str:
+        """The runtime in words; nothing where only ONNX Runtime was asked for."""
+        return "" if self.runtimes == ("onnxruntime",) else f" in {TITLES[runtime]}"
 
 
 def _numbers(most: int) -> list[int]:

@@ -11,6 +11,7 @@ from nas.compress.step import Given, with_step
 from nas.errors import UserError
 from nas.models.int8 import Int8, Scheme, Target, without_int8
 from nas.runtimes.onnxruntime import OnnxRuntime
+from nas.runtimes.runtime import RuntimeName
 from nas.space.layer import Precision
 from nas.train.loop import spread
 from nas.train.rounding import CALIBRATION_IMAGES
@@ -25,8 +26,9 @@ class Quantize:
     """A `Step`. The float weights stay; precision and recipe say how the model is exported.
 
     `most` is the largest drop of accuracy, of a detector of AP50, a fraction, measured on the validation images with
-    the exported file in ONNX Runtime against fp32. What loses more is not given: see `Ladder.descend`. None: whatever
-    it loses, which is said.
+    the exported file, by its runtime, against fp32. What loses more is not given: see `Ladder.descend`. None: whatever
+    it loses, which is said. With several `runtimes` it is the loss in the worst of them; which blocks suffer is found
+    in ONNX Runtime.
     `qat` comes before the rest: the weights are then those of a quantization-aware training, and still float.
     """
 
@@ -34,14 +36,17 @@ class Quantize:
     precision: Precision = "int8"
     most: float | None = None
     scheme: Scheme = "static"
-    target: Target = "cpu"
     qat: Qat | None = None
+    runtimes: tuple[RuntimeName, ...] = ("onnxruntime",)
+    target: Target = "cpu"
 
     def __post_init__(self) -> None:
         if self.precision == "fp32":
             raise UserError("a model is quantized to int8 or fp16; got fp32")
         if self.most is not None and not 0 <= self.most < 1:
             raise UserError(f"the largest drop must be from 0% to below 100%; got {100 * self.most:g}%")
+        if self.scheme == "dynamic" and self.runtimes != ("onnxruntime",):
+            raise UserError("int8 with dynamic ranges is for ONNX Runtime")
         if self.qat and (self.precision != "int8" or self.scheme != "static"):
             raise UserError("quantization-aware training is for int8 with ranges that are measured before (static)")
 
@@ -50,7 +55,7 @@ class Quantize:
         if model.classes != given.dataset.classes:
             raise UserError(f"dataset {given.dataset.name} must have the model's classes; got others")
         variants = OnnxRuntime().variants(model, calibration_images(given.dataset))
-        ladder = Ladder(variants, given.dataset.validation, given.on_progress)
+        ladder = Ladder(variants, given.dataset.validation, given.on_progress, self.runtimes)
         int8 = Int8(self.scheme, self.target) if self.precision == "int8" else None
         rung = ladder.measure(self.precision, int8)
         qat = self.qat or Qat()

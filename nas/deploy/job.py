@@ -32,7 +32,7 @@ from nas.deploy.folder import (
     write_version,
 )
 from nas.deploy.images import dataset_of
-from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on_images, within
+from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on_images
 from nas.deploy.predicted import device_or_none
 from nas.deploy.robustness import with_robustness
 from nas.deploy.source import Source, load_source
@@ -254,7 +254,7 @@ def _compressed(
         return replace(model, precision=first)
     make_folder(work / "quantize")
     given = Given(data, seed, work / "quantize", on_progress=tell, on_training=on_training)
-    return kept(work / "quantized", lambda: Quantize(first, job.most).apply(model, given))
+    return kept(work / "quantized", lambda: Quantize(first, job.most, runtimes=job.runtimes).apply(model, given))
 
 
 def _made(
@@ -273,8 +273,6 @@ def _made(
         profile = device_or_none(job.device) if job.device else None
         origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets, job.licence or data.licence)
         card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
-        if job.most is not None:
-            card = within(card, job.most, tell)
         card = with_robustness(card, model, files[card.first].path, data, tell)
         write_atomic(work / CARD, card_text(card).encode())
     own = {form: one for form, one in files.items() if models[one.precision] is model or _equal(model, trained)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from nas.deploy.measure import Part, Results, Timed, measure_models
 from nas.deploy.predicted import predicted_for
 from nas.device.profile import DeviceProfile
 from nas.models.trained import TrainedModel
-from nas.runtimes.runtime import Exported, Form, fp32_of, parts_of
+from nas.runtimes.runtime import Exported, Form, parts_of
 
 PROXY = "proxy training"  # of a model's lineage, whose weights are those of the search
 
@@ -92,26 +92,6 @@ def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Data
             "validation_at_50": on_validation.at_50, "measured": measured_of(found[p]),
         })  # fmt: skip
     return card.model_copy(update={"models": models, "measured_on": where_of(results)})
-
-
-def within(card: Card, most: float, tell: Callable[[str], None]) -> Card:
-    """The card without LiteRT's files that lose more than the fraction `most` of the validation accuracy of its fp32.
-
-    Of a detector that is AP50.
-
-    Those of ONNX Runtime were measured before they were chosen. fp32 stays, and is used where the first one goes.
-    """
-    kept = dict(card.models)
-    for form, model in card.models.items():
-        fp32 = kept[fp32_of(form)]
-        before, after = fp32.validation_at_50 or fp32.validation, model.validation_at_50 or model.validation
-        if model.runtime == "onnxruntime" or before is None or after is None or before.value - after.value <= most:
-            continue
-        del kept[form]
-        tell(f"{form} loses {100 * (before.value - after.value):.1f} points of validation accuracy: it is left out")
-    return card.model_copy(
-        update={"models": kept, "precision": card.precision if card.first in kept else parts_of(fp32_of(card.first))[0]}
-    )
 
 
 def measured_of(timed: Timed, *, without_idle: bool = False) -> Measured:

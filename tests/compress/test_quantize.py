@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.compress.drop import answers
 from nas.compress.ladder import Ladder, _numbers
 from nas.compress.quantize import Quantize, calibration_images
 from nas.compress.sensitivity import quantized_blocks, sensitivity
@@ -17,6 +19,8 @@ from nas.data.dataset import Dataset
 from nas.errors import UserError
 from nas.models.int8 import Int8
 from nas.models.trained import TrainedModel, load_trained, save_trained
+from nas.runtimes.images import network_inputs
+from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnx.variants import Variants
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.tasks.classification import Classification
@@ -103,6 +107,36 @@ def test_without_a_limit_what_is_lost_is_said_and_taken(tmp_path: Path) -> None:
 def test_a_loss_that_few_images_cannot_rule_out_is_said(tmp_path: Path) -> None:
     _, lines = apply(Quantize("fp16", 0.001), trained(), tmp_path)
     assert "fp16 holds 0.1 points as measured; on 287 images a loss of up to" in lines[-1]
+
+
+def test_the_loss_is_that_in_the_runtime_that_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert.schema_py_generated")
+    made, lines = apply(Quantize("int8", 0.05, runtimes=("litert",)), trained(), tmp_path)
+    assert "287 validation images in LiteRT;" in lines[0] and "images in LiteRT; " in made.lineage.steps[-1]
+    validation, right = digits().validation, dict[str, float]()
+    for precision in ("fp32", "int8"):
+        path = tmp_path / f"{precision}.tflite"
+        LiteRT().export(replace(made, precision=precision), path, calibration=calibration_images(digits()))
+        said = answers(LiteRT().session(path.read_bytes()), network_inputs(made.preprocessing, validation))
+        right[precision] = float((said == validation.labels.numpy()).mean())
+    assert f"int8 loses {100 * (right['fp32'] - right['int8']):.1f} points" in made.lineage.steps[-1]
+
+
+def test_of_several_runtimes_the_one_that_loses_most_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ai_edge_litert.schema_py_generated")
+    lines, original = list[str](), Ladder.answers
+
+    def worse(self: Ladder, *form: object) -> tuple[np.ndarray, float]:
+        given, megabytes = original(self, *form)  # type: ignore[arg-type]
+        return (given * 0 - 1 if form[0] == "int8" and form[3] == "litert" else given), megabytes
+
+    monkeypatch.setattr(Ladder, "answers", worse)
+    monkeypatch.setattr("nas.compress.ladder.FLOAT_SHARE", 0.0)
+    variants = OnnxRuntime().variants(trained(), calibration_images(digits()))
+    ladder = Ladder(variants, digits().validation, lines.append, ("onnxruntime", "litert"))
+    first = ladder.measure("int8", Int8())
+    assert first.drop.value > 0.5 and re.search(r" in LiteRT, -?0\.\d in ONNX Runtime; \S+ MB$", lines[-1])
+    assert ladder.descend(first, 0.01).precision == "fp16"
 
 
 def test_tries_grow_to_the_most() -> None:

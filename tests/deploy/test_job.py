@@ -216,7 +216,7 @@ def test_after_qat_fp32_is_the_network_before_it_and_only_int8_is_adapted(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real training of one epoch, and a drop that int8 holds only after it."""
-    monkeypatch.setattr(module, "Quantize", lambda first, most: Quantize(first, most, qat=Qat(1)))
+    monkeypatch.setattr(module, "Quantize", lambda first, most, **more: Quantize(first, most, qat=Qat(1), **more))
     model, out = made / "run/models" / str(TRIAL), tmp_path / "new"
     data, seen = load_run(made / "run").settings.dataset, list[object]()
     place = deploy(Job(model, None, ("int8",), None, 0.99, "", {}, data), out, on_training=seen.append)

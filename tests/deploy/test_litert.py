@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from nas.deploy import measure
-from nas.deploy.card import Card, ModelFile, read_card
+from nas.deploy.card import read_card
 from nas.deploy.facts import read_facts
 from nas.deploy.folder import PAGE, REQUIREMENTS, RUNTIMES
 from nas.deploy.job import deploy, job_of_run
-from nas.deploy.make import within
 from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.profiling.agent.deployed import base_of, runnable
@@ -196,24 +195,6 @@ def test_what_is_refused_before_anything_is_trained(
     assert not (tmp_path / "new").exists()
     with pytest.raises(UserError, match="not installed"):
         job_of_run(made / "run", TRIAL, ("int8",), training=None, runtimes=("litert",))
-
-
-def test_a_litert_file_that_loses_too_much_is_left_out(both: Path) -> None:
-    card, said = read_card(both / "versions/1"), list[str]()
-
-    def changed(model: ModelFile, value: float) -> ModelFile:
-        assert model.validation is not None
-        return model.model_copy(update={"validation": model.validation.model_copy(update={"value": value})})
-
-    models = card.models | {
-        "fp32-litert": changed(card.models["fp32-litert"], 0.9),
-        "int8-litert": changed(card.models["int8-litert"], 0.8),
-    }  # fmt: skip
-    first = card.model_copy(update={"models": models, "runtime": "litert"})
-    assert within(first, 0.11, said.append) == first and not said
-    less: Card = within(first, 0.09, said.append)
-    assert set(less.models) == {"int8", "fp32", "fp32-litert"} and less.first == "fp32-litert"
-    assert said == ["int8-litert loses 10.0 points of validation accuracy: it is left out"]
 
 
 class _Program:
