@@ -151,6 +151,8 @@ def load_trial(run: Path, trial: int) -> TrainedModel:
     """
     folder = model_folder(run, trial)
     if not folder.exists():
+        if not folder.parent.is_dir() or not any(folder.parent.iterdir()):
+            raise UserError(f"{run} has no weights: {folder.parent} is not there; nas train trains a trial anew")
         raise UserError(f"{run} keeps the models of its front and of rivals, and trial {trial} is none of these")
     return _of_trial(folder, trial)
 

@@ -149,7 +149,7 @@ def test_what_cannot_be_deployed_is_one_line_and_nothing_is_written(
             [run, "--pick", "1", "--precision", "fp32", "--out", str(new)],
             "keeps the models of its front and of rivals, and trial 1 is none",
         ),
-        ([str(bare.path), "--pick", "0", "--out", str(new)], "keeps the models of its front and of rivals"),
+        ([str(bare.path), "--pick", "0", "--out", str(new)], "has no weights: "),
         ([str(tmp_path / "mine"), "--pick", "0", "--out", str(new)], "is not a run folder"),
         ([run, "--pick", "0", "--precision", "int4", "--out", str(new)], "int4"),
     ):

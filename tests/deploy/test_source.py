@@ -49,7 +49,7 @@ def test_what_is_neither_is_refused(tmp_path: Path) -> None:
         (tmp_path / "nowhere", None, "is not a model's folder"),
         (tmp_path / "model", 3, "is not a run folder, so it has no trial 3"),
         (run.path, None, "is a run of many networks: say which with --pick"),
-        (run.path, 1, "trial 1 is none of these"),
+        (run.path, 1, "run has no weights: .*models is not there; nas train trains a trial anew"),
     ):
         with pytest.raises(UserError, match=message):
             load_source(path, pick=pick)

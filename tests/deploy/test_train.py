@@ -112,7 +112,7 @@ def test_resume_keeps_the_options_that_it_was_begun_with(run: Run) -> None:
         (
             0,
             {"options": replace(QUICK, teacher="1")},
-            "keeps the models of its front and of rivals, and trial 1 is none",
+            "run has no weights: .*models is not there; nas train trains a trial anew",
         ),
         (0, {"options": replace(QUICK, teacher="best")}, "a teacher must be a trial's number, .* or none; got 'best'"),
         (0, {"options": replace(QUICK, learning_rate=-1.0)}, "learning_rate must be above 0 .*; got -1"),
