@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +45,7 @@ def budgets(latency: str | None, energy: str | None, size: str | None, memory: s
 
 def check_pick(which: str | None) -> None:
     """Raises UserError unless a --pick is a trial's number or knee."""
-    if which not in (None, "knee") and not (which or "").isdecimal():
+    if which not in (None, "knee") and not re.fullmatch(r"[0-9]{1,9}", which or ""):
         raise UserError(f"--pick must be a trial's number or knee; got {(which or '')[:80]!r}")
 
 

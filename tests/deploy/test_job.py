@@ -145,6 +145,7 @@ def test_what_cannot_be_deployed_is_one_line_and_nothing_is_written(
         ([run, "--pick", "99", "--out", str(new)], "has no trial 99; its trials are 0 to 6"),
         ([run, "--pick", "4", "--out", str(new)], "trial 4 of"),
         ([run, "--pick", "best", "--out", str(new)], "--pick must be a trial's number or knee; got 'best'"),
+        ([run, "--pick", "9" * 5000, "--out", str(new)], f"--pick must be a trial's number or knee; got '{'9' * 80}'"),
         (
             [run, "--pick", "1", "--precision", "fp32", "--out", str(new)],
             "keeps the models of its front and of rivals, and trial 1 is none",
