@@ -36,6 +36,7 @@ from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on
 from nas.deploy.predicted import device_or_none
 from nas.deploy.robustness import with_robustness
 from nas.deploy.source import Source, load_source
+from nas.deploy.teachers import find_teacher
 from nas.deploy.train import TrainingOptions, train
 from nas.errors import UserError
 from nas.files.atomic import make_folder, remove_folder, write_atomic
@@ -44,11 +45,13 @@ from nas.models.trained import MODEL, WEIGHTS, TrainedModel, save_trained
 from nas.numbers import duration
 from nas.run import load_run, trained_folder
 from nas.runtimes.by_name import deployed_runtime
+from nas.runtimes.images import check_calibration
 from nas.runtimes.onnx.adapt import ARRAYS, GRAPH
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import TITLES, Exported, Form, RuntimeName, form_of
 from nas.space.layer import Precision
 from nas.train.full_folder import read_begun
+from nas.train.loop import best_device
 from nas.train.pilot import TrainingPlan
 from nas.train.resumption import OnFullProgress
 
@@ -103,10 +106,7 @@ def job_of_run(
     Raises UserError for a folder that is not a run, and a trial that it has not.
     """
     run = load_run(path)
-    own = next((t.candidate.precision for t in run.trials if t.trial == trial), None)
-    if own is None:
-        raise UserError(f"{path} has no trial {trial}")
-    s = run.settings
+    own, s = run.trial(trial).candidate.precision, run.settings
     return Job(path, trial, precisions or (own,), training, most, s.device, s.budgets, runtimes=runtimes)
 
 
@@ -153,6 +153,10 @@ def deploy(
     check_folder(out)
     source = _there(job)
     data = _dataset(job) if source is None else source.dataset()
+    if source is None and job.training is not None:
+        find_teacher(job.training.teacher, load_run(job.source), data, best_device())  # refused before it is trained
+    if "int8" in _precisions(job, source):
+        check_calibration(data.classes, calibration_images(data))
     with locked(out, BUSY):
         check_folder(out)
         clear_parts(out)

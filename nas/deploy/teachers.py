@@ -44,7 +44,7 @@ def find_teacher(name: str, run: Run, dataset: Dataset, device: torch.device) ->
         check_classes(name, found.classes, dataset)
         return found
     if name.isascii() and name.isdigit() and len(name) < 10:
-        model = load_best(run.path, int(name))
+        model = load_best(run.path, run.trial(int(name)).trial)
     elif (Path(name) / "model.json").is_file():
         model = load_trained(Path(name))
     else:

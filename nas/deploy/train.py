@@ -69,7 +69,7 @@ def train(
     asked = options or TrainingOptions()
     found = run if isinstance(run, Run) else load_run(run)
     number = pick.trial if isinstance(pick, Trial) else int(pick)
-    trial = _trial(found, number)
+    trial = found.trial(number)
     folder = Path(out) if out else trained_folder(found.path, number)
     if asked.teacher == str(number):
         raise UserError(f"trial {number} cannot be its own teacher")
@@ -128,15 +128,6 @@ def gpus_used(device: torch.device, asked: int | None, batch_size: int, *, taugh
         return used, f"{used} of {there} GPUs share each batch of {batch_size} images"
     why = "; with a teacher no more are" if taught else f"; each must get at least {LEAST_IMAGES} images of a batch"
     return 1, f"one of {there} GPUs is used{why * (asked != 1)}; CUDA_VISIBLE_DEVICES says which"
-
-
-def _trial(run: Run, number: int) -> Trial:
-    for trial in run.trials:
-        if trial.trial == number:
-            return trial
-    numbers = [trial.trial for trial in run.trials]
-    has = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none yet"
-    raise UserError(f"{run.path} has no trial {number}; {has}")
 
 
 def _resumed(folder: Path, asked: TrainingOptions) -> Begun:

@@ -151,17 +151,11 @@ def _why_none(run: Run) -> str:
 
 
 def _numbered(run: Run, trial: int) -> Trial:
-    for there in run.as_measured(run.trials):
-        if there.trial == trial:
-            if there.state != "trained":
-                how = "failed to train" if there.state == "failed" else "was stopped early"
-                raise UserError(f"trial {trial} of {run.path} {how}, so it cannot be picked")
-            return there
-    numbers = [t.trial for t in run.trials]
-    raise UserError(
-        f"{run.path} has no trial {trial}; "
-        + (f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none yet")
-    )
+    there = run.as_measured([run.trial(trial)])[0]
+    if there.state != "trained":
+        how = "failed to train" if there.state == "failed" else "was stopped early"
+        raise UserError(f"trial {trial} of {run.path} {how}, so it cannot be picked")
+    return there
 
 
 def _unreachable(run: Run, among: Sequence[Trial], limits: Mapping[str, float]) -> str:

@@ -111,6 +111,15 @@ class Run:
         """The share of the objectives' box that the front dominates, with those that were `left_off`, from 0 to 1."""
         return front_volume(self.trials, self.settings)
 
+    def trial(self, number: int) -> Trial:
+        """The trial with that number. Raises UserError where there is none."""
+        for trial in self.trials:
+            if trial.trial == number:
+                return trial
+        numbers = [trial.trial for trial in self.trials]
+        has = f"its trials are {min(numbers)} to {max(numbers)}" if numbers else "it has none yet"
+        raise UserError(f"{self.path} has no trial {number}; {has}")
+
     def model(self, trial: int) -> Path:
         """The folder of a trial's trained model; trials on the front have one, and those that may belong on it."""
         return model_folder(self.path, trial)

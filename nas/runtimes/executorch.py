@@ -51,7 +51,7 @@ class ExecuTorch:
         if precision == "int8":
             if Int8.of(model) != Int8():
                 raise UserError("int8 files for ExecuTorch are static, and all of int8; the model's recipe has others")
-            given = list(network_inputs(model.preprocessing, check_calibration(model, calibration)))
+            given = list(network_inputs(model.preprocessing, check_calibration(model.classes, calibration)))
         data = _lowered(reference.module, reference.images[0], given)
         run, wanted = _session(data), reference.logits
         got = [run(image)[0] for image in reference.images]

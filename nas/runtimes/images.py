@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nas.data.dataset import Split
-    from nas.models.trained import Preprocessing, TrainedModel
+    from nas.models.trained import Preprocessing
 
 _BATCH = 64  # images that are decoded at a time
 
@@ -27,7 +27,7 @@ def network_inputs(preprocessing: Preprocessing, split: Split, most: int | None 
             yield image[None].contiguous().numpy()
 
 
-def check_calibration(model: TrainedModel, split: Split | None) -> Split:
+def check_calibration(classes: Sequence[str], split: Split | None) -> Split:
     """The images that give int8 its ranges. Raises UserError where there are none, or all of one class."""
     if split is None or not len(split):
         raise UserError("int8 takes its ranges from calibration images; got none")
@@ -35,9 +35,9 @@ def check_calibration(model: TrainedModel, split: Split | None) -> Split:
         if not split.counted:
             raise UserError(f"calibration pictures must show an object; got {len(split)} without any")
         return split
-    if int(split.labels.min()) < 0 or int(split.labels.max()) >= len(model.classes):
-        raise UserError(f"calibration images must be of the model's {len(model.classes)} classes; got other labels")
+    if int(split.labels.min()) < 0 or int(split.labels.max()) >= len(classes):
+        raise UserError(f"calibration images must be of the model's {len(classes)} classes; got other labels")
     if int(split.labels.min()) == int(split.labels.max()):
-        name = model.classes[int(split.labels[0])]
+        name = classes[int(split.labels[0])]
         raise UserError(f"calibration images must be of at least two classes; got {len(split)} of {name[:80]!r} alone")
     return split

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from nas.compress.qat import Qat
 from nas.compress.quantize import Quantize
@@ -187,6 +188,25 @@ def test_a_dataset_that_changed_is_refused(made: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has changed since the search"):
         deploy(job_of_run(tmp_path / "run", TRIAL, training=TrainingOptions(epochs=1)), tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_what_only_a_later_step_needs_is_looked_at_before_the_training(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that is not there, and calibration images of one class: six minutes later would be too late."""
+    said, run = list[str](), made / "run"
+
+    def refused(options: TrainingOptions, message: str) -> None:
+        job = job_of_run(run, TRIAL, ("int8",), training=options)
+        with pytest.raises(UserError, match=message):
+            deploy(job, tmp_path / "new", tell=said.append)
+        assert not said and not (tmp_path / "new").exists() and not (run / "trained").exists()
+
+    refused(TrainingOptions(epochs=1, teacher="99"), "has no trial 99; its trials are 0 to 6")
+    refused(TrainingOptions(epochs=1, teacher="best"), "a teacher must be a trial's number")
+    monkeypatch.setattr(module, "calibration_images", lambda data: data.train.subset(torch.where(
+        data.train.labels == 1)[0]))  # fmt: skip
+    refused(TrainingOptions(epochs=1), "at least two classes; got 12 of 'green' alone")
 
 
 def test_a_folder_moves_whole(made: Path, tmp_path: Path) -> None:

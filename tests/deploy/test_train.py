@@ -114,6 +114,7 @@ def test_resume_keeps_the_options_that_it_was_begun_with(run: Run) -> None:
             {"options": replace(QUICK, teacher="1")},
             "run has no weights: .*models is not there; nas train trains a trial anew",
         ),
+        (0, {"options": replace(QUICK, teacher="9")}, "run has no trial 9; its trials are 0 to 2"),
         (0, {"options": replace(QUICK, teacher="best")}, "a teacher must be a trial's number, .* or none; got 'best'"),
         (0, {"options": replace(QUICK, learning_rate=-1.0)}, "learning_rate must be above 0 .*; got -1"),
         (0, {"options": replace(QUICK, batch_size=1)}, "batch_size must be at least 2"),

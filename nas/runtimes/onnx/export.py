@@ -30,7 +30,7 @@ def export_onnx(variants: Variants, path: Path) -> Exported:
     """
     precision = variants.model.precision
     if precision == "int8" and Int8.of(variants.model).scheme == "static":
-        check_calibration(variants.model, variants.calibration)  # before seconds of tracing
+        check_calibration(variants.model.classes, variants.calibration)  # before seconds of tracing
     wanted = variants.logits
     exported = _compared(variants, path, "fp32", variants.exported.SerializeToString())
     graph = variants.graph(precision)

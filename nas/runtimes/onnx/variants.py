@@ -72,7 +72,7 @@ class Variants(Reference):
         int8 = int8 or Int8.of(self.model)
         if int8.scheme == "dynamic":
             return self._with_facts(dynamically_quantized(self.exported), precision)
-        images = check_calibration(self.model, self.calibration)
+        images = check_calibration(self.model.classes, self.calibration)
         made = quantized(
             self.exported,
             network_inputs(self.model.preprocessing, images),

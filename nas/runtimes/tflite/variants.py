@@ -43,7 +43,7 @@ class Variants(Reference):
 
         Raises UserError where there are none, or all of one class.
         """
-        images = check_calibration(self.model, self.calibration)
+        images = check_calibration(self.model.classes, self.calibration)
         graph, written = self._written("fp32", None)
         run = self.open_outputs(graph.file(written.first, graph.computed))
         low, high = np.full(len(graph.computed), np.inf), np.full(len(graph.computed), -np.inf)
