@@ -86,14 +86,15 @@ def runtimes(text: str | None) -> tuple[RuntimeName, ...]:
     return tuple(chosen)
 
 
-def share(text: str | None, option: str) -> float | None:
-    """A fraction, typed as 95% or 0.95. Raises UserError unless it is above 0 and at most 1."""
+def share(text: str | None, option: str, *, whole: bool = True) -> float | None:
+    """A fraction, typed as 95% or 0.95. Raises UserError unless it is above 0 and at most 1, or below 1."""
     if text is None:
         return None
     value, suffix = _split(text)
     value *= {"": 1.0, "%": 0.01}.get(suffix, math.nan)
-    if not 0 < value <= 1:
-        raise UserError(f"{option} must be above 0% and at most 100%, e.g. 95% or 0.95; got {text[:SHOWN]!r}")
+    if not 0 < value <= 1 or (value == 1 and not whole):
+        most = "at most 100%, e.g. 95% or 0.95" if whole else "below 100%, e.g. 40% or 0.4"
+        raise UserError(f"{option} must be above 0% and {most}; got {text[:SHOWN]!r}")
     return value
 
 

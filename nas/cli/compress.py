@@ -104,7 +104,7 @@ def compress(
     from nas.runtimes.by_name import deployed_runtime
 
     most = drop(max_drop, "--max-drop")
-    part, factor = share(prune, "--prune"), share(low_rank, "--low-rank")
+    part, factor = share(prune, "--prune", whole=False), share(low_rank, "--low-rank", whole=False)
     changed = part is not None or factor is not None or share_weights
     if quantize is None and not changed:
         raise UserError("nas compress needs a step, e.g. --quantize int8")
@@ -130,9 +130,6 @@ def compress(
         deployed_runtime(name).check()
     if device is not None and part is None and factor is None:
         raise UserError("--device is for --prune and --low-rank: its profile chooses what goes")
-    for option, typed, asked in (("--prune", prune, part), ("--low-rank", low_rank, factor)):
-        if asked == 1:
-            raise UserError(f"{option} must be below 100%; got {(typed or '')[:80]!r}")
     tuning = Qat(epochs or EPOCHS, learning_rate) if qat else None
     check_model_folder(out, force=force)
     source = read_source(model, pick, dataset, seed)
