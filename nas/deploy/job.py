@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nas.compress.quantize import Quantize, calibration_images
 from nas.compress.step import Given
+from nas.data.corrupted import KINDS
 from nas.data.dataset import Dataset, Split
 from nas.data.licence import LONGEST
 from nas.deploy.card import CARD, card_text, read_card
@@ -34,7 +35,7 @@ from nas.deploy.folder import (
 from nas.deploy.images import dataset_of
 from nas.deploy.make import Files, Origin, as_dataset_sees, card_of, measured_on_images
 from nas.deploy.predicted import device_or_none
-from nas.deploy.robustness import with_robustness
+from nas.deploy.robustness import MOST_IMAGES, with_robustness
 from nas.deploy.source import Source, load_source
 from nas.deploy.teachers import find_teacher
 from nas.deploy.train import TrainingOptions, train
@@ -222,6 +223,7 @@ def _train(job: Job, data: Dataset, tell: Tell, on_training: OnFullProgress) -> 
     def plan(planned: TrainingPlan) -> None:
         looked = planned.seconds / max(1, planned.epochs * (3 * len(data.train) + len(data.validation)))
         images = 2 * len(precisions) * len(job.runtimes) * (len(data.validation) + len(data.test_split()))
+        images += MOST_IMAGES * (1 + len(KINDS))  # corrupted ones, of one file
         rest = FIXED_S + FILE_S * len(precisions) * len(job.runtimes) + looked * images
         tell(f"training: {planned.text}; after it about {duration(rest)} for the other steps")
 
