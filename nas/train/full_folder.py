@@ -169,6 +169,8 @@ def check_place(folder: Path, begun: Begun, *, force: bool = False) -> None:
             f"{folder}: another training was begun there, {other.difference(begun)}; nas train goes on with it with "
             "--resume, replaces it with --force, and trains elsewhere with --out"
         )
+    if folder.is_symlink() and finished(folder, begun.digest) is None:
+        raise UserError(f"{folder} is a link, which a folder cannot replace; choose another one with --out")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / "model.json").is_file():

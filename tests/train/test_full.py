@@ -224,6 +224,17 @@ def test_a_training_with_other_settings_is_not_thrown_away(
     assert equal(forced, load_trained(tmp_path / "17"))
 
 
+def test_a_link_is_refused_before_the_training(digits: Dataset, tmp_path: Path) -> None:
+    """A whole folder takes its place by a rename, which no link allows: that was found out after the last step."""
+    (tmp_path / "full").mkdir()
+    for name, target in (("dangling", "nowhere"), ("loop", "loop"), ("elsewhere", "full")):
+        (tmp_path / name).symlink_to(target)
+        for force in (False, True):
+            with pytest.raises(UserError, match=f"{name} is a link, which a folder cannot replace"):
+                train(tmp_path / name, digits, force=force)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dangling", "elsewhere", "full", "loop"]
+
+
 def test_a_folder_of_something_else_is_left_alone(digits: Dataset, tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday/beach.txt").write_text("sun")
