@@ -78,9 +78,10 @@ def train(
     from nas.deploy.images import dataset_of
     from nas.models.trained import Lineage
     from nas.train.full import train_full
+    from nas.train.full_folder import work_folder
     from nas.train.loop import best_device
 
-    settings = found.settings
+    body, settings = work_folder(folder).with_name(f"{folder.name}-body"), found.settings
     dataset = dataset_of(settings.dataset, settings.dataset_sha256, settings.seed)
     network = _network(found, trial)
     recipe = begun.recipe if begun else _recipe(found, trial, asked, dataset, network)
@@ -95,7 +96,6 @@ def train(
     start: Network | TrainedModel = network
     if begun.start.startswith(FROM) if begun else asked.pretrained:
         start = pretrained(_untrained(network, dataset, trial, lineage, begun.seed if begun else asked.seed))
-    body = folder.with_name(f"{folder.name}-body")
     if crops := _crops(body, begun, asked):
         start = _body(network, dataset, trial, lineage, body, crops, begun.seed if begun else asked.seed, on_progress)
     model = train_full(

@@ -129,7 +129,9 @@ def _origin(start: Network | TrainedModel) -> str:
 
 
 def work_folder(folder: Path) -> Path:
-    """Where a training that will end in `folder` keeps its state."""
+    """Where a training that will end in `folder` keeps its state. Raises UserError for a folder without a name."""
+    if not folder.name:  # . or /
+        raise UserError(f"{folder} exists and is not a model's folder; choose another one with --out")
     return folder.with_name(f".{folder.name}.training")
 
 

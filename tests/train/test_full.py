@@ -240,7 +240,7 @@ def test_a_folder_of_something_else_is_left_alone(digits: Dataset, tmp_path: Pat
     (tmp_path / "holiday/beach.txt").write_text("sun")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "empty").mkdir()
-    for name in ("holiday", "file"):
+    for name in ("holiday", "file", "/"):
         for force in (False, True):
             with pytest.raises(UserError, match="exists and is not a model's folder; choose another one with --out"):
                 train(tmp_path / name, digits, force=force)
