@@ -1,6 +1,7 @@
 """How much of a network's luck on its validation images stays when it is trained again? See README.md.
 
 python images.py npz:cifar10.npz --out images.csv
+python images.py simulated --out images_simulated.csv      # answers drawn from a model, no training
 
 A few networks are trained twice each, and run on 10,000 images that are no training images: the truth is the mean
 accuracy of a network's two trainings on all of them. Then validation images are drawn from these, many times. Errors
@@ -29,7 +30,8 @@ from nas.tasks.task import Task
 from nas.train.loop import fit, normalize
 from nas.train.recipe import recipe
 
-SIZE, BATCH, DRAWS = 32, 256, 2000
+SIZE, BATCH, DRAWS = 32, 256, 500
+EASE, OWN, SEED = 1.0, 0.4, 0.6  # simulated: standard deviations of an image's ease, for all, a network, a training
 COLUMNS = ("images", "errors_same", "errors_anew", "errors_anew_shifted", "errors_once", "seeds")
 
 
@@ -41,14 +43,30 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=6000)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    right = simulated(asked.networks) if asked.dataset == "simulated" else trained(asked)
+    report(right, asked.out)
+
+
+def simulated(networks: int) -> np.ndarray:
+    """Of two trainings of each network on 10,000 images: right where the network and an image's ease exceed 0."""
+    rng = np.random.default_rng(1)
+    level, ease = np.linspace(0.3, 0.8, networks)[:, None, None], EASE * rng.standard_normal(10_000)
+    own = OWN * rng.standard_normal((networks, 1, 10_000))
+    return (level + ease + own + SEED * rng.standard_normal((networks, 2, 10_000)) > 0) * 1.0
+
+
+def trained(asked: argparse.Namespace) -> np.ndarray:
     data = load_dataset(asked.dataset)
     train = data.train.subset(torch.arange(asked.train))
     rest = data.train.subset(torch.arange(len(data.train) - 10_000, len(data.train)))
     space, rng = load_space("tiny"), np.random.default_rng(0)
-    right = np.array([
+    return np.array([
         [answers(network, Classification(data.classes), train, rest, asked.epochs, seed) for seed in (0, 1)]
         for network in (network_of(space, rng, len(data.classes)) for _ in range(asked.networks))
     ])  # fmt: skip
+
+
+def report(right: np.ndarray, out: Path) -> None:
     reached = right.mean(axis=2)
     print("accuracies", reached.round(3).tolist(), flush=True)
     centered = right - right.mean(axis=2, keepdims=True)
@@ -57,7 +75,7 @@ def main() -> None:
     others = np.mean([np.mean(a[s] * b[t]) for a, b in combinations(centered, 2) for s in (0, 1) for t in (0, 1)])
     print(f"correlation of being right: two seeds of a network {seeds:.3f}, two networks {others / variance:.3f}")
     rows = [errors(right, number) for number in (250, 500, 1000, 2000)]
-    with asked.out.open("w", newline="") as file:
+    with out.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
     for row in rows:
         print(*row)

@@ -104,6 +104,15 @@ def read_facts(version: Path) -> Facts:
     return facts
 
 
+def fault_in(version: Path) -> str:
+    """Why `read_facts` refuses a version, in words; nothing where it is whole."""
+    try:
+        read_facts(version)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
 def digest_of(path: Path) -> str:
     """The SHA-256 of a file."""
     return hashlib.sha256(read_bytes(path, MOST_MODEL)).hexdigest()

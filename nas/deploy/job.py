@@ -20,7 +20,7 @@ from nas.data.dataset import Dataset, Split
 from nas.data.licence import LONGEST
 from nas.deploy.card import CARD, card_text, read_card
 from nas.deploy.compress import kept
-from nas.deploy.facts import digest_of
+from nas.deploy.facts import digest_of, fault_in
 from nas.deploy.folder import (
     MODELS,
     WORK,
@@ -168,7 +168,9 @@ def deploy(
             told = False
         precisions, digest = _precisions(job, source), _digest(job, source)
         done = find_version(out, digest)
-        if done is not None:
+        if done is not None and (fault := fault_in(version_folder(out, done))):
+            tell(f"version {done} was made by this command already, but {fault}; it is made anew")
+        elif done is not None:
             if use:
                 use_version(out, done)
             _clear(out, digest)

@@ -104,6 +104,17 @@ def test_the_same_command_makes_no_second_version_and_another_makes_the_next(
         write_version(out, load_trial(made / "run", TRIAL), read_card(place), {})
 
 
+def test_a_version_that_is_no_longer_whole_is_not_put_into_use_again(made: Path, out: Path) -> None:
+    """It is left as it is, and the same command makes the next one."""
+    said: list[str] = []
+    (out / "versions/1/model-int8.onnx").write_text("cut off")
+    assert deploy(job_of(made), out, tell=said.append) == out / "versions/2"
+    assert "1 was made by this command already, but" in said[0] and "model-int8.onnx: is not the file that" in said[0]
+    assert version_folder(out) == out / "versions/2" and read_facts(out / "versions/2").resolution == 24
+    assert (out / "versions/1/model-int8.onnx").read_text() == "cut off"
+    assert deploy(job_of(made), out) == out / "versions/2"
+
+
 def test_a_job_that_dies_goes_on_where_it_was(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the export: nothing is exported again, and what was measured is not measured again."""
     said: list[str] = []
