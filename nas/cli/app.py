@@ -40,7 +40,7 @@ _UsageError, _ClickError = typer.BadParameter.__mro__[1:3]
 
 LONGEST = 1200  # characters of an error: longer is a text or a name from a file
 _OF_THE_SYSTEM = {  # errors that the user can do something about: full disk, permissions, a path that cannot be
-    errno.ENOSPC: "write to", errno.EDQUOT: "write to", errno.EROFS: "write to",
+    errno.ENOSPC: "write to", errno.EDQUOT: "write to", errno.EROFS: "write to", errno.EFBIG: "write to",
     errno.EACCES: "use", errno.EPERM: "use", errno.ENAMETOOLONG: "use", errno.ELOOP: "use", errno.ENOTDIR: "use",
 }  # fmt: skip
 HELP = """Search neural networks for a device.

@@ -15,7 +15,12 @@ from typing import Any
 
 import torch
 from torch import distributed, multiprocessing, nn
-from torch.multiprocessing import ProcessContext, ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import (
+    ProcessContext,
+    ProcessExitedException,
+    ProcessRaisedException,
+    start_processes,
+)
 
 from nas.errors import UserError
 from nas.train.crew import Crew
@@ -50,13 +55,13 @@ def train_in_processes(
     others end with it, as they do with this one.
     """
     context = multiprocessing.get_context("spawn")
-    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     said, asked = context.Queue(), context.Event()
     given = pickle.dumps((start, lesson, recipe, file, save_seconds, on_plan is not None))
     threads = max(1, torch.get_num_threads() // processes)
     arguments = (processes, threads, store.port, os.getpid(), given, said, asked)
-    crew = multiprocessing.start_processes(_work, arguments, processes, join=False, start_method="spawn")
-    heard = {"progress": on_progress, "plan": on_plan or (lambda _: None)}
+    crew = start_processes(_work, arguments, processes, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
+    heard: dict[str, Callable[[Any], object]] = {"progress": on_progress, "plan": on_plan or (lambda _: None)}
     try:
         with waiting_interrupt() as interrupted:
             while not _ended(crew, said, heard):
@@ -117,7 +122,7 @@ def _work(
     if lesson.device.type == "cuda":
         torch.cuda.set_device(rank)
         lesson = replace(lesson, device=torch.device("cuda", rank))
-    store = distributed.TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False)
+    store = distributed.TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False)  # type: ignore[attr-defined]
     backend = "nccl" if lesson.device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
 
@@ -133,12 +138,14 @@ def _work(
         end_with_parent()
         return bool(asked.is_set())
 
+    control = distributed.new_group(backend="gloo", timeout=PATIENCE)
+
     try:
         train_stoppably(
             start, lesson, recipe, file, interrupted, save_seconds=save_seconds,
             on_progress=tell,
             on_plan=(lambda plan: said.put(("plan", plan))) if planned else None,
-            crew=Crew(rank, size, distributed.new_group(backend="gloo", timeout=PATIENCE)),
+            crew=Crew(rank, size, control),  # type: ignore[arg-type]  # a number where it is not one of the group
         )  # fmt: skip
     except tuple(ERRORS.values()) as error:
         said.put((next(name for name, kind in ERRORS.items() if isinstance(error, kind)), str(error)))

@@ -139,7 +139,11 @@ def test_what_was_typed_is_not_repeated_without_end(
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "cannot write to x.csv: No space"), (errno.EACCES, "cannot use x.csv: Permission denied")],
+    [
+        (errno.EFBIG, "cannot write to x.csv: File too large"),
+        (errno.ENOSPC, "cannot write to x.csv: No space"),
+        (errno.EACCES, "cannot use x.csv: Permission denied"),
+    ],
 )
 def test_what_the_system_refuses_is_one_line(
     number: int, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
