@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.compress.finetune import EPOCHS, check_epochs, fine_tuned, tuning_recipe
 from nas.compress.step import Given
+from nas.errors import UserError
 from nas.space.hyperparameters import check_hyperparameter
 from nas.train.distill import teacher_of
 from nas.train.full_recipe import FullRecipe, Rounding
@@ -54,7 +55,9 @@ class Qat:
         )  # fmt: skip
 
     def train(self, model: TrainedModel, given: Given) -> TrainedModel:
-        """The model with other weights. Raises UserError and KeyboardInterrupt as `fine_tuned`."""
+        """The model with other weights. Raises UserError for a detector that is taught; else as `fine_tuned`."""
+        if self.taught and model.network.detects:
+            raise UserError("a detector learns from boxes alone, not from a teacher")
         teacher = teacher_of(model, TEACHER, best_device()) if self.taught else None
         tuned = fine_tuned(
             model,

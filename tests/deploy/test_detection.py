@@ -287,6 +287,11 @@ def test_a_detector_is_compressed_by_steps_that_train(
         assert runtime.export(replace(changed, precision="fp32"), path, calibration=some).difference < 1e-3
 
 
+def test_a_detector_is_not_taught(anchored: TrainedModel, made: tuple[Path, Dataset, TrainedModel]) -> None:
+    with pytest.raises(UserError, match="a detector learns from boxes alone"):
+        Qat(1, taught=True).train(anchored, Given(made[1], 0, Path()))
+
+
 def test_a_detector_is_served_and_not_calibrated(made: tuple[Path, Dataset, TrainedModel], tmp_path: Path) -> None:
     """Its boxes are those of run.py, which are those of the evaluation."""
     folder, _, _ = made
