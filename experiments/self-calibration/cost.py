@@ -5,8 +5,9 @@
 FOLDER is a deployment folder; without one a network of MobileNetV3-Small's shape is deployed, with random weights, 224
 pixels and 10 classes. Sixteen frames of that size are served again and again. CPU time is that of the serving thread:
 scaling the picture, the network, the answer; watching, counts, and what is noted of windows, which is the monitor's own
-cost; and taking frames from the thread that reads them. Memory is the most that a process held: one that classifies the
-frames with the version's run.py alone, one that serves them, and that one after an attempt to adapt.
+cost. Of a frame it is the median, since a busy machine takes the caches away. Memory is the most that a process held:
+one that classifies the frames with the version's run.py alone, one that serves them, and that one after an attempt to
+adapt.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from PIL import Image
 
 CLASSES = 10
 SIDE = 224
+GROUP, WINDOW = 16, 500  # frames, of the watch and of a line of the log
 SMALL = """
 name = "mobilenet-v3-small"
 title = "MobileNetV3-Small with whole expansions"
@@ -48,12 +50,14 @@ stage = [
 """.replace("SE", 'se = 0.25, gate = "hsigmoid"')
 
 
-def pictures(count: int, size: tuple[int, int], seed: int) -> np.ndarray:
-    """uint8 (count, h, w, 3): patches of 16 pixels, with noise."""
-    rng = np.random.default_rng(seed)
-    patches = rng.integers(20, 230, (count, -(-size[0] // 16), -(-size[1] // 16), 3))
-    large = patches.repeat(16, axis=1).repeat(16, axis=2)[:, : size[0], : size[1]]
-    return np.asarray(np.clip(large + rng.normal(0, 8, large.shape), 0, 255), np.uint8)
+def pictures(count: int, size: tuple[int, int], seed: int) -> list[np.ndarray]:
+    """uint8 (h, w, 3) each: patches of 16 pixels, with noise."""
+    rng, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        patches = rng.integers(20, 230, (-(-size[0] // 16), -(-size[1] // 16), 3), np.uint8)
+        large = patches.repeat(16, axis=0).repeat(16, axis=1)[: size[0], : size[1]]
+        made.append(large + rng.integers(0, 20, large.shape, np.uint8))
+    return made
 
 
 def make(folder: Path) -> Path:
@@ -92,18 +96,26 @@ def frames(count: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
 
 
 class Timed:
-    """Adds up the CPU seconds that calls of a function take, less what looking at the time does."""
+    """Keeps the CPU seconds that each call of a function takes, less what looking at the time does."""
 
     own = 0.0  # seconds of a call that does nothing
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.seconds = function, 0.0
+        self.function, self.seconds = function, list[float]()
 
-    def __call__(self, *given: Any) -> Any:
+    def __call__(self, *given: Any, **more: Any) -> Any:
         start = time.thread_time()
-        found = self.function(*given)
-        self.seconds += time.thread_time() - start - self.own
+        found = self.function(*given, **more)
+        self.seconds.append(time.thread_time() - start - self.own)
         return found
+
+    def each(self) -> float:
+        """Milliseconds of a call: the median of groups of 16, in which the watch does its work."""
+        whole = len(self.seconds) // GROUP * GROUP
+        return 1000 * float(np.median(np.reshape(self.seconds[:whole], (-1, GROUP)).mean(axis=1)))
+
+    def mean(self) -> float:
+        return 1000 * sum(self.seconds) / max(len(self.seconds), 1)
 
 
 def peak_mb() -> float:
@@ -118,35 +130,33 @@ def serve(folder: Path, count: int, size: tuple[int, int]) -> str:
     nothing = Timed(lambda: None)
     for _ in range(20_000):
         nothing()
-    Timed.own = nothing.seconds / 20_000
+    Timed.own = nothing.each() / 1000
     with tempfile.TemporaryDirectory() as scratch:
         serving = Serving(Path(copytree(folder, Path(scratch) / "folder")), Options(every=True, quiet=True))
-        model = serving.model
+        model, watch = serving.model, serving.watching.watch(serving.model)
         places = {
             "scaling": (model.deployment, "image"), "input": (model.deployment, "input"), "network": (model, "run"),
             "answer": (model.program, "probabilities"), "classes": (model.program, "likeliest"),
             "watching": (serving.watching, "observe"), "counts": (serving.counts, "add"),
-            "windows": (serving, "_end_window"), "events": (serving, "_note"),
+            "window": (serving, "_end_window"), "estimate": (watch.estimator, "estimate"),
         }  # fmt: skip
         timed = {name: Timed(getattr(place, attribute)) for name, (place, attribute) in places.items()}
         for name, (place, attribute) in places.items():
             setattr(place, attribute, timed[name])
-        start = time.thread_time()
         serving.run(of_arrays(frames(count, size)))
-        total = time.thread_time() - start
         acting, peak = serving.watching.actings[model.name], peak_mb()
         if acting is not None:
             acting.ask()
             acting.poll()
             acting.join()
-    seconds = {name: one.seconds for name, one in timed.items()}
-    seconds["taking frames"] = total - sum(seconds.values()) - Timed.own * count * 7
-    own = sum(seconds[name] for name in ("watching", "counts", "windows", "events"))
-    said = ", ".join(f"{name} {1000 * value / count:.4f} ms" for name, value in seconds.items())
-    share = 100 * own / seconds["network"]
-    kept = f", {len(acting.frames)} frames kept to adapt to" if acting is not None else ""
+    each = {name: one.each() for name, one in timed.items() if len(one.seconds) >= count}
+    window, estimate = timed["window"].mean(), timed["estimate"].mean()
+    own = each["watching"] + each["counts"] + (window + estimate) / WINDOW  # an estimate in each window, and one beside
+    said = ", ".join(f"{name} {ms:.4f} ms" for name, ms in each.items())
+    kept = f" with {len(acting.frames)} frames to adapt to" if acting is not None else ""
     return (
-        f"{said}; the monitor's own {1000 * own / count:.4f} ms are {share:.2f}% of the network; {peak:.0f} MB{kept}, "
+        f"a frame: {said}; every {WINDOW} frames: window {window:.2f} ms, another estimate {estimate:.2f} ms; "
+        f"the monitor's own {own:.4f} ms are {100 * own / each['network']:.2f}% of the network; {peak:.0f} MB{kept}, "
         f"{peak_mb():.0f} MB after an attempt to adapt"
     )
 

@@ -7,6 +7,7 @@ FOLDER/.calibrating     what is done so far: the same command goes on there
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -175,6 +176,8 @@ def calibrate(
             make_folder(kept.parent)
             save_trained(kept, made)
         remove_folder(work)
+    with suppress(OSError):  # a process that was killed made it, or another work lies there
+        (asked.folder / WORK).rmdir()
     return Done(version=version, verification=verification)
 
 
