@@ -81,13 +81,13 @@ def make_run(path: Path, rows: tuple[tuple[int, float | None, float, float | Non
 NAMES = ("RBC", "a|b <i>", "Platelets")  # of classes; a name may hold anything that can be printed
 
 
-def make_detector_run(path: Path, **changed: Any) -> Run:
+def make_detector_run(path: Path, names: tuple[str, ...] = NAMES, **changed: Any) -> Run:
     """The run of `make_run`, of detectors: no objects are small, and none of the last class; with pictures."""
     from nas.data.boxes import Detections  # late: other runs need no PyTorch
     from nas.data.pixels import PADDING
     from nas.data.shown import shown_boxes, shown_picture
 
-    run = make_run(path, task="detection", classes=len(NAMES), class_names=NAMES, validation_images=40, **changed)
+    run = make_run(path, task="detection", classes=len(names), class_names=names, validation_images=40, **changed)
     trials = [
         replace(t, average_precision=AveragePrecision(
             t.accuracy, round(0.95 + t.trial / 1000, 6), 0.5, None, round(t.accuracy / 2, 6), t.accuracy,
@@ -102,8 +102,8 @@ def make_detector_run(path: Path, **changed: Any) -> Run:
     rows = np.array([[1, 0.1, 0.1, 0.5, 0.5, 0, 64, 100], [0, 0.5, 0.1, 0.9, 0.7, 1, 64, 100]], np.float32)
     boxes = np.array([[0.1, 0.1, 0.5, 0.52], [0.2, 0.2, 0.4, 0.4]], np.float32)
     said = Detections(np.array([1, 0]), np.array([0.9, 0.2], np.float32), boxes)
-    found = [shown_boxes(said, NAMES)]
-    write_pictures(path, [shown_picture(square, rows, NAMES)], {t.trial: found for t in run.front_trials[:2]})
+    found = [shown_boxes(said, names)]
+    write_pictures(path, [shown_picture(square, rows, names)], {t.trial: found for t in run.front_trials[:2]})
     return load_run(path)
 
 

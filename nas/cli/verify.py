@@ -109,7 +109,9 @@ def _versions(folder: Path, asked: str | None) -> list[int] | None:
 
 def _print(rows: Sequence[tuple[str, VerifiedModel]], base: str) -> None:
     """Accuracies, of a detector also AP50 and what its boxes take, then costs: tables of at most 80 columns."""
+    from nas.deploy.detected import by_size
     from nas.deploy.verified_page import points
+    from nas.run.average_precision import SIZES
 
     accuracies = [
         (name, percent(m.accuracy.value), f"{100 * m.accuracy.low:.1f} to {100 * m.accuracy.high:.1f}",
@@ -126,6 +128,8 @@ def _print(rows: Sequence[tuple[str, VerifiedModel]], base: str) -> None:
             for name, m in rows if (found := m.at_50)
         ]  # fmt: skip
         print_table(["", "AP50", "95% interval", f"less {base}, points", "boxes, ms"], boxes, right=["boxes, ms"])
+        sized = by_size({name: m.detected for name, m in rows if m.detected})
+        print_table(["", "AP75", *(f"mAP, {size}" for size in SIZES)], sized)
     energy = any(m.measured.energy_mj is not None for _, m in rows)
     costs = [
         (

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from nas.data.boxes import Detections
-from nas.data.dataset import Split
 from nas.data.pixels import PADDING
 from nas.run.pictures import LEAST, MOST_BOXES, MOST_PICTURES, MOST_SIDE, Box, Picture, lines_of
 
@@ -19,10 +18,13 @@ QUALITY = 80  # of JPEG
 LOOKED_AT = 1000  # pictures among which those to show are chosen
 
 
-def chosen(split: Split, most: int = MOST_PICTURES) -> Tensor:
-    """Which pictures of a split are shown, always the same: some with objects, of as many classes as there are."""
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:LOOKED_AT].tolist()
-    labels = split.labels[order]
+def chosen(objects: Tensor, most: int = MOST_PICTURES) -> Tensor:
+    """Which pictures are shown, always the same: some with objects, of as many classes as there are.
+
+    `objects` float32 (n, m, 8) as of `nas.tasks.detection`; int64 (at most `most`,).
+    """
+    order = torch.randperm(len(objects), generator=torch.Generator().manual_seed(0))[:LOOKED_AT].tolist()
+    labels = objects[order]
     there = (labels[..., 0] >= 0) & (labels[..., 5] == 0)
     classes = [set(row[is_there].tolist()) for row, is_there in zip(labels[..., 0], there, strict=True)]
     picked: list[int] = []
@@ -54,6 +56,12 @@ def shown_boxes(found: Detections, classes: Sequence[str]) -> list[Box]:
     return [
         (classes[label], round(score, 3), *_corners(box)) for label, score, box in rows if score >= LEAST
     ][:MOST_BOXES]  # fmt: skip
+
+
+def table_boxes(answer: Sequence[Sequence[float]], classes: Sequence[str]) -> list[Box]:
+    """`shown_boxes` of an answer as a deployed program gives it: class, probability and corners of each object."""
+    table = np.array(answer, np.float32).reshape(-1, 6)
+    return shown_boxes(Detections(table[:, 0].astype(np.int64), table[:, 1], table[:, 2:]), classes)
 
 
 def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:

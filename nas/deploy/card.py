@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nas.deploy.accuracy import Accuracy
+from nas.deploy.detected import Detected
 from nas.files.toml import Table, read_toml
 from nas.run import BUDGETS
 from nas.runtimes.runtime import Form, RuntimeName, form_of
@@ -60,6 +61,7 @@ class ModelFile(Table):
     test: Accuracy | None = None
     validation_at_50: Accuracy | None = None  # of a detector, whose accuracy is mAP: AP50
     test_at_50: Accuracy | None = None
+    detected: Detected | None = None  # likewise by overlap, size and class, on the test images
     predicted: Predicted | None = None
     measured: Measured | None = None  # when the version was made
 

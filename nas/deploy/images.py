@@ -13,23 +13,27 @@ import torch
 from PIL import Image
 
 from nas.catalog import home
+from nas.data import shown
 from nas.data.catalog import load_dataset, load_found
 from nas.data.dataset import Dataset, Split
 from nas.data.images import ImagesInFiles
 from nas.data.pixels import NotAPicture, quiet, read_image, scaled
 from nas.deploy.facts import Facts
 from nas.errors import UserError
+from nas.run.pictures import MOST_SIDE, Picture
 from nas.train.loop import spread
 
 MOST_BYTES = 10**8  # of images that are run, and may be sent to a board
 PICTURES = 8  # files that are decoded on the board too
+SAMPLES = 4  # pictures that are shown with boxes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """Images as a network sees them: `pixels` uint8 (n, r, r, 3), `labels` as of a `Split`, of `total` that there are.
 
-    `pictures` are some of them as files, PNG or as they were, by name, with the image that each one is.
+    `pictures` are some of them as files, PNG or as they were, by name, with the image that each one is. `samples` are
+    some with boxes, small, with the image that each one is.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Seen:
     labels: np.ndarray
     total: int
     pictures: dict[str, tuple[bytes, int]]
+    samples: tuple[tuple[Picture, int], ...] = ()
 
 
 def dataset_of(name: str, sha256: str, seed: int) -> Dataset:
@@ -76,16 +81,28 @@ def seen(name: str, split: Split, facts: Facts, most: int | None = None) -> Seen
     most = max(1, MOST_BYTES // (3 * facts.resolution**2)) if most is None else most
     chosen = spread(len(split), most).sort().values if most < len(split) else torch.arange(len(split))
     labels = split.labels[chosen].numpy()
-    shown = spread(len(chosen), PICTURES).tolist()
+    files = spread(len(chosen), PICTURES).tolist()
+    samples = _samples(split.subset(chosen), facts.classes) if labels.ndim > 1 else ()
     if isinstance(split.images, ImagesInFiles):
         paths = [split.images.paths[i] for i in chosen.tolist()]
         pixels = _read(paths, facts)
-        pictures = {f"{n}{paths[n].suffix.lower()[:6]}": (paths[n].read_bytes(), n) for n in shown}
-        return Seen(name, pixels, labels, len(split), pictures)
+        pictures = {f"{n}{paths[n].suffix.lower()[:6]}": (paths[n].read_bytes(), n) for n in files}
+        return Seen(name, pixels, labels, len(split), pictures, samples)
     squares = split.images.take(chosen, split.images.side).numpy()
     made = [_scaled(square, facts) for square in squares]
-    pictures = {f"{n}.png": (_png(_at_side(squares[n], facts)), n) for n in shown}
-    return Seen(name, np.stack(made), labels, len(split), pictures)
+    pictures = {f"{n}.png": (_png(_at_side(squares[n], facts)), n) for n in files}
+    return Seen(name, np.stack(made), labels, len(split), pictures, samples)
+
+
+def _samples(split: Split, classes: Sequence[str]) -> tuple[tuple[Picture, int], ...]:
+    numbers = shown.chosen(split.labels, SAMPLES)
+    if not len(numbers):
+        return ()
+    squares = split.images.take(numbers, split.images.side or MOST_SIDE).numpy()
+    return tuple(
+        (shown.shown_picture(square, split.labels[n].numpy(), classes), n)
+        for square, n in zip(squares, numbers.tolist(), strict=True)
+    )
 
 
 def _read(paths: Sequence[Path], facts: Facts) -> np.ndarray:

@@ -20,6 +20,7 @@ from nas.data.dataset import Dataset, Split
 from nas.data.licence import LONGEST
 from nas.deploy.card import CARD, card_text, read_card
 from nas.deploy.compress import kept
+from nas.deploy.detected import FOUND
 from nas.deploy.facts import digest_of, fault_in
 from nas.deploy.folder import (
     MODELS,
@@ -56,7 +57,7 @@ from nas.train.loop import best_device
 from nas.train.pilot import TrainingPlan
 from nas.train.resumption import OnFullProgress
 
-FORMAT = 5  # of a job's digest: another way of making a version gives another one
+FORMAT = 6  # of a job's digest: another way of making a version gives another one
 USUAL = TrainingOptions(minutes=6.0)  # with the other steps, ten minutes of two cores at most
 FIXED_S, FILE_S = 20.0, 20.0  # seconds of the other steps on two cores, and of each file that is exported and measured
 BUSY = "another process is deploying into {path}; wait for it"
@@ -280,11 +281,17 @@ def _made(
         tell("running the files on their images")
         profile = device_or_none(job.device) if job.device else None
         origin = Origin(data.name, data.fingerprint, seed, job.device, job.budgets, job.licence or data.licence)
-        card = measured_on_images(card_of(model, files, origin, profile, version, digest), model, files, data)
+        card, pictures = measured_on_images(
+            card_of(model, files, origin, profile, version, digest), model, files, data
+        )  # fmt: skip
+        if pictures is not None:
+            write_atomic(work / FOUND, pictures)
         card = with_robustness(card, model, files[card.first].path, data, tell)
         write_atomic(work / CARD, card_text(card).encode())
     own = {form: one for form, one in files.items() if models[one.precision] is model or _equal(model, trained)}
     paths, beside = {form: files[form].path for form in card.models}, _beside(model, own, data, tell)
+    if (work / FOUND).exists():
+        beside[FOUND] = (work / FOUND).read_bytes()
     if watched is not None:
         tell("running the files on validation images under shifts, for what watches them")
         beside |= watched(model, paths, data.validation, tell)

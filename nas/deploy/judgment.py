@@ -9,6 +9,7 @@ import numpy as np
 
 from nas.data.boxes import Detections
 from nas.deploy.accuracy import Accuracy, accuracy_of, difference_of
+from nas.deploy.detected import Detected, detected_of
 from nas.tasks.precision import Truth, average_precision, deviation
 
 Z = 1.959964  # of a normal distribution, 97.5%
@@ -19,6 +20,7 @@ class Judgment(NamedTuple):
 
     accuracy: Accuracy
     at_50: Accuracy | None
+    detected: Detected | None = None  # the rest that is told of boxes
 
 
 def judged(answers: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Judgment:
@@ -29,7 +31,8 @@ def judged(answers: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -
     if labels.ndim == 1:
         return Judgment(accuracy_of(_right(answers, labels)), None)
     found, truth = _found(answers), [Truth.of(rows) for rows in labels]
-    return _bootstrapped(lambda rows: _precisions(found, truth, classes, rows), len(truth), least=0.0)
+    judgment = _bootstrapped(lambda rows: _precisions(found, truth, classes, rows), len(truth), least=0.0)
+    return judgment._replace(detected=detected_of(average_precision(found, truth, classes)))
 
 
 def judged_less(answers: Sequence[Any], before: Sequence[Any], labels: np.ndarray, classes: Sequence[str]) -> Judgment:
@@ -47,10 +50,11 @@ def judged_less(answers: Sequence[Any], before: Sequence[Any], labels: np.ndarra
 def _bootstrapped(of: Callable[[np.ndarray], np.ndarray], images: int, least: float) -> Judgment:
     """What `of` gives for all images, mAP and AP50, with the intervals of a normal distribution; from `least` to 1."""
     values, halves = of(np.arange(images)), Z * deviation(of, images)
-    return Judgment(*(
+    mean, at_50 = (
         Accuracy(value=value, low=max(least, value - half), high=min(1.0, value + half), images=images)
         for value, half in zip(values.tolist(), halves.tolist(), strict=True)
-    ))  # fmt: skip
+    )
+    return Judgment(mean, at_50)
 
 
 def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:

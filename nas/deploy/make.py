@@ -10,7 +10,9 @@ import numpy as np
 
 from nas import __version__
 from nas.data.dataset import Dataset
+from nas.data.shown import table_boxes
 from nas.deploy.card import Card, Measured, ModelFile
+from nas.deploy.detected import drawn
 from nas.deploy.facts import digest_of, facts_of
 from nas.deploy.images import Seen, seen
 from nas.deploy.judgment import joined, judged
@@ -69,16 +71,19 @@ def card_of(
     )  # fmt: skip
 
 
-def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Dataset) -> Card:
+def measured_on_images(
+    card: Card, model: TrainedModel, files: Files, data: Dataset
+) -> tuple[Card, bytes | None]:  # fmt: skip
     """The card with what each file reaches on validation and test images, and what it takes on this machine.
 
-    Raises UserError and Stopped as `measure_models` does.
+    Of a detector with some test pictures as a JPEG, and what the first file finds in them. Raises UserError and Stopped
+    as `measure_models` does.
     """
     facts = facts_of(model, card)
     validation, test = (seen(data.name, split, facts) for split in (data.validation, data.test_split()))
     images = Seen(
         data.name, np.concatenate([test.pixels, validation.pixels]), joined(test.labels, validation.labels),
-        test.total + validation.total, test.pictures,
+        test.total + validation.total, test.pictures, test.samples,
     )  # fmt: skip
     part, name = Part(facts, {p: one.path for p, one in files.items()}, images), str(card.version)
     results = measure_models({name: part}, threads=card.threads)
@@ -89,9 +94,13 @@ def measured_on_images(card: Card, model: TrainedModel, files: Files, data: Data
         on_validation = judged(found[p].answers[tested:], validation.labels, model.classes)
         models[p] = model_file.model_copy(update={
             "test": on_test.accuracy, "test_at_50": on_test.at_50, "validation": on_validation.accuracy,
-            "validation_at_50": on_validation.at_50, "measured": measured_of(found[p]),
+            "validation_at_50": on_validation.at_50, "detected": on_test.detected, "measured": measured_of(found[p]),
         })  # fmt: skip
-    return card.model_copy(update={"models": models, "measured_on": where_of(results)})
+    pictures = None
+    if test.samples:
+        boxes = [table_boxes(found[card.first].answers[n], model.classes) for _, n in test.samples]  # type: ignore[arg-type]  # of a detector
+        pictures = drawn([picture for picture, _ in test.samples], boxes, model.classes)
+    return card.model_copy(update={"models": models, "measured_on": where_of(results)}), pictures
 
 
 def measured_of(timed: Timed, *, without_idle: bool = False) -> Measured:

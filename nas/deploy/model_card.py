@@ -7,11 +7,18 @@ from typing import NamedTuple
 
 from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card, ModelFile
+from nas.deploy.detected import FOUND, Detected, by_class, by_size
 from nas.files.plain import printable
 from nas.numbers import count, figure, percent
+from nas.run.average_precision import SIZES
 from nas.runtimes.runtime import parts_of
 
 MOST_CLASSES = 100  # that are named
+SIZED = (
+    "Objects are small below 32 x 32 pixels, medium up to 96 x 96 and large beyond, by their area in their own "
+    "picture,\nas COCO has it; none: there is no such object among the test images."
+)
+DRAWN = "White: what is there. In the color of its class, with its probability: what {} finds, from 40% on."
 
 
 class Words(NamedTuple):
@@ -60,7 +67,7 @@ def model_card(card: Card, classes: Sequence[str]) -> str:
         )
         for p, m in card.models.items()
     ]
-    rows = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells))
+    rows = _table(heads, cells)
     found = "\n".join(f"- {p}: {_plain('; '.join([m.agreement, *m.notes]))}" for p, m in card.models.items())
     recipe = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in card.recipe.items())
     hashes = "\n".join(f"- {name}: `{digest}`" for name, digest in card.hashes.items())
@@ -84,7 +91,7 @@ It {words.names} {len(classes)} classes: {named}.
 Accuracies are those of the file itself, with 95% intervals: {words.accuracy}, run by its runtime. Validation images
 chose the network, so its validation accuracy is biased by selection; test images did not.
 
-{_robustness(card)}
+{_boxes(card, classes)}{_robustness(card)}
 
 ## How it was made
 - dataset: {_plain(card.dataset)}; licence: {_plain(card.licence) or "not known (`--data-licence`)"}
@@ -105,6 +112,25 @@ def shown(accuracy: Accuracy | None) -> str:
     return (
         f"{percent(accuracy.value)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}, {accuracy.images:,} images)"
     )
+
+
+def _boxes(card: Card, classes: Sequence[str]) -> str:
+    """Of a detector: what its boxes are worth by overlap, size and class, and some pictures; else nothing."""
+    found: dict[str, Detected] = {form: one.detected for form, one in card.models.items() if one.detected is not None}
+    if not found:
+        return ""
+    named = by_class(found, classes)[:MOST_CLASSES]
+    tables = [_table(("test images", "AP75", *(f"mAP, {size}" for size in SIZES)), by_size(found))]
+    if named:
+        tables.append(_table(("mAP / AP50", *found), [(_plain(name), *rest) for name, *rest in named]))
+    if len(classes) > len(named):
+        tables.append(f"{len(classes) - len(named):,} more classes: card.toml, up to a thousand.")
+    tables = [*tables, SIZED, f"![test images with boxes]({FOUND})", DRAWN.format(card.first)]
+    return "\n\n".join(tables) + "\n\n"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
 
 
 def _robustness(card: Card) -> str:

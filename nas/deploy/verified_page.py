@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card
+from nas.deploy.detected import by_class
+from nas.deploy.detected_page import detected_parts
 from nas.deploy.variant import variant
 from nas.numbers import figure, percent
 from nas.page import Column, bar, bullets, document, table
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     Rows = Sequence[tuple[str, VerifiedModel]]
 
 WORDS = Column("variant", number=False)
+FEW = 10  # classes that are named in a sentence
 
 
 def verified_page(name: str, sessions: Sequence[tuple[Mapping[int, Card], Mapping[int, Verified]]]) -> str:
     """The page of a folder; a session is the versions that were measured together. The first one comes first."""
     from markupsafe import Markup
 
-    parts = [_section(cards, found) for cards, found in sessions]
+    parts = [_section(cards, found, place) for place, (cards, found) in enumerate(sessions)]
     lead = (
         "Every variant of a section ran on the same images with as many threads, batch 1, in turn in one process, so "
         "that their ratios hold where the machine was busy."
@@ -33,12 +36,14 @@ def verified_page(name: str, sessions: Sequence[tuple[Mapping[int, Card], Mappin
     return document(f"{name}, as verified", lead, Markup("\n").join(parts))
 
 
-def _section(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> Markup:
+def _section(cards: Mapping[int, Card], found: Mapping[int, Verified], place: int) -> Markup:
     from markupsafe import Markup
 
     one, rows = next(iter(found.values())), list(rows_of(cards, found))
+    accuracy, *costs = _tables(rows, one)
+    tables = [accuracy, *detected_parts(rows, found, place), *costs]
     return Markup("<section><h2>{}, {}</h2>\n{}\n{}</section>").format(
-        one.where, one.at[:10], Markup("\n").join(_tables(rows, one)), bullets(sentences(cards, found))
+        one.where, one.at[:10], Markup("\n").join(tables), bullets(sentences(cards, found))
     )
 
 
@@ -151,6 +156,10 @@ def sentences(cards: Mapping[int, Card], found: Mapping[int, Verified]) -> list[
     if any(m.measured.boxes_ms is not None for _, m in rows):
         said.append("times are of the network alone; decoding its boxes and suppressing those that overlap is done "
                     "after it, in NumPy, and is measured apart")  # fmt: skip
+    if one.classes and len(one.classes) <= FEW:
+        for name, model in rows:
+            if model.detected and (classes := by_class({name: model.detected}, one.classes)):
+                said.append(f"{name}: mAP / AP50 of {', '.join(f'{label} {share}' for label, share in classes)}")
     said.append("predicted memory is of weights and activations, without the runtime's own")
     said += [robustness for number in found if (robustness := _robustness(cards[number], several=len(found) > 1))]
     said += [f"licence of {dataset}: {licence}" for dataset, licence in _licences(cards, found)]

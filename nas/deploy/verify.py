@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from nas.data.shown import table_boxes
 from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card, Measured, Predicted, read_card
+from nas.deploy.detected import Detected
 from nas.deploy.facts import Facts, read_facts
 from nas.deploy.folder import PAGE, version_folder, versions_in
 from nas.deploy.images import MOST_BYTES, Seen, dataset_of, other_images, seen
@@ -32,6 +34,8 @@ from nas.files.toml import Table
 from nas.models.price import read_model
 from nas.profiling.results.machine import is_device
 from nas.run import OBJECTIVES, UNITS
+from nas.run.average_precision import MOST_CLASSES
+from nas.run.pictures import MOST_PICTURES, Found, Picture
 from nas.runtimes.runtime import Form, fp32_of, parts_of
 
 VERIFIED = "verified.json"
@@ -47,6 +51,8 @@ class VerifiedModel(Table):
     accuracy: Accuracy
     of_card: Accuracy | None  # on the test images, when the version was made
     less_fp32: Accuracy | None  # the accuracy less that of `base`, on the same images; None: of this itself
+    detected: Detected | None = None  # of a detector
+    boxes: Annotated[Found, Field(max_length=MOST_PICTURES)] = []  # in each of the samples
     measured: Measured
     relative: tuple[float, float, float] | None  # to its time in the same round: median, and its 95% interval
     predicted: Predicted | None
@@ -71,6 +77,8 @@ class Verified(Table):
     pictures: int  # files whose pixels were equal to the bit there
     base: str = "fp32"  # what models are compared with
     together: list[int] = []  # the versions
+    classes: list[str] = []  # of detectors, where they are not too many
+    samples: Annotated[list[Picture], Field(max_length=MOST_PICTURES)] = []  # some images, of the last verification
     notes: list[str]
     models: dict[Form, VerifiedModel]
 
@@ -162,9 +170,14 @@ def page_of(folder: Path) -> str:
 
 def _keep(place: Path, found: Verified) -> None:
     """In verified.json; what was measured before in the same way is no longer there."""
-    before = [v for v in read_verified(place) if (v.where, v.images, v.together) != (
+    before = [_without_samples(v) for v in read_verified(place) if (v.where, v.images, v.together) != (
         found.where, found.images, found.together)]  # fmt: skip
     write_atomic(place / VERIFIED, (_File(verified=[*before, found]).model_dump_json(indent=1) + "\n").encode())
+
+
+def _without_samples(found: Verified) -> Verified:
+    models = {form: model.model_copy(update={"boxes": []}) for form, model in found.models.items()}
+    return found.model_copy(update={"samples": [], "models": models})
 
 
 def _chosen(folder: Path, versions: Sequence[int] | None, source: str | None) -> dict[int, _Version]:
@@ -212,7 +225,7 @@ def _verified(
     first = next(iter(chosen))  # whose fp32 the agent compares with, too
     found = {}
     for number, version in chosen.items():
-        card, shown = version.card, version.part.images
+        card, shown, facts = version.card, version.part.images, version.part.facts
         profile = asked or device_or_none(card.device)
         same = profile is not None and is_device(profile.about, machine.identity)
         predicted, said = _predicted(card, profile, version.place)
@@ -225,12 +238,12 @@ def _verified(
             compared = base in answers and base != (number, p)
             verdict, words = _verdict(card, p, measured, profile.about if profile else None, same=same)
             slow = compared and parts_of(p)[0] != "fp32" and timed.relative_low > 1
-            shown_classes = version.part.facts.classes
-            judgment = judged(answers[number, p], shown.labels, shown_classes)
-            less = judged_less(answers[number, p], answers[base], shown.labels, shown_classes) if compared else None
+            judgment = judged(answers[number, p], shown.labels, facts.classes)
+            less = judged_less(answers[number, p], answers[base], shown.labels, facts.classes) if compared else None
             models[p] = VerifiedModel(
                 file=path.name, megabytes=path.stat().st_size / 1e6,
-                accuracy=judgment.accuracy, at_50=judgment.at_50,
+                accuracy=judgment.accuracy, at_50=judgment.at_50, detected=judgment.detected,
+                boxes=[table_boxes(timed.answers[n], facts.classes) for _, n in shown.samples],  # type: ignore[arg-type]  # of a detector
                 of_card=card.models[p].test if own and p in card.models else None,
                 less_fp32=less.accuracy if less else None, at_50_less_fp32=less.at_50 if less else None,
                 measured=measured, predicted=predicted.get(p), verdict=verdict, verdict_words=words,
@@ -241,6 +254,8 @@ def _verified(
             at=at, where=where_of(results), board=board, images=shown.name, count=len(shown.labels),
             total=shown.total, threads=machine.threads, same_device=same, pictures=len(shown.pictures),
             base="fp32" if len(chosen) == 1 else f"fp32 of version {first}",
+            classes=list(facts.classes) if facts.heads and len(facts.classes) <= MOST_CLASSES else [],
+            samples=[picture for picture, _ in shown.samples],
             together=list(chosen), notes=_notes(results, str(number)) + said, models=models,
         )  # fmt: skip
     return found

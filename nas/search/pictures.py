@@ -18,7 +18,7 @@ class SamplePictures:
     """Some validation pictures of a dataset with boxes, the same for every network, and what a network finds there."""
 
     def __init__(self, data: Dataset) -> None:
-        self.data, self.numbers = data, chosen(data.validation)
+        self.data, self.numbers = data, chosen(data.validation.labels)
 
     def pictures(self) -> list[Picture]:
         split = self.data.validation

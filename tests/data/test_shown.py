@@ -11,8 +11,6 @@ import torch
 from PIL import Image
 
 from nas.data.boxes import Detections
-from nas.data.dataset import Split
-from nas.data.images import ImagesInMemory
 from nas.data.pixels import PADDING
 from nas.data.shown import chosen, shown_boxes, shown_picture
 from nas.run.pictures import MOST_BOXES
@@ -20,22 +18,22 @@ from nas.run.pictures import MOST_BOXES
 RNG = np.random.default_rng(0)
 
 
-def split(classes: list[list[int]], crowd: int = -1) -> Split:
+def objects(classes: list[list[int]], crowd: int = -1) -> torch.Tensor:
     """A picture for each list of classes; an object of class `crowd` is one."""
     labels = np.zeros((len(classes), 4, 8), np.float32)
     labels[:, :, 0] = -1
     for row, own in zip(labels, classes, strict=True):
         row[: len(own), 0] = own
         row[: len(own), 5] = np.array(own) == crowd
-    return Split(ImagesInMemory(torch.zeros(len(classes), 8, 8, 3, dtype=torch.uint8)), torch.from_numpy(labels))
+    return torch.from_numpy(labels)
 
 
 def test_pictures_with_objects_of_all_classes_are_chosen() -> None:
-    made = split([[], [0], [0], [0, 1], [0], [2], [9], [], [0]], crowd=9)
+    made = objects([[], [0], [0], [0, 1], [0], [2], [9], [], [0]], crowd=9)
     numbers = chosen(made, 2).tolist()
     assert sorted(numbers) == [3, 5] and chosen(made, 2).tolist() == numbers
     assert set(chosen(made, 50).tolist()) == {1, 2, 3, 4, 5, 8}  # never one where nothing is to be found
-    assert chosen(split([[], []])).tolist() == []
+    assert chosen(objects([[], []])).tolist() == []
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (640, 480), (640, 640), (1, 640)])

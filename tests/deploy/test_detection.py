@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,12 @@ from nas.data.catalog import load_dataset
 from nas.data.dataset import Dataset
 from nas.deploy import measure
 from nas.deploy.card import read_card
+from nas.deploy.detected import drawn
 from nas.deploy.job import Job, deploy
 from nas.deploy.judgment import joined, judged, judged_less
+from nas.deploy.model_card import model_card
+from nas.deploy.verified_page import verified_page
+from nas.deploy.verify import Verified, VerifiedModel, _keep, read_verified
 from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.models.builder import build
@@ -44,6 +49,7 @@ from nas.monitor.serve.answers import answer_of
 from nas.monitor.serve.versions import load
 from nas.monitor.serve.watch_detections import DetectionWatch
 from nas.monitor.watched import watch_version
+from nas.run.pictures import Picture, lines_of
 from nas.runtimes.images import network_inputs
 from nas.runtimes.litert import LiteRT
 from nas.runtimes.onnxruntime import OnnxRuntime
@@ -125,6 +131,77 @@ def test_the_card_has_the_map_of_the_files(made: tuple[Path, Dataset, TrainedMod
     assert words.count(", AP50 ") == 2 * len(card.models) and " ms more |" in words
 
 
+def test_the_card_tells_sizes_and_classes_apart_and_shows_boxes(made: tuple[Path, Dataset, TrainedModel]) -> None:
+    folder, data, model = made
+    version = folder / "out/versions/1"
+    card, task = read_card(version), Detection(data.classes, model.network)
+    evaluate(model.module(), task, data.test_split(), 64)
+    wanted, found = task.details(), card.models["fp32"].detected
+    assert found is not None and found.ap75 == pytest.approx(wanted.at_75, abs=0.02)
+    assert found.classes == pytest.approx(wanted.of_classes, abs=0.01) and len(found.classes_ap50) == 2
+    assert found.small == pytest.approx(wanted.small, abs=0.01) and (found.medium, found.large) == (None, None)
+    assert card.models["int8"].detected is not None
+    words = (version / "README.md").read_text()
+    assert "| mAP, small | mAP, medium | mAP, large |" in words and "| red | " in words and "| none | none |" in words
+    assert "](found.jpg)" in words
+    with Image.open(version / "found.jpg") as picture:
+        assert picture.format == "JPEG" and picture.size == (2 * 64 + 6, 2 * 64 + 6)
+    assert "found.jpg" in (version / "SHA256SUMS").read_text()
+
+
+def test_verify_says_what_the_boxes_of_each_file_are_worth(
+    made: tuple[Path, Dataset, TrainedModel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, _ = made
+    monkeypatch.setattr(measure, "SETTINGS", FEW)
+    said = call(capsys, monkeypatch, "verify", str(folder / "out"))
+    assert not said.status and "AP50" in said.out and "small" in said.out and "none" in said.out
+    assert "mAP / AP50 of red " in said.err
+    assert all(len(line) <= 80 for line in said.out.splitlines() if not line.startswith(("Written", "version")))
+    (one,) = read_verified(folder / "out/versions/1")
+    card = read_card(folder / "out/versions/1")
+    for form, model in one.models.items():
+        assert model.detected is not None and card.models[form].detected == model.detected  # the same test images
+        assert len(model.boxes) == len(one.samples) == 4
+    page = (folder / "out/verified.html").read_text()
+    assert page.count('class="boxes"') == 4 * len(one.models) and page.count("data:image/jpeg;base64,") == 4
+    assert "Average precision by class" in page and "<td" in page and ">none</td>" in page
+    _keep(folder / "out/versions/1", one.model_copy(update={"where": "elsewhere"}))
+    before, last = read_verified(folder / "out/versions/1")
+    assert not before.samples and len(last.samples) == 4 and not before.models["fp32"].boxes
+    html = verified_page("out", [({1: card}, {1: last}), ({1: card}, {1: before})])
+    assert html.count('class="boxes"') == 4 * len(one.models)
+
+
+def test_names_of_classes_are_text_on_cards_and_pages(made: tuple[Path, Dataset, TrainedModel]) -> None:
+    folder, _, _ = made
+    card, name = read_card(folder / "out/versions/1"), '<img src=x onerror="a">|`*'
+    words = model_card(card, (name, "blue"))
+    assert "<img" not in words.replace("\\<", "") and "\\<img src=x" in words
+    picture = Picture(width=64, height=64, jpeg=[], objects=[(name, 0.0, 0.0, 0.5, 0.5, False)])
+    models = {
+        form: VerifiedModel(
+            file=one.file, megabytes=1.0, accuracy=one.test, of_card=None, less_fp32=None, detected=one.detected,
+            measured=one.measured, relative=None, predicted=None, verdict="no budgets", verdict_words="", slower=[],
+            boxes=[[(name, 0.9, 0.0, 0.0, 0.5, 0.5)]],
+        )
+        for form, one in card.models.items()
+    }  # fmt: skip
+    found = Verified(
+        at="2026-01-01", where="here", board="", images="x", count=1, total=1, threads=1, same_device=False, pictures=0,
+        notes=[], models=models, classes=[name, "blue"], samples=[picture],
+    )  # fmt: skip
+    page = verified_page("out", [({1: card}, {1: found})])
+    assert "<img" not in page and "&lt;img src=x" in page
+    assert drawn([picture.model_copy(update={"jpeg": lines_of(_jpeg())})], [[(name, 0.9, 0, 0, 0.5, 0.5)]], [name])
+
+
+def _jpeg() -> bytes:
+    packed = BytesIO()
+    Image.new("RGB", (64, 64)).save(packed, "JPEG")
+    return packed.getvalue()
+
+
 def test_the_program_names_and_draws_objects_in_the_pictures_own_pixels(
     made: tuple[Path, Dataset, TrainedModel], tmp_path: Path
 ) -> None:
@@ -165,15 +242,22 @@ def test_answers_are_judged_by_what_is_there() -> None:
     labels[:, :, 6] = 100
     both = [[[0, 0.9, 0.1, 0.1, 0.4, 0.4], [1, 0.8, 0.5, 0.5, 0.9, 0.9]], []]
     one = [both[0][:1], []]
-    every, half = judged(both, labels, ("a", "b")), judged(one, labels, ("a", "b"))
+    labels[0, :, 7] = (900, 1600)  # a is small, b medium
+    every, half = judged(both, labels, ("a", "b", "c")), judged(one, labels, ("a", "b", "c"))
     assert every.at_50 is not None and half.at_50 is not None
     assert every.accuracy.value == pytest.approx(1) and half.accuracy.value == pytest.approx(0.5)
     assert every.at_50.value == pytest.approx(1) and half.at_50.value == pytest.approx(0.5)
-    less = judged_less(one, both, labels, ("a", "b")).accuracy
+    assert every.detected is not None and half.detected is not None
+    assert every.detected.classes == [1.0, 1.0, "none"] and every.detected.large is None
+    assert (half.detected.small, half.detected.medium, half.detected.large) == (1.0, 0.0, None)
+    assert half.detected.classes_ap50 == [1.0, 0.0, "none"]
+    less, less_50, _ = judged_less(one, both, labels, ("a", "b"))
     assert less.value == pytest.approx(-0.5) and less.low <= less.value <= less.high
+    assert less_50 is not None and less_50.value == pytest.approx(-0.5)
     more = joined(labels, np.concatenate([labels, labels[:, :1]], axis=1))
     assert more.shape == (4, 3, 8) and more[0, 2, 0] == -1
-    assert judged([3, 1, 2], np.array([3, 1, 1]), tuple("abcd")).accuracy.value == pytest.approx(2 / 3)
+    accuracy, *nothing = judged([3, 1, 2], np.array([3, 1, 1]), tuple("abcd"))
+    assert accuracy.value == pytest.approx(2 / 3) and nothing == [None, None]
 
 
 def boxes_of(run: Callable[[np.ndarray], np.ndarray], model: TrainedModel, data: Dataset) -> list[Detections]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.data.shown import shown_picture
 from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.numbers import percent
@@ -21,6 +22,7 @@ from nas.report.pick import choose
 from nas.report.ties import expected_text, interval
 from nas.report.words import ties_text
 from nas.run import (
+    AveragePrecision,
     Costs,
     MeasuredCosts,
     Reference,
@@ -34,11 +36,12 @@ from nas.run import (
     write_settings,
     write_trials,
 )
+from nas.run.pictures import MOST_BOXES, MOST_PICTURES, write_pictures
 from nas.search.api import search
 from nas.space.candidate import Candidate
 from nas.space.search_space import load_space
 from tests.report.browser import data_of, opened, settled, trials_of
-from tests.runs import BELIEFS, ROWS, costs, make_believed_run, make_run, settings
+from tests.runs import BELIEFS, ROWS, costs, make_believed_run, make_detector_run, make_run, settings
 
 CIFAR = Path(__file__).parents[2] / "experiments" / "first-front"
 
@@ -102,6 +105,10 @@ def limit_at(run: Run, position: int) -> float:
     """The latency that a slider's position stands for: even steps of the logarithm."""
     ms = [t.costs.latency_ms for t in run.trials if t.state == "trained"]
     return min(ms) * (max(ms) / min(ms)) ** (position / 1000)
+
+
+def choose_trial(driver: Any, trial: int) -> None:
+    driver.execute_script(f"choose({trial})")
 
 
 def picked(driver: Any) -> int:
@@ -424,6 +431,86 @@ def test_five_thousand_trials_are_a_page_for_a_mailbox(tmp_path: Path, cifar: Ru
 EVIL = "<img src=x onerror='window.hacked=1'>\"'&{{7*7}}</script>|`"
 
 
+def test_a_detectors_page_tells_sizes_and_classes_apart_and_draws_boxes(tmp_path: Path) -> None:
+    run = make_detector_run(tmp_path / "run")
+    write_report(run, ["html"])
+    first, second, other = (t.trial for t in run.front_trials[:3])
+    with opened(run.path / "report.html") as driver:
+        choose_trial(driver, first)
+        rows = driver.execute_script(
+            "return [...document.querySelectorAll('#precision tbody tr')]"
+            ".map(r => [...r.cells].map(c => c.textContent))"
+        )
+        kept = run.front_trials[0].average_precision
+        assert kept is not None and kept.medium is not None
+        assert rows[:4] == [
+            ["all", percent(run.front_trials[0].accuracy), percent(kept.at_50), ""], ["small", "none", "", ""],
+            ["medium", percent(kept.medium), "", ""], ["large", percent(kept.large), "", ""],
+        ]  # fmt: skip
+        named = [["RBC", "12.5%", "25.0%", ""], ["a|b <i>", percent(kept.of_classes[1]), "100.0%", ""]]
+        assert rows[4:] == [*named, ["Platelets", "none", "none", ""]]
+        visible = "return [...document.querySelectorAll('.samples')].filter(s => !s.hidden).map(s => +s.dataset.trial)"
+        assert driver.execute_script(visible) == [first]
+        boxes = (
+            "return [...document.querySelectorAll('.samples:not([hidden]) .boxes g')]"
+            ".filter(g => getComputedStyle(g).display !== 'none').map(g => g.textContent)"
+        )
+        assert driver.execute_script(boxes) == ["a|b <i> 90"]
+        slide(driver, "#least-p", 10)
+        assert driver.execute_script(boxes) == ["RBC 20", "a|b <i> 90"]
+        wide = driver.execute_script(
+            "const p = document.querySelector('.samples:not([hidden]) .boxes').getBoundingClientRect();"
+            "return p.width / p.height"
+        )
+        assert wide == pytest.approx(64 / 48, rel=0.01)
+        choose_trial(driver, second)
+        assert driver.execute_script(visible) == [second]
+        choose_trial(driver, other)
+        assert driver.execute_script(visible) == [] and "Pictures are kept of" in shown(driver, "#no-samples")
+        assert "AP50 (validation)" in [o.text for o in driver.find_elements("css selector", "#y option")]
+        assert "mAP" in shown(driver, "#pick")
+
+
+def test_pictures_and_boxes_fit_a_phone_and_a_mailbox(tmp_path: Path) -> None:
+    """Ten networks on the front, six pictures of 320 pixels, thirty boxes in each."""
+    run = make_run(
+        tmp_path / "run", tuple((n, 0.5 + n / 100, 5.0 + n, 10.0 + n) for n in range(10)), task="detection", classes=80,
+        class_names=tuple(f"class {n}" for n in range(80)),
+    )  # fmt: skip
+    many = AveragePrecision(0.5, 0.6, 0.5, 0.1, 0.2, 0.3, (0.123456,) * 80, (0.654321,) * 80)
+    write_trials(run.path, run.settings, [replace(t, average_precision=many) for t in run.trials])
+    rng = np.random.default_rng(0)
+    pictures = [
+        shown_picture(rng.integers(256, size=(320, 320, 3), dtype=np.uint8), np.empty((0, 8), np.float32), ())
+        for _ in range(MOST_PICTURES)
+    ]  # the worst for JPEG
+    box = ("class 7", 0.5, 0.1, 0.1, 0.9, 0.9)
+    write_pictures(run.path, pictures, {n: [[box] * MOST_BOXES] * MOST_PICTURES for n in range(10)})
+    run = load_run(run.path)
+    write_report(run, ["html"])
+    assert (run.path / "report.html").stat().st_size < 5_000_000
+    with opened(run.path / "report.html", phone=True) as driver:
+        wide = driver.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= 390
+        assert driver.execute_script("return document.querySelector('.long .scroll').clientHeight") < 500
+
+
+def test_the_pictures_of_a_strange_run_are_refused_in_a_line(tmp_path: Path) -> None:
+    run = make_detector_run(tmp_path / "run")
+    file = run.path / "pictures.json"
+    text = file.read_text()
+    for old, new, said in (
+        ('"jpeg":["', '"jpeg":["\\"/><script>', "jpeg"), ('"width":64', '"width":9999', "width"),
+        ('"found"', '"find"', "Field required"), ("RBC", "\\u001b[31m", "control characters"),
+        (text, "{" * 9999, "JSON"),
+    ):  # fmt: skip
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+        with pytest.raises(UserError, match=said) as error:
+            write_report(load_run(run.path), ["html"])
+        assert "pictures.json" in str(error.value) and "\n" not in str(error.value)
+
+
 def test_markup_in_any_name_is_text(tmp_path: Path) -> None:
     run = make_run(
         tmp_path / "run", ROWS, space=EVIL, device=EVIL, dataset=EVIL, command=EVIL, created=EVIL,
@@ -449,6 +536,18 @@ def test_markup_in_any_name_is_text(tmp_path: Path) -> None:
             assert driver.execute_script("return window.hacked") is None
             assert not driver.find_elements("css selector", "img, svg image")
             assert "{{7*7}}" in driver.find_element("tag name", "h1").text or name == "comparison.html"
+
+
+def test_markup_in_names_of_classes_is_text(tmp_path: Path) -> None:
+    run = make_detector_run(tmp_path / "run", names=(EVIL, "b", "c"))
+    for file in write_report(run, ["html", "md"]):
+        assert "<img" not in file.read_text()
+    with opened(run.path / "report.html") as driver:
+        choose_trial(driver, run.front_trials[0].trial)
+        assert driver.execute_script("return window.hacked") is None
+        assert not driver.find_elements("css selector", "img")
+        text = driver.execute_script("return document.getElementById('precision').textContent")
+        assert EVIL in text and EVIL in driver.execute_script("return document.querySelector('.samples').textContent")
 
 
 @pytest.mark.parametrize("rows", [(), ((0, None, 3.0, 9.0),), ((0, 0.5, 3.0, 9.0),)])

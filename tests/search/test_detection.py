@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from nas.models.trained import load_trained
 from nas.report.table import accuracy_notes
 from nas.run import model_folder
 from nas.search.api import resume
+from tests.cli.command import call
 
 SPACE = """
 name = "small-detector"
@@ -45,8 +47,6 @@ batch_size = 8
 
 def squares(root: Path, pictures: int = 60) -> Path:
     """Pictures of 64 pixels with a red and a blue square each, as a COCO folder."""
-    import json
-
     rng = np.random.default_rng(0)
     (root / "images").mkdir(parents=True)
     images, objects = [], []
@@ -126,6 +126,71 @@ def test_more_trials_make_the_pictures_anew_and_a_strange_model_is_refused(run: 
     (folder / "pictures.json").write_text('{"format": 1, "pictures": [], "found": {"1": [[]]}}')
     with pytest.raises(UserError, match=r"pictures.json: found: must have boxes for each of 0 pictures; trial 1 has 1"):
         _ = nas.load_run(folder).pictures
+
+
+def coco2017(root: Path, train: int = 24, validation: int = 8) -> Path:
+    """A subset in COCO's own form: its file names, folders and keys, 80 classes whose ids leave gaps, odd ids.
+
+    Drawn by code. Objects of the last class are in no validation picture; one picture is wide, one has a crowd and one
+    nothing.
+    """
+    rng = np.random.default_rng(0)
+    ids = [n for n in range(1, 91) if n not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)]
+    categories = [{"supercategory": "thing", "id": n, "name": f"thing {n}"} for n in ids]
+    (root / "annotations").mkdir(parents=True)
+    for split, number in (("train2017", train), ("val2017", validation)):
+        (root / split).mkdir()
+        images, objects = [], []
+        for place in range(number):
+            image, width, height = 900_000_000 + 7919 * place, 96 if place else 128, 64
+            name = f"{image:012d}.jpg"
+            pixels = rng.integers(90, 130, size=(height, width, 3), dtype=np.uint8)
+            for k in range(0 if place == 1 else 4):
+                at = (4 * place + k) % (len(ids) if split == "train2017" else len(ids) - 1)
+                w, h = (int(v) for v in rng.integers(10, 30, size=2))
+                x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
+                pixels[y : y + h, x : x + w] = (3 * at, 255 - 3 * at, 40 * (at % 6))
+                crowd = int(place == 2 and k == 0)
+                mask = {"counts": [0, 1], "size": [height, width]} if crowd else [[x, y, x + w, y, x + w, y + h]]
+                objects.append({
+                    "segmentation": mask, "area": 0.8 * w * h, "iscrowd": crowd, "image_id": image,
+                    "bbox": [x + 0.25, y, w - 0.5, h], "category_id": ids[at], "id": 9_000_000_001 + 13 * len(objects),
+                })  # fmt: skip
+            Image.fromarray(pixels).save(root / split / name, quality=95)
+            images.append({
+                "license": 1, "file_name": name, "height": height, "width": width, "id": image,
+                "coco_url": f"http://images.example/{name}", "date_captured": "2013-11-14 17:02:52",
+            })  # fmt: skip
+        table = {"info": {"year": 2017}, "licenses": [{"id": 1, "name": "x", "url": ""}], "images": images,
+                 "annotations": objects, "categories": categories}  # fmt: skip
+        (root / f"annotations/instances_{split}.json").write_text(json.dumps(table))
+    return root
+
+
+def test_coco_is_searched_by_the_same_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SPACE.replace("epochs = 12", "epochs = 1").replace("small-detector", "one-epoch")
+    (tmp_path / "one-epoch.toml").write_text(space)
+    root, out = coco2017(tmp_path / "coco"), tmp_path / "run"
+    command = ["search", "--task", "detection", "--device", "raspberry-pi-4", "--space"]
+    command += [str(tmp_path / "one-epoch.toml"), "--dataset", f"coco:{root}", "--trials", "2", "--out", str(out)]
+    said = call(capsys, monkeypatch, *command)
+    assert not said.status, said.err
+    run = nas.load_run(out)
+    assert run.settings.classes == len(run.settings.class_names) == 80 and run.settings.class_names[-1] == "thing 90"
+    for trial in run.trials:
+        kept = trial.average_precision
+        assert kept is not None and len(kept.of_classes) == 80
+        absent = [k for k, value in enumerate(kept.of_classes) if value is None]
+        assert absent == [*range(4, 9), *range(32, 80)]  # no picture, the crowd alone, and what eight pictures lack
+    assert run.pictures is not None and len(run.pictures.pictures) == 6
+    assert {(p.width, p.height) for p in run.pictures.pictures} <= {(128, 85), (128, 64)}
+    page = (out / "report.html").read_text()
+    assert page.count('class="boxes"') == 6 * len(run.front_trials) and len(page) < 5_000_000
+    assert "| AP50 |" in (out / "report.md").read_text()
+    picked = call(capsys, monkeypatch, "pick", str(out), "--knee").out
+    assert "mAP of each of the 80 classes: --json" in picked and "medium none, large none" in picked
 
 
 def test_a_space_of_another_task_is_refused(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ function nameReferences() {  // upright beside their lines, above each other whe
 function drawCurve() {
   if (!$("curve")) return;
   Plot.newPlot("curve", [{ type: "scatter", mode: "lines+markers", x: picked.curve.map((_, i) => i + 1), y: picked.curve.map(v => v === null ? null : 100 * v), line: { color: color(picked.precision) }, hovertemplate: "epoch %{x}: %{y:.1f}%<extra></extra>" }],
-    layout({ dragmode: false, xaxis: { ...still(), title: { text: "epoch" }, dtick: picked.curve.length < 12 ? 1 : undefined }, yaxis: { ...still(), title: { text: "validation accuracy (%)" } } }), NO_BAR);
+    layout({ dragmode: false, xaxis: { ...still(), title: { text: "epoch" }, dtick: picked.curve.length < 12 ? 1 : undefined }, yaxis: { ...still(), title: { text: D.detection ? "validation mAP (%)" : "validation accuracy (%)" } } }), NO_BAR);
 }
 function drawVolume() {
   if (!$("volume")) return;

@@ -101,11 +101,11 @@ function showNetwork() {
     if (D.hyperparameters.includes(name)) choices.append(element("dt", {}, name), element("dd", {}, short));
     all.append(element("dt", {}, name), element("dd", {}, String(value)));
   }
-  const curve = element("div", { id: "curve", class: "chart low", role: "img", "aria-label": "Validation accuracy after each epoch" });
+  const curve = element("div", { id: "curve", class: "chart low", role: "img", "aria-label": `Validation ${D.detection ? "mAP" : "accuracy"} after each epoch` });
   box.append(element("div", { class: "columns even" },
     element("div", {}, element("h3", {}, "Hyperparameters"), choices, element("details", {}, element("summary", {}, "Every choice"), all)),
     element("figure", {}, element("h3", {}, "Training"), t.curve.length > 1 ? curve : null,
-      element("figcaption", {}, t.curve.length ? `Validation accuracy in fp32 after ${t.curve.length > 1 ? `each of ${t.curve.length} epochs` : "one epoch"}; ${three(t.seconds)} s.` : "No training curve was kept."))));
+      element("figcaption", {}, t.curve.length ? `Validation ${D.detection ? "mAP" : "accuracy"} in fp32 after ${t.curve.length > 1 ? `each of ${t.curve.length} epochs` : "one epoch"}; ${three(t.seconds)} s.` : "No training curve was kept."))));
   if (Plot) drawCurve();
 }
 function showPrecision() {  // of a detector: by overlap, size and class
