@@ -26,7 +26,7 @@ TINY = load_space("tiny")
 
 
 def settings() -> Settings:
-    return settings_for(TINY, trials=300, budgets={"max_latency_ms": 6.0})
+    return settings_for(TINY, trials=150, budgets={"max_latency_ms": 6.0})
 
 
 def go_on(path: Path, log: Path) -> None:

@@ -295,15 +295,15 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tiny: SearchSpace, tm
 def test_kill_9_loses_nothing_and_repeats_nothing(
     tiny: SearchSpace, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:  # fmt: skip
-    path, log, few = tmp_path / "run", tmp_path / "evaluated.txt", 40 if pytestconfig.getoption("--every-kill") else 20
+    path, log, few = tmp_path / "run", tmp_path / "evaluated.txt", 16 if pytestconfig.getoption("--every-kill") else 12
     (found,) = run_kills("tests.search.repeated_kills", path, log, str(few))
     assert found == {"moments": few, "wrong": {}}
     assert len(load_run(path).trials) > 2 * few
-    settings = settings_for(tiny, trials=300, budgets={"max_latency_ms": 6.0})
+    settings = settings_for(tiny, trials=150, budgets={"max_latency_ms": 6.0})
     run = search(tiny, CountingPricer(tiny), FormulaEvaluator(log=log), settings, path, resume=True)
     evaluated = log.read_text().splitlines()
-    assert len(set(evaluated)) == 300 == len(run.trials)
-    assert len(evaluated) <= 300 + few  # only what was in training when a process died is trained again
+    assert len(set(evaluated)) == 150 == len(run.trials)
+    assert len(evaluated) <= 150 + few  # only what was in training when a process died is trained again
     whole = search(tiny, CountingPricer(tiny), FormulaEvaluator(), settings, tmp_path / "whole")
     assert rows(run) == rows(whole)
     for t in run.trials:
