@@ -31,14 +31,18 @@ def scores_of(said: np.ndarray, found: Any, maps: Sequence[Sequence[int]]) -> np
     lowest = np.log(LEAST / (1 - LEAST))
     best = np.full(BEST, lowest)
     best[: min(BEST, len(sure))] = sure[:BEST]
-    figures = [np.sqrt(len(scores)), np.sqrt((scores >= CERTAIN).sum()), best[0], best.mean()]
+    figures = [np.sqrt(len(scores)), np.sqrt((scores >= CERTAIN).sum()), best[0], best.sum() / BEST]
     if len(scores):
         sides = np.maximum(found.boxes[:, 2:] - found.boxes[:, :2], 1e-3)
-        areas = np.log(sides[:, 0] * sides[:, 1])
-        figures += [sure.mean(), areas.mean(), areas.std()]
+        areas = np.log((sides[:, 0] * sides[:, 1]).astype(np.float64))
+        middle = areas.sum() / len(areas)
+        spread = np.sqrt(max(areas @ areas / len(areas) - middle * middle, 0.0))
+        figures += [sure.sum() / len(sure), middle, spread]
     else:
         figures += [lowest, NO_AREA, 0.0]
     every = np.concatenate([figures, pooled(said, maps)])
+    if np.isfinite(every).all():
+        return every
     return np.asarray(np.nan_to_num(every, posinf=LARGEST, neginf=-LARGEST))
 
 
@@ -53,6 +57,9 @@ def pooled(said: np.ndarray, maps: Sequence[Sequence[int]]) -> np.ndarray:
     while gcd(step, each) > 1:  # it would always be the same anchors
         step += 1
     ends = np.cumsum(places) * each
+    if step == 1:  # at once
+        counts = np.diff(ends, prepend=0)
+        return np.asarray(np.add.reduceat(said, ends - counts) / counts[:, None], np.float64).ravel()
     parts = [said[end - each * n : end : min(step, each * n)].mean(axis=0) for end, n in zip(ends, places)]
     return np.concatenate(parts).astype(np.float64)
 
