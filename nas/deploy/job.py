@@ -63,7 +63,7 @@ FIXED_S, FILE_S = 20.0, 20.0  # seconds of the other steps on two cores, and of 
 BUSY = "another process is deploying into {path}; wait for it"
 
 Tell = Callable[[str], None]  # one line about the work
-Watched = Callable[[TrainedModel, Mapping[Form, Path], Split, Tell], Mapping[str, bytes]]
+Watched = Callable[[TrainedModel, Mapping[Form, Path], Split, Tell, Mapping[str, bytes]], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ def _made(
         beside[FOUND] = (work / FOUND).read_bytes()
     if watched is not None:
         tell("running the files on validation images under shifts, for what watches them")
-        beside |= watched(model, paths, data.validation, tell)
+        beside |= watched(model, paths, data.validation, tell, beside)
     own_model = out / MODELS / str(version)
     remove_folder(own_model)  # of a process that died before it wrote the version
     if model.lineage.steps != trained.lineage.steps:  # for `nas calibrate`, which goes on from it

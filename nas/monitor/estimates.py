@@ -1,4 +1,4 @@
-"""The reference of the estimate of accuracy: temperature, and two regressions on validation images under shifts.
+"""The reference of the estimate of accuracy: temperature, and regressions on validation images under shifts.
 
 Their error is that on families of shifts that were left out in turn.
 """
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from nas.monitor.reference import Ran
 
 TEMPERATURES = np.geomspace(0.25, 8, 61)
-PENALTIES = {"mixed": 3.0, "plain": 1.0}  # of the ridges
+PENALTIES = {"mixed": 3.0, "plain": 1.0, "adapted": 3.0}  # of the ridges
 CLEAN_WINDOWS = 14  # of validation images as they are
 BEYOND = 0.3  # deviations beyond what was seen that the regression may go
 SHARE = 0.95
+LARGE, FEWEST_LARGE = 0.1, 8  # of the accuracy that is lost, and windows that the error of such losses is taken from
 LEAST_ERROR = 0.02
 LEAST_SCALE = 1e-3
 USUAL = 1.25  # times what 95% of windows of validation images stay within
@@ -29,31 +30,44 @@ Rows = list[tuple[str, np.ndarray, float]]  # family, statistics, accuracy
 
 def accuracy_reference(
     clean: Ran, shifted: Sequence[tuple[str, int, Ran]], classes: int, basis: np.ndarray | None,
-    chart: dict[str, np.ndarray] | None, *, seed: int = 0,
+    chart: dict[str, np.ndarray] | None, *, adapted: Sequence[tuple[str, int, Ran]] = (), seed: int = 0,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """What `nas.monitor.serve.accuracy.Estimator` needs. `chart` is the reference of the features' chart."""
+    """What `nas.monitor.serve.accuracy.Estimator` needs. `chart` is the reference of the features' chart; `adapted`
+    what networks that were adapted to shifts gave for their images.
+    """
     temperature = temperature_of(clean.scores, clean.labels)
     prior = (np.bincount(clean.labels, minlength=classes) + 0.5) / (len(clean.labels) + 0.5 * classes)
     rows = windows_of(clean, shifted, temperature, prior, basis, chart, seed=seed)
+    surer = windows_of(None, adapted, temperature, prior, None, None, seed=seed)
     every = np.array([row[1] for row in rows])
     middle, scale = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_SCALE)
-    z = (every - middle) / scale
+    z = (np.array([row[1] for row in rows + surer]) - middle) / scale
     usual = [row[1][NAMES.index("mix")] for row in rows if not row[0]]
     found: dict[str, np.ndarray] = {
         "accuracy": np.array((clean.predicted == clean.labels).mean()), "temperature": np.array(temperature),
         "prior": prior, "seen": np.array(chart is not None), "usual_mix": np.array(USUAL * np.quantile(usual, SHARE)),
         "middle": middle, "scale": scale, "lowest": z.min(axis=0) - BEYOND, "highest": z.max(axis=0) + BEYOND,
     }  # fmt: skip
-    for name, columns in (("mixed", MIXED), ("plain", PLAIN)):
-        fit = _fit(rows, found, columns, PENALTIES[name])
-        missed = []
-        for family in dict.fromkeys(row[0] for row in rows):
-            left = [row for row in rows if row[0] != family] if family else rows
+    for name, own, columns in (("mixed", rows, MIXED), ("plain", rows, PLAIN), ("adapted", surer, MIXED)):
+        families = dict.fromkeys(row[0] for row in own)
+        if len(families) < 2:
+            continue
+        missed: list[tuple[float, float]] = []  # and the accuracy that was estimated
+        for family in families:
+            left = [row for row in own if row[0] != family] if family else own
             without = _fit(left, found, columns, PENALTIES[name])
-            missed += [abs(_predicted(without, found, row[1]) - row[2]) for row in rows if row[0] == family]
-        found[f"{name}/weights"] = fit
-        found[f"{name}/error"] = np.array(max(LEAST_ERROR, float(np.quantile(missed, SHARE))))
+            said = [(_predicted(without, found, row[1]), row[2]) for row in own if row[0] == family]
+            missed += [(abs(value - true), value) for value, true in said]
+        found[f"{name}/weights"] = _fit(own, found, columns, PENALTIES[name])
+        found[f"{name}/error"] = _errors(np.array(missed), float(found["accuracy"]))
     return found
+
+
+def _errors(missed: np.ndarray, accuracy: float) -> np.ndarray:
+    """What a share of estimates (n, 2: their errors and values) stays within: of all, and of those of large losses."""
+    every = max(LEAST_ERROR, float(np.quantile(missed[:, 0], SHARE)))
+    large = missed[accuracy - missed[:, 1] >= LARGE, 0]
+    return np.array([every, max(every, float(np.quantile(large, SHARE))) if len(large) >= FEWEST_LARGE else every])
 
 
 def temperature_of(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -68,10 +82,10 @@ def temperature_of(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def windows_of(
-    clean: Ran, shifted: Sequence[tuple[str, int, Ran]], temperature: float, prior: np.ndarray,
+    clean: Ran | None, shifted: Sequence[tuple[str, int, Ran]], temperature: float, prior: np.ndarray,
     basis: np.ndarray | None, chart: dict[str, np.ndarray] | None, *, seed: int,
 ) -> Rows:  # fmt: skip
-    """Statistics and accuracy of windows: of validation images as they are (family ""), and under each shift."""
+    """Statistics and accuracy of windows: of validation images as they are (family ""), if given, and under shifts."""
 
     def row(family: str, ran: Ran, drawn: np.ndarray) -> tuple[str, np.ndarray, float]:
         away = None
@@ -83,8 +97,10 @@ def windows_of(
         return family, statistics(frames, prior), right
 
     rng = np.random.default_rng(seed)
-    size = min(WINDOW, len(clean.labels))
-    rows = [row("", clean, rng.permutation(len(clean.labels))[:size]) for _ in range(CLEAN_WINDOWS)]
+    rows = []
+    if clean is not None:
+        size = min(WINDOW, len(clean.labels))
+        rows = [row("", clean, rng.permutation(len(clean.labels))[:size]) for _ in range(CLEAN_WINDOWS)]
     return rows + [row(family, ran, np.arange(len(ran.labels))) for family, _, ran in shifted]
 
 

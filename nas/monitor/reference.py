@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from nas.data.images import ImagesInMemory
 from nas.models.trained import TrainedModel
 from nas.monitor.estimates import accuracy_reference
 from nas.monitor.limits import chart_reference
+from nas.monitor.serve.acting import MOST_BYTES as MOST_ADAPTED_BYTES
+from nas.monitor.serve.adapt import ARRAYS, FEWEST, GRAPH, SHARES, Folding, NotAdaptable
 from nas.monitor.serve.picture import Pictures
 from nas.monitor.serve.watch import coordinates_of
 from nas.monitor.shifts import SEVERITIES, Shift, shifts
@@ -29,6 +31,7 @@ from nas.runtimes.images import network_inputs
 from nas.runtimes.onnx.features import FEATURES
 from nas.runtimes.onnxruntime import OnnxRuntime
 from nas.runtimes.runtime import Form, RuntimeName, parts_of
+from nas.space.layer import Precision
 
 FILE = "watch.npz"
 MOST_CLEAN = 4000  # validation images
@@ -62,13 +65,13 @@ Run = Callable[[np.ndarray, np.ndarray], Ran]
 
 
 def watch_files(
-    model: TrainedModel, files: Mapping[Form, Path], validation: Split, tell: Tell = lambda line: None, *,
-    families: Mapping[str, Shift] | None = None, seed: int = 0,
+    model: TrainedModel, files: Mapping[Form, Path], validation: Split, tell: Tell = lambda line: None,
+    beside: Mapping[str, bytes] | None = None, *, families: Mapping[str, Shift] | None = None, seed: int = 0,
 ) -> dict[str, bytes]:  # fmt: skip
     """watch.npz by its name; nothing, and a word to `tell`, where there are too few validation images.
 
-    `files` are those of the version; `families` the shifts to calibrate on, all of `shifts` unless given. Only ONNX
-    files give features.
+    `files` are those of the version, `beside` what they are adapted with (`nas.runtimes.onnx.adapt`); `families` the
+    shifts to calibrate on, all of `shifts` unless given. Only ONNX files give features.
     """
     if len(validation) < LEAST_CLEAN:
         tell(f"not watched: that needs {LEAST_CLEAN} validation images, and there are {len(validation)}")
@@ -79,33 +82,53 @@ def watch_files(
     pixels = part.images.take(torch.arange(len(part)), model.preprocessing.resolution).numpy()
     arrays: dict[str, np.ndarray] = {}
     for form, path in files.items():
-        run = runner(model, path.read_bytes(), parts_of(form)[1])
-        found = reference(model, run, pixels, part.labels.numpy(), families or shifts(), seed=seed)
+        content, (precision, runtime) = path.read_bytes(), parts_of(form)
+        run = runner(model, content, runtime)
+        folding = _folding(content, precision, beside or {}) if runtime == OnnxRuntime.name else None
+        found = reference(model, run, pixels, part.labels.numpy(), families or shifts(), folding=folding, seed=seed)
         arrays.update({f"{form}/{name}": value for name, value in found.items()})
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # its other argument is a bool
     return {FILE: packed.getvalue()}
 
 
+def _folding(content: bytes, precision: Precision, beside: Mapping[str, bytes]) -> Folding | None:
+    """What adapts a file; None where it cannot be adapted."""
+    if not {GRAPH, ARRAYS} <= set(beside):
+        return None
+    try:
+        return Folding(beside[GRAPH], beside[ARRAYS], content, precision)
+    except NotAdaptable:
+        return None
+
+
 def reference(
     model: TrainedModel, run: Run, pixels: np.ndarray, labels: np.ndarray, families: Mapping[str, Shift], *,
-    seed: int = 0,
+    folding: Folding | None = None, seed: int = 0,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """The arrays of one file, from validation images uint8 (n, r, r, 3) and their classes (n,)."""
     started = time.perf_counter()
     clean = run(pixels, labels)
     each = (time.perf_counter() - started) / len(pixels)
-    count = int(SECONDS / max(each * len(families) * len(SEVERITIES), 1e-9))
+    passes = len(SEVERITIES) + (len(SHARES) + 1 if folding is not None else 0)
+    count = int(SECONDS / max(each * len(families) * passes, 1e-9))
     most = MOST_SHIFTED if pixels.shape[1] <= SMALL else MOST_LARGE
     count = min(len(pixels), max(LEAST_SHIFTED, min(most, count)))
-    shifted = list(_shifted(run, pixels, labels, families, count, seed))
-    return reference_of(pixels, clean, shifted, len(model.classes), seed=seed)
+    shifted = [
+        (name, severity, run(made, own))
+        for name, severity, made, own in _images(pixels, labels, families, SEVERITIES, count, seed)
+    ]
+    adapted = [] if folding is None else list(_adapted(model, folding, pixels, labels, families, count, seed))
+    return reference_of(pixels, clean, shifted, len(model.classes), adapted=adapted, seed=seed)
 
 
 def reference_of(
-    pixels: np.ndarray, clean: Ran, shifted: list[tuple[str, int, Ran]], classes: int, *, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """The arrays of what a file gave for validation images, as they are and by family and severity under shifts."""
+    pixels: np.ndarray, clean: Ran, shifted: list[tuple[str, int, Ran]], classes: int, *,
+    adapted: Sequence[tuple[str, int, Ran]] = (), seed: int = 0,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The arrays of what a file gave for validation images, as they are and by family and severity under shifts, and
+    of what it gave when it was adapted to them.
+    """
     seen = Pictures(*pixels.shape[1:3])
     values = np.concatenate([seen.statistics(np.stack([seen.part(p) for p in pixels[n : n + 64]]))
                              for n in range(0, len(pixels), 64)])  # fmt: skip
@@ -120,7 +143,9 @@ def reference_of(
         values = coordinates_of(clean.features, clean.scores, arrays["basis"])
         charted = chart_reference(values, clean.predicted, clean.labels, classes, weight=FEATURE_WEIGHT, seed=seed)
         parts["features"] = charted
-    parts["accuracy"] = accuracy_reference(clean, shifted, classes, arrays.get("basis"), charted, seed=seed)
+    parts["accuracy"] = accuracy_reference(
+        clean, shifted, classes, arrays.get("basis"), charted, adapted=adapted, seed=seed
+    )
     for part, found in parts.items():
         arrays.update({f"{part}/{name}": np.asarray(value) for name, value in found.items()})
     return arrays
@@ -188,15 +213,28 @@ def runner(model: TrainedModel, content: bytes, runtime: RuntimeName = "onnxrunt
     return ran
 
 
-def _shifted(
-    run: Run, pixels: np.ndarray, labels: np.ndarray,
-    families: Mapping[str, Shift], count: int, seed: int,
-) -> Iterator[tuple[str, int, Ran]]:  # fmt: skip
+def _images(
+    pixels: np.ndarray, labels: np.ndarray, families: Mapping[str, Shift], severities: Sequence[int], count: int,
+    seed: int,
+) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:  # fmt: skip
     """Each family and severity on images of its own draw, so that none of their luck is in all of them."""
     rng = np.random.default_rng(seed)
     for name, shift in families.items():
-        for severity in SEVERITIES:
+        for severity in severities:
             drawn = rng.permutation(len(pixels))[:count]
             step = max(1, CHUNK // pixels[0].size)
             made = [shift(pixels[drawn[at : at + step]], severity, seed + at) for at in range(0, count, step)]
-            yield name, severity, run(np.concatenate(made), labels[drawn])
+            yield name, severity, np.concatenate(made), labels[drawn]
+
+
+def _adapted(
+    model: TrainedModel, folding: Folding, pixels: np.ndarray, labels: np.ndarray, families: Mapping[str, Shift],
+    count: int, seed: int,
+) -> Iterator[tuple[str, int, Ran]]:  # fmt: skip
+    """Each family at its strongest, seen by the network adapted to it in each of the ways of a board."""
+    for name, severity, made, own in _images(pixels, labels, families, SEVERITIES[-1:], count, seed + 1):
+        recent = Split(ImagesInMemory(torch.from_numpy(made)), torch.from_numpy(own))
+        most = max(FEWEST, MOST_ADAPTED_BYTES // made[0].nbytes)
+        found = folding.statistics(list(network_inputs(model.preprocessing, recent, most)))
+        for share in SHARES:
+            yield name, severity, runner(model, folding.folded(*folding.blended(*found, share)))(made, own)

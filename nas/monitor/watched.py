@@ -13,8 +13,10 @@ from nas.runtimes.runtime import Form
 
 
 def watch_version(
-    model: TrainedModel, files: Mapping[Form, Path], validation: Split, tell: Tell = lambda line: None
-) -> dict[str, bytes]:
-    """watch.npz by its name, as `watch_files` and `watch_detector` make it."""
-    make = watch_detector if model.task == "detection" else watch_files
-    return make(model, files, validation, tell)
+    model: TrainedModel, files: Mapping[Form, Path], validation: Split, tell: Tell = lambda line: None,
+    beside: Mapping[str, bytes] | None = None,
+) -> dict[str, bytes]:  # fmt: skip
+    """watch.npz by its name, as `watch_files` and `watch_detector` make it; `beside` is what it is adapted with."""
+    if model.task == "detection":
+        return watch_detector(model, files, validation, tell)
+    return watch_files(model, files, validation, tell, beside)

@@ -4,7 +4,8 @@ Confident Optimal Transport (Lu et al., "Characterizing Out-of-Distribution Erro
 after temperature scaling (Guo et al., ICML 2017). It under-estimates a strong shift, and a ridge regression that was
 fitted on validation images under synthetic shifts mends that; what it misses on a family of shifts that was left out
 is the error that an estimate is given. Transport takes the classes to come in the mix of validation images; a second
-regression, on confidence, entropy and distances of features, does not, and is less exact.
+regression, on confidence, entropy and distances of features, does not, and is less exact. A network whose batch norms
+were adapted is surer than it was at the same accuracy: it has a regression of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ FEWEST = 200  # frames of an estimate that is to be trusted
 MOST_CLASSES = 100  # up to which transport is computed: with more, 500 frames say nothing of the mix of classes
 NAMES = ("transport", "mix", "confidence", "entropy", "distance")
 MIXED, PLAIN = (0, 1), (2, 3, 4)  # what the two regressions weigh
+MUCH = 0.2  # of the accuracy: from this loss on an estimate has the whole error of large losses
 OUTSIDE = 0.5  # deviations beyond the synthetic shifts' range at which an estimate is not to be trusted
 SMOOTHING = (0.1, 0.03, 0.01)  # of the transport's dual, each begun with what the one before found
 STEPS = 8  # of Newton's method, each
@@ -86,7 +88,8 @@ def transport(cost: np.ndarray, capacity: np.ndarray) -> tuple[float, np.ndarray
 class Estimator:
     """`reference` holds, as `nas.monitor.estimates` writes them: accuracy (), temperature (), prior (classes,),
     usual_mix (), seen (), whether there are features; middle, scale, lowest and highest (5,) of the statistics; and for
-    `mixed` and `plain` weights (6,), the last one added, and error (), that 95% of the left-out shifts stayed within.
+    `mixed`, `plain` and, where it can be adapted, `adapted` weights (6,), the last one added, and error (2,), that 95%
+    of the left-out shifts stayed within: of all, and of those under which much is lost.
     """
 
     def __init__(self, reference: Mapping[str, np.ndarray]) -> None:
@@ -95,8 +98,9 @@ class Estimator:
         self.usual_mix = float(reference["usual_mix"])  # that 95% of windows of validation images stay within
         self.middle, self.scale = np.asarray(reference["middle"]), np.asarray(reference["scale"])
         self.lowest, self.highest = np.asarray(reference["lowest"]), np.asarray(reference["highest"])
-        self.weights = {name: np.asarray(reference[f"{name}/weights"]) for name in ("mixed", "plain")}
-        self.errors = {name: float(reference[f"{name}/error"]) for name in ("mixed", "plain")}
+        known = [name for name in ("mixed", "plain", "adapted") if f"{name}/weights" in reference]
+        self.weights = {name: np.asarray(reference[f"{name}/weights"]) for name in known}
+        self.errors = {name: np.atleast_1d(np.asarray(reference[f"{name}/error"], np.float64)) for name in known}
 
     def frames(self, scores: np.ndarray, distance: np.ndarray | None) -> Frames:
         """Of scores (n, classes) as the network gives them, and distances (n,)."""
@@ -106,18 +110,23 @@ class Estimator:
         """How far the mix of classes is from that in validation, from 0 to 1."""
         return float(0.5 * np.abs(frames.probabilities.mean(axis=0) - self.prior).sum())
 
-    def estimate(self, frames: Frames, *, mixed: bool) -> Estimate:
-        """With `mixed` the frames are taken to have classes in the mix of validation images."""
+    def estimate(self, frames: Frames, *, mixed: bool, adapted: bool = False) -> Estimate:
+        """With `mixed` the frames are taken to have classes in the mix of validation images; `adapted` are those of a
+        network with other batch norms than it was deployed with, of which an estimate is trusted only with its own
+        regression.
+        """
         z = (statistics(frames, self.prior) - self.middle) / self.scale
         if frames.distance is None:
             z[NAMES.index("distance")] = 0.0
         inside = np.clip(z, self.lowest, self.highest)
-        name = "mixed" if mixed else "plain"
+        name = "plain" if not mixed else "adapted" if adapted and "adapted" in self.weights else "mixed"
         accuracy = float(np.clip(inside @ self.weights[name][:-1] + self.weights[name][-1], 0.0, 1.0))
         count = len(frames.probabilities)
         fewer = np.sqrt(accuracy * (1 - accuracy) * max(1 / count - 1 / WINDOW, 0.0))  # frames than it was fitted on
-        error = float(np.hypot(self.errors[name], TAIL * fewer))
-        trusted = count >= FEWEST and bool(np.abs(z - inside).max() <= OUTSIDE)
+        few, much = self.errors[name][[0, -1]]
+        lost = min(max((self.accuracy - accuracy) / MUCH, 0.0), 1.0)
+        error = float(np.hypot(few + (much - few) * lost, TAIL * fewer))
+        trusted = count >= FEWEST and bool(np.abs(z - inside).max() <= OUTSIDE) and adapted == (name == "adapted")
         return Estimate(accuracy, max(0.0, accuracy - error), min(1.0, accuracy + error), trusted)
 
 

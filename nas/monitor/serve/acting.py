@@ -16,6 +16,7 @@ import numpy as np
 
 from .adapt import (
     ARRAYS,
+    EXPOSURE,
     FEWEST,
     GRAPH,
     MOST,
@@ -57,6 +58,7 @@ class Acting:
         self.frames: deque[tuple[np.ndarray, np.ndarray]] = deque()
         self.most = 0  # frames that are kept; known with the first
         self.adapted: Any = None  # the network that is served in the place of the deployed one
+        self.way = ""  # in which it was adapted
         self.wanted = 0  # attempts that are left
         self.since = 0  # frames since the last change
         self.wait_s, self.tried = wait_s, -wait_s
@@ -114,8 +116,8 @@ class Acting:
         scores = np.stack([scores for _, scores in frames])
         try:
             if checks:
-                deployed = self.estimate(scores_of(self.start(self.folding.model), images))[0]
-                now = self.estimate(scores)[0]
+                deployed = self.estimate(scores_of(self.start(self.folding.model), images), False)[0]
+                now = self.estimate(scores, self.way != EXPOSURE)[0]
                 facts = {"before": round(now, 4), "after": round(deployed, 4), "images": len(images)}
                 self.result = Outcome(None, dict(facts, accepted=now >= deployed))
             else:
@@ -146,7 +148,7 @@ class Acting:
         self.wanted = 0
         if not accepted:
             return None, [dict(facts, kind="adapt", why="not adapted: the estimated accuracy does not rise")]
-        self.adapted = result.network
+        self.adapted, self.way = result.network, facts["way"]
         return result.network, [dict(self._changed(facts), kind="adapt", why="the estimated accuracy fell")]
 
     def _changed(self, facts: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,8 @@ EXPOSURE = "exposure"  # another way: pictures made as bright as usual
 TINY = 1e-12  # as adapt.onnx was written with
 
 Scores = np.ndarray  # float32 (n, classes)
-Estimate = Callable[[Scores], Tuple[float, float, float, bool]]  # accuracy, low, high, whether it can be trusted
+# of scores, and whether the network's norms were adapted: accuracy, low, high, whether it can be trusted
+Estimate = Callable[[Scores, bool], Tuple[float, float, float, bool]]
 Start = Callable[
     [bytes], Any
 ]  # a model's bytes to a network as the version's program has it, with `ready` and `outputs`
@@ -203,7 +204,7 @@ def attempt(
     """
     predicted = scores.argmax(axis=1)
     chosen = balanced(predicted, scores.shape[1])
-    before, recent = estimate(scores)[0], [images[i] for i in chosen]
+    before, recent = estimate(scores, False)[0], [images[i] for i in chosen]
     found = folding.statistics(recent)
     best: tuple[float, str, Any] = (-1.0, "", None)
     for way in (*SHARES, EXPOSURE):
@@ -213,7 +214,7 @@ def attempt(
             network = exposed(recent) if exposed is not None else None
         else:
             network = start(folding.folded(*folding.blended(*found, way)))
-        after = estimate(scores_of(network, images))[0]
+        after = estimate(scores_of(network, images), way != EXPOSURE)[0]
         if after > best[0]:
             best = after, str(way), network
     accepted = best[0] >= before + LEAST_GAIN

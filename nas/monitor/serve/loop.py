@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+from .adapt import EXPOSURE
 from .answers import Answer, Found, answer_of
 from .controller import Controller, strained
 from .counts import Counts
@@ -299,6 +300,8 @@ class Serving:
             if (network or model.deployed) is not model.network:
                 self._end_window()
                 model.network = network or model.deployed
+                ways = [event["way"] for event in events if event.get("way")]
+                self.watching.watch(model).replaced(adapted=bool(ways) and ways[-1] != EXPOSURE)
             self._note(events)
 
     def _follow(self) -> None:

@@ -90,6 +90,9 @@ class Watch:
             self.off = ("features are not watched: the model's file does not give them",)
         else:
             self.features = Chart("features", part_of(reference, "features"), known.get("features"))
+        if known.get("adapted"):  # a new process serves the network that was deployed
+            known = dict(known, recent=None, labeled=None)
+        self.adapted = False
         self.recent = Recent(len(self.estimator.prior), known.get("recent"))
         self.labeled = Labeled(known.get("labeled"))
         self.named: dict[str, list[float]] = {str(k): list(v) for k, v in known.get("named", {}).items()}
@@ -201,7 +204,19 @@ class Watch:
         mixed = len(frames.probabilities) >= FEW and not self.correlated
         if mixed and not self.alarmed:
             mixed = self.estimator.mix(frames) <= self.estimator.usual_mix
-        return self.labeled.tightened(self.estimator.estimate(frames, mixed=mixed))
+        return self.labeled.tightened(self.estimator.estimate(frames, mixed=mixed, adapted=self.adapted))
+
+    def replaced(self, *, adapted: bool) -> None:
+        """Another network serves from here on: one whose batch norms were `adapted`, or the one that was deployed.
+
+        What is known of frames before is not of it.
+        """
+        if self.reference is None:
+            return
+        self.adapted = adapted
+        self.recent = Recent(len(self.estimator.prior))
+        self.labeled.clear()
+        self.change += 1
 
     def _look(self) -> list[Event]:
         """Whether the accuracy of the last 500 frames is surely below what is usual.
@@ -270,11 +285,13 @@ class Watch:
             return facts_of(None)
         return facts_of(self._estimated(WINDOW))
 
-    def accuracy_of(self, scores: np.ndarray, *, mixed: bool = True) -> Estimate:
-        """The same of some frames' scores (n, classes) alone, whose classes have the mix of validation images."""
+    def accuracy_of(self, scores: np.ndarray, adapted: bool = False) -> Estimate:
+        """The same of some frames' scores (n, classes) alone, whose classes have the mix of validation images, of the
+        network that was deployed or of one that was adapted.
+        """
         if self.reference is None:
             raise ValueError("the version has no watch.npz")
-        return self.estimator.estimate(self.estimator.frames(scores, None), mixed=mixed)
+        return self.estimator.estimate(self.estimator.frames(scores, None), mixed=True, adapted=adapted)
 
     def state(self) -> dict[str, Any]:
         """All that a new process needs to go on, as JSON has it: below 200 kB."""
@@ -283,6 +300,6 @@ class Watch:
             found.update(
                 picture=self.picture.state(), features=self.features.state() if self.features else None,
                 recent=self.recent.state(), labeled=self.labeled.state(), named=self.named, change=self.change,
-                low=self.low, usual=self.usual, mixes=self.mixes,
+                low=self.low, usual=self.usual, mixes=self.mixes, adapted=self.adapted,
             )  # fmt: skip
         return found

@@ -65,6 +65,30 @@ def estimator() -> Estimator:
     )  # fmt: skip
 
 
+def test_an_estimate_is_less_sure_where_much_is_lost() -> None:
+    """Half of the 20 points from which on the whole error of large losses is given: an interval half of the way."""
+    given = estimator()
+    given.errors["mixed"] = np.array([0.04, 0.08])
+    given.weights["mixed"] = np.zeros(6)
+    for accuracy, error in ((0.75, 0.04), (0.7, 0.04), (0.6, 0.06), (0.5, 0.08), (0.2, 0.08)):
+        given.weights["mixed"][-1] = accuracy
+        found = given.estimate(Frames(probabilities(500, 4, seed=1), None), mixed=True)
+        assert found.high - found.accuracy == pytest.approx(error) == pytest.approx(found.accuracy - found.low)
+
+
+def test_an_adapted_network_is_read_by_its_own_regression_and_without_one_its_estimate_is_not_trusted() -> None:
+    frames = Frames(probabilities(500, 4, seed=1), None)
+    plain = estimator().estimate(frames, mixed=True, adapted=True)
+    assert plain.accuracy == estimator().estimate(frames, mixed=True).accuracy and not plain.trusted
+    own = estimator()
+    own.weights["adapted"], own.errors["adapted"] = np.array([1.0, 0, 0, 0, 0, -0.1]), np.array([0.08])
+    found = own.estimate(frames, mixed=True, adapted=True)
+    assert found.trusted and found.accuracy == pytest.approx(plain.accuracy - 0.1)
+    assert found.high - found.low == pytest.approx(0.16)
+    assert not own.estimate(frames, mixed=False, adapted=True).trusted
+    assert own.estimate(frames, mixed=True).trusted
+
+
 def test_an_estimate_has_its_interval_and_is_not_trusted_far_from_what_was_seen_or_with_few_frames() -> None:
     frames = Frames(probabilities(500, 4, seed=1), np.zeros(500))
     found = estimator().estimate(frames, mixed=True)

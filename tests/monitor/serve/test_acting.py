@@ -50,9 +50,13 @@ def test_an_adapted_network_serves_until_it_is_undone(tmp_path: Path) -> None:
     told: Any = Told(other, 3, 6)
     serving.watching.watch(serving.model)
     serving.watching.actings[serving.model.name] = told
+    replaced: list[bool] = []
+    watch: Any = serving.watching.watch(serving.model)
+    watch.replaced = lambda *, adapted: replaced.append(adapted)
     assert serving.run(of_arrays([picture("red")] * 9)) == 0
     classes = [json.loads(line)["classes"][0]["class"] for line in said]
     assert classes == ["red"] * 3 + ["green"] * 3 + ["red"] * 3
+    assert replaced == [True, False], "its watch knows whose frames they are"
     log = read_log(tmp_path / "flowers")
     adapted, undone = log.of(Adapt)
     assert (adapted.kind, adapted.before, adapted.after, adapted.images) == ("adapt", 0.5, 0.7, 64)

@@ -14,7 +14,7 @@ from nas.monitor.serve.adapt import NotAdaptable, balanced, mix_of
 RNG = np.random.default_rng(0)
 
 
-def certainty(scores: np.ndarray) -> tuple[float, float, float, bool]:
+def certainty(scores: np.ndarray, adapted: bool) -> tuple[float, float, float, bool]:
     """An estimate for tests: the mean of the largest score."""
     value = float(scores.max(axis=1).mean())
     return value, value - 0.05, value + 0.05, True

@@ -116,6 +116,21 @@ def test_a_new_process_goes_on_where_the_old_one_was(burnt: dict) -> None:
     assert watch.estimate()["accuracy"] == pytest.approx(whole.estimate()["accuracy"], abs=0.005)
 
 
+def test_frames_of_a_network_that_was_replaced_are_no_part_of_the_estimate(burnt: dict) -> None:
+    watch = Watch(reference(), burnt)
+    observe(watch, *frames(640, "gaussian-noise", seed=6), "frame")
+    watch.labels([("frame600", 1)])
+    watch.replaced(adapted=True)
+    assert watch.estimate()["accuracy"] is None and not watch.labeled.pairs
+    observe(watch, *frames(320, seed=7))
+    assert watch.recent.count == 320 and watch.adapted
+    again = Watch(reference(), json.loads(json.dumps(watch.state())))
+    assert again.recent.count == 0 and not again.adapted, "a new process serves the network that was deployed"
+    watch.replaced(adapted=False)
+    observe(watch, *frames(320, seed=7))
+    assert Watch(reference(), watch.state()).recent.count == 320
+
+
 def test_the_state_stays_below_200_kb_with_many_classes_and_names() -> None:
     classes, rng = 300, np.random.default_rng(0)
     labels = rng.integers(0, classes, 3000)
