@@ -30,6 +30,7 @@ from .probation import Probation
 from .state import Journal
 from .terminal import Refused, say
 from .versions import Follower, Model, back, current_of, load, previous_of, use
+from .watch import Watch
 from .watching import Watching
 
 MONITOR = "monitor"
@@ -301,7 +302,9 @@ class Serving:
                 self._end_window()
                 model.network = network or model.deployed
                 ways = [event["way"] for event in events if event.get("way")]
-                self.watching.watch(model).replaced(adapted=bool(ways) and ways[-1] != EXPOSURE)
+                watch = self.watching.watch(model)
+                if isinstance(watch, Watch):
+                    watch.replaced(adapted=bool(ways) and ways[-1] != EXPOSURE)
             self._note(events)
 
     def _follow(self) -> None:
