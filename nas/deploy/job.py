@@ -112,7 +112,7 @@ def job_of_run(
     return Job(path, trial, precisions or (own,), training, most, s.device, s.budgets, runtimes=runtimes)
 
 
-def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...]) -> list[str]:
+def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...], *, use: bool = True) -> list[str]:
     """What will be done, a line a step: said before any of it."""
     first = precisions[0]
     drop = "" if first == "fp32" or job.most is None else f", losing at most {100 * job.most:g} points"
@@ -120,7 +120,7 @@ def steps_of(job: Job, out: Path, precisions: tuple[Precision, ...]) -> list[str
         f"{'' if job.trial is None else f'trial {job.trial} of '}{job.source}: {_training(job)}",
         f"export {' and '.join(precisions)} for {' and '.join(TITLES[name] for name in job.runtimes)}{drop}",
         "run every file on the validation and test images, and time them here",
-        f"write {out}/versions/{next_version(out)}, and put it into use",
+        f"write {out}/versions/{next_version(out)}" + ", and put it into use" * use,
     ]
 
 
@@ -163,7 +163,7 @@ def deploy(
         check_folder(out)
         clear_parts(out)
         if source is None:
-            _say(steps_of(job, out, _precisions(job, None)), tell)
+            _say(steps_of(job, out, _precisions(job, None), use=use), tell)
             source, told = _train(job, data, tell, on_training), True
         else:
             told = False
@@ -178,7 +178,7 @@ def deploy(
             tell(f"version {done} was made by this command already" + ("; it is in use" if use else ""))
             return version_folder(out, done)
         if not told:
-            _say(steps_of(job, out, precisions), tell)
+            _say(steps_of(job, out, precisions, use=use), tell)
         work = out / WORK / digest[:16]
         make_folder(work)
         trained = as_dataset_sees(source.model, data)

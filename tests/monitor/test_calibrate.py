@@ -93,6 +93,7 @@ def test_a_version_is_written_verified_and_not_put_into_use(
     assert (out / ".models/2/model.json").is_file() and not list((out / ".calibrating").glob("*/*"))
     assert any("the pictures look like " in line for line in said)
     assert any("old test images: " in line for line in said)
+    assert not any("put it into use" in line for line in said)
     monkeypatch.undo()
     monkeypatch.setattr(measure, "SETTINGS", FEW)
     assert module.find_model(Calibration(out), card).lineage.steps == tuple(card.steps), "and so is the next one made"
