@@ -183,7 +183,7 @@ CASES = {
     "pick-unknown": ("pick run --trial 99", "no trial 99; its trials are 0 to 6"),
     "pick-failed": ("pick run --trial 4", "trial 4 of run failed to train"),
     "build-onto-file": ("build run --pick knee --onnx models/small.onnx", r"small\.onnx already exists; .*--force"),
-    "build-no-weights": ("build run --pick 3 --onnx new.onnx", "of its front and of rivals, and trial 3 is none"),
+    "build-no-weights": ("build run --pick 3 --onnx new.onnx", "run has no weights: .*models is not there"),
     "train-no-run": ("train gone --pick 0", "gone is not a run folder"),
     "train-which": ("train run --pick best", r"--pick must be .*got 'best'"),
     "train-unknown": ("train run --pick 99", "no trial 99; its trials are 0 to 6"),

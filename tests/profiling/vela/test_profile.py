@@ -30,9 +30,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
         jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int, scratch: Path
     ) -> Iterator[Estimate]:
         (scratch / "at-work").mkdir()
-        for blocks in jobs:
-            layers = [layer for block in blocks for layer in block.layers]
-            ms = sum(layer.macs for layer in layers) / 1e7 * (1.01 if len(blocks) > 1 else 1.0)
+        for network in jobs:
+            layers = [layer for block in network.blocks for layer in block.layers]
+            ms = sum(layer.macs for layer in layers) / 1e7 * (1.01 if len(network.blocks) > 1 else 1.0)
             yield Estimate(ms, max(x.live for x in layers) / 1024, 0, 500.0, 3.7, 0.47)
 
     monkeypatch.setattr(module, "estimates", estimates)
@@ -137,8 +137,8 @@ def test_blocks_with_an_operator_on_the_cpu_are_named_and_have_no_figure(
     def with_cpu(
         jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int, scratch: Path
     ) -> Iterator[Estimate]:
-        for blocks, found in zip(jobs, plain(jobs, chosen, sram_kib, scratch), strict=True):
-            odd = any(block.kind == "mbconv" and block.kernel == 5 and block.stride == 1 for block in blocks)
+        for network, found in zip(jobs, plain(jobs, chosen, sram_kib, scratch), strict=True):
+            odd = any(block.kind == "mbconv" and block.kernel == 5 and block.stride == 1 for block in network.blocks)
             yield Estimate(found.ms, found.sram_kib, int(odd), 500.0, 3.7, 0.47)
 
     monkeypatch.setattr(module, "estimates", with_cpu)
