@@ -6,7 +6,7 @@ from typing import Any, Sequence, Union
 
 import numpy as np
 
-from .acting import Acting, open_acting
+from .acting import ESTIMATE, Acting, open_acting
 from .health import Health
 from .kept import Kept
 from .reviewed import Reviewed
@@ -36,7 +36,7 @@ class Watching:
         if model.name not in self.watches:
             self.watches[model.name] = made = _watch(model, self.states.get(model.name))
             self.actings[model.name] = acting = open_acting(model, made)
-            if acting is not None and "accuracy" in made.alarms:
+            if acting is not None and ESTIMATE in made.alarms:
                 acting.ask()  # the network as deployed is served again
             self.alarms |= made.alarms
             for line in made.off:

@@ -16,8 +16,8 @@ from nas.profiling.vela import profile as module
 from nas.profiling.vela.compiler import Estimate
 from nas.profiling.vela.configurations import Configuration
 from nas.profiling.vela.profile import vela_profile
-from nas.space.block import Block
 from nas.space.block_table import all_blocks
+from nas.space.network import Network
 from nas.space.search_space import load_space
 
 
@@ -27,7 +27,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     value a byte of SRAM; the wide first blocks have an operator for the CPU."""
 
     def estimates(
-        jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int, scratch: Path
+        jobs: Sequence[Network], chosen: Configuration, sram_kib: int, scratch: Path
     ) -> Iterator[Estimate]:
         (scratch / "at-work").mkdir()
         for network in jobs:
@@ -135,7 +135,7 @@ def test_blocks_with_an_operator_on_the_cpu_are_named_and_have_no_figure(
     plain = module.estimates
 
     def with_cpu(
-        jobs: Sequence[Sequence[Block]], chosen: Configuration, sram_kib: int, scratch: Path
+        jobs: Sequence[Network], chosen: Configuration, sram_kib: int, scratch: Path
     ) -> Iterator[Estimate]:
         for network, found in zip(jobs, plain(jobs, chosen, sram_kib, scratch), strict=True):
             odd = any(block.kind == "mbconv" and block.kernel == 5 and block.stride == 1 for block in network.blocks)
