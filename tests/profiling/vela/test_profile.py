@@ -26,9 +26,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiler by which a million MACs take a tenth of a ms, a network 1% more than its blocks, and an activation
     value a byte of SRAM; the wide first blocks have an operator for the CPU."""
 
-    def estimates(
-        jobs: Sequence[Network], chosen: Configuration, sram_kib: int, scratch: Path
-    ) -> Iterator[Estimate]:
+    def estimates(jobs: Sequence[Network], chosen: Configuration, sram_kib: int, scratch: Path) -> Iterator[Estimate]:
         (scratch / "at-work").mkdir()
         for network in jobs:
             layers = [layer for block in network.blocks for layer in block.layers]
@@ -134,9 +132,7 @@ def test_blocks_with_an_operator_on_the_cpu_are_named_and_have_no_figure(
 ) -> None:
     plain = module.estimates
 
-    def with_cpu(
-        jobs: Sequence[Network], chosen: Configuration, sram_kib: int, scratch: Path
-    ) -> Iterator[Estimate]:
+    def with_cpu(jobs: Sequence[Network], chosen: Configuration, sram_kib: int, scratch: Path) -> Iterator[Estimate]:
         for network, found in zip(jobs, plain(jobs, chosen, sram_kib, scratch), strict=True):
             odd = any(block.kind == "mbconv" and block.kernel == 5 and block.stride == 1 for block in network.blocks)
             yield Estimate(found.ms, found.sram_kib, int(odd), 500.0, 3.7, 0.47)
