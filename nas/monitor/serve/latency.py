@@ -64,7 +64,7 @@ class LatencyChart:
         self, temperature_c: float | None, frequency_mhz: float | None, throttled: Sequence[str] = (),
         other_load: float | None = None,
     ) -> None:  # fmt: skip
-        """What the board says of itself now. In the first frames that is what is usual.
+        """What the board says of itself now, None where it does not. In the first frames that is what is usual.
 
         `other_load`: the share of all processors that other programs use.
         """

@@ -2,7 +2,7 @@
 
     watch = Watch(read_reference(version_folder / "watch.npz", precision), state=what_watch_state_gave_before)
     events = watch.observe(pixels, scores, features, ms, image="frame 17")    # for every frame that is served
-    watch.health(temperature_c=61.0, frequency_mhz=1800.0, throttled=[])      # when it is read, every few seconds
+    watch.latency.health(temperature_c=61.0, frequency_mhz=1800.0, throttled=[])  # when it is read, every few seconds
     events = watch.labels([("frame 17", 3)])                                  # when somebody has looked at an image
     watch.estimate()     # what stands in a `window` line: accuracy, accuracy_low, accuracy_high, trusted
     watch.state()        # plain JSON values, below 200 kB
@@ -246,13 +246,6 @@ class Watch:
                 self.named[image[:LONGEST_NAME]] = [float(label), chance, change]
         while len(self.named) > MOST_NAMES:
             del self.named[next(iter(self.named))]
-
-    def health(
-        self, temperature_c: float | None, frequency_mhz: float | None, throttled: Sequence[str] = (),
-        other_load: float | None = None,
-    ) -> None:  # fmt: skip
-        """What the board says of itself, to explain its latency with. None: it does not say."""
-        self.latency.health(temperature_c, frequency_mhz, throttled, other_load)
 
     def labels(self, pairs: Sequence[tuple[str, int]]) -> list[Event]:
         """True classes of images, by the names that `observe` was given; names that are not known any more are left.

@@ -153,13 +153,6 @@ class DetectionWatch:
             found |= {"accuracy"} if self.low else set()
         return found
 
-    def health(
-        self, temperature_c: float | None, frequency_mhz: float | None, throttled: Sequence[str] = (),
-        other_load: float | None = None,
-    ) -> None:  # fmt: skip
-        """What the board says of itself, to explain its latency with. None: it does not say."""
-        self.latency.health(temperature_c, frequency_mhz, throttled, other_load)
-
     def labels(self, pairs: Sequence[tuple[str, int]]) -> list[Event]:
         """Nothing: what a person says of a frame is one class, and not its boxes."""
         return []

@@ -51,7 +51,7 @@ class Watching:
         watch = self.watch(model)
         if self._told.get(model.name) is not self.health.facts:
             self._told[model.name] = self.health.facts
-            watch.health(**self.health_facts())
+            watch.latency.health(**self.health_facts())
         events = watch.observe(pixels, scores, features, ms, computing_ms, self.kept.see(pixels))
         acting = self.actings[model.name]
         if acting is not None:
