@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from nas.data.corruptions import corrupt
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 USED = 24_000  # of the training images; those after them are the stream's
+TRUE = 1500  # frames of each part, of which the true accuracy is told
 RUN = 8  # frames of one class, one after another, as before a camera
 PARTS = (("clean", 6000), ("drifted", 6000), ("clean again", 2000))
 
@@ -98,6 +100,25 @@ def fill_in(file: Path, labels: np.ndarray) -> int:
     return sum(row["predicted"] == row["label"] for row in rows)
 
 
+def print_true(served: Path, out: Path, frames: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Prints the true accuracy of both versions on frames of each part, by their own run.py."""
+    clean, drifted = len(frames["clean"][1]), frames["drifted"][1]
+    parts = (("clean", "frames-1", 0, frames["clean"][1]), ("drifted", "frames-1", clean, drifted),
+             ("drifted, new", "frames-2", 0, frames["clean again"][1]))  # fmt: skip
+    for name, folder, first, labels in parts:
+        files = sorted((out / folder).glob("*.png"))[first : first + TRUE]
+        for version in ("1", "2"):
+            said = subprocess.run(
+                [sys.executable, served / "versions" / version / "run.py", "--json", *files],
+                capture_output=True, text=True, check=True,
+            ).stdout.splitlines()  # fmt: skip
+            named = [json.loads(line)["classes"][0]["class"] for line in said]
+            right = np.mean(
+                [one == CLASSES[int(label)] for one, label in zip(named, labels[: len(named)], strict=True)]
+            )
+            print(f"true: version {version} on {len(named)} frames, {name}: {right:.1%}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("images", type=Path)
@@ -133,6 +154,7 @@ def main() -> None:
     nas("switch", served, "--to", "2")
     serve(served, write_frames(out / "frames-2", drift(frames["clean again"][0])))
     nas("monitor", served, "--html", out / "page.html")
+    print_true(served, out, frames)
 
 
 if __name__ == "__main__":
