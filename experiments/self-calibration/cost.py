@@ -62,7 +62,12 @@ def pictures(count: int, size: tuple[int, int], seed: int) -> list[np.ndarray]:
 
 
 def make(folder: Path) -> Path:
-    """A deployment of a network with random weights, which is watched and can be adapted."""
+    """A deployment of a network with random weights, which is watched and can be adapted.
+
+    Its norms have the statistics of some pictures: without, they fold to no biases, and there is nothing to adapt.
+    """
+    import torch
+
     from nas.deploy.job import Job, deploy
     from nas.models.builder import build
     from nas.models.trained import Preprocessing, TrainedModel, save_trained
@@ -78,9 +83,10 @@ def make(folder: Path) -> Path:
     space = parse_space(SMALL, Path("cost.py"))
     network = space.network(space.sample(np.random.default_rng(0)), CLASSES)
     classes = tuple(f"c{label}" for label in range(CLASSES))
-    model = TrainedModel(
-        network, build(network, seed=0).state_dict(), "classification", classes, Preprocessing(SIDE, SIDE)
-    )
+    module = build(network, seed=0).train()
+    with torch.no_grad():
+        module(torch.rand(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))
+    model = TrainedModel(network, module.eval().state_dict(), "classification", classes, Preprocessing(SIDE, SIDE))
     save_trained(folder / "model", model)
     print(f"{network.macs / 1e6:.0f} M MACs")
     few = {name: shift for name, shift in shifts().items() if name in ("contrast", "gaussian-noise")}

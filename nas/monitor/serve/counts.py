@@ -1,4 +1,7 @@
-"""Frames and times: of the window that is open, and of all servings of a folder."""
+"""Frames and times: of the window that is open, and of all servings of a folder.
+
+A frame is only added to a list: what is counted of it is counted when the window ends, or when somebody asks.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ NAMES = ("captured", "served", "skipped", "late", "unreadable")
 
 
 class Counts:
-    """`add` and `unreadable` are called for every frame; `now` from any thread.
+    """`add` and `unreadable` are called for every frame; `now` and `times` from any thread.
 
     `slot` counts what was captured and skipped. Times are in milliseconds: of inference, and from capture to result.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
-        self.totals = {name: _count(state, name) for name in NAMES}  # of windows that have ended
+        self.totals = {name: _count(state, name) for name in NAMES}  # of windows that have ended, as the quantiles
         self.inference, self.result = Quantiles(), Quantiles()
         self.slot = Slot(every=False)
         self.failed = False  # a frame of this serving could not be read
@@ -35,7 +38,7 @@ class Counts:
 
     def _open(self, captured: int, skipped: int) -> None:
         self.began = captured, skipped  # of the slot
-        self.served = self.late = self.failures = 0
+        self.late = self.failures = 0
         self.ms: list[float] = []
         self.result_ms: list[float] = []
 
@@ -46,12 +49,14 @@ class Counts:
 
     def add(self, ms: float, result_ms: float, late: bool) -> None:
         """A frame that was served."""
-        self.served += 1
         self.late += late
         self.ms.append(ms)
         self.result_ms.append(result_ms)
-        self.inference.add(ms)
-        self.result.add(result_ms)
+
+    @property
+    def served(self) -> int:
+        """Frames of the window that is open."""
+        return len(self.ms)
 
     def unreadable(self) -> None:
         """A frame that could not be read."""
@@ -64,6 +69,11 @@ class Counts:
             window = self._window()
             return {name: self.totals[name] + window[name] for name in NAMES}
 
+    def times(self) -> tuple[Quantiles, Quantiles]:
+        """Of all frames so far: of inference, and from capture to result."""
+        with self._lock:
+            return self.inference.with_times(self.ms), self.result.with_times(self.result_ms)
+
     def end_window(self) -> dict[str, Any]:
         """What the log has of the window that ends here; the next one begins."""
         with self._lock:
@@ -74,6 +84,8 @@ class Counts:
                 quantiles = np.quantile(self.ms, (0.5, 0.9, 0.99)).tolist()
                 facts.update(zip(("p50_ms", "p90_ms", "p99_ms"), (round(q, 4) for q in quantiles)))
                 facts["result_p90_ms"] = round(float(np.quantile(self.result_ms, 0.9)), 4)
+                self.inference = self.inference.with_times(self.ms)
+                self.result = self.result.with_times(self.result_ms)
             captured, skipped = self.began
             self._open(captured + facts["captured"], skipped + facts["skipped"])
             return facts

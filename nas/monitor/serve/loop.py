@@ -161,6 +161,8 @@ class Serving:
         finally:
             reader.stop()
             self.health.stop()
+            for model in self.models:
+                self._note(self.watching.look(model))
             self._end_window()
             self._record("stop", why=self.why_stopped or "the frames ended", served=self.counts.totals["served"])
             self._save()
@@ -206,8 +208,7 @@ class Serving:
                 return
             if self.counts.served >= self.options.window:
                 self._end_window()
-                if labelled := self.watching.labels(self.model):
-                    self._note(labelled)
+                self._note(self.watching.labels(self.model))
             if time.monotonic() - self._saved > SAVE_S:
                 self._save()
 
@@ -237,8 +238,7 @@ class Serving:
         events = self.watching.observe(model, answer.pixels, answer.scores, answer.features, ms, computing_ms)
         if self.controller is not None:
             self._control(self.controller, ms)
-        if events:
-            self._note(events)
+        self._note(events)
 
     def _control(self, controller: Controller, ms: float) -> None:
         """Chooses the model of the next frame."""
@@ -300,6 +300,7 @@ class Serving:
             network, events = news
             if (network or model.deployed) is not model.network:
                 self._end_window()
+                self.watching.leave(model)
                 model.network = network or model.deployed
                 ways = [event["way"] for event in events if event.get("way")]
                 watch = self.watching.watch(model)
@@ -357,11 +358,12 @@ class Serving:
         self.journal.record(kind, self.version, self.model.precision, **facts)
 
     def _note(self, events: list[dict[str, Any]]) -> None:
-        """Lines of the log, each with its kind."""
+        """Lines of the log, each with its kind; mostly none."""
         for event in events:
             facts = dict(event)
             self._record(str(facts.pop("kind")), **facts)
-        self._save()
+        if events:
+            self._save()
 
     def _end_window(self) -> None:
         """Notes the window that ends here, where it has frames."""

@@ -25,9 +25,10 @@ def metrics_of(serving: Serving) -> str:
     parts = [
         metric(f"nas_frames_{name}_total", "counter", f"Frames {name}.", {"": count}) for name, count in counts.items()
     ]
+    inference, result = serving.counts.times()
     for name, words, times in (
-        ("nas_inference_milliseconds", "Time of the network alone.", serving.counts.inference),
-        ("nas_result_milliseconds", "Time from capture to result.", serving.counts.result),
+        ("nas_inference_milliseconds", "Time of the network alone.", inference),
+        ("nas_result_milliseconds", "Time from capture to result.", result),
     ):
         shares: dict[str, Any] = {label(quantile=str(share)): times.at(share) for share in (0.5, 0.9, 0.99)}
         text = metric(name, "summary", words, shares)

@@ -28,7 +28,7 @@ from .recent import Recent
 Event = Dict[str, Any]
 Reference = Mapping[str, "np.ndarray"]
 FORMAT = 2  # of the state
-LOOKS = 500  # frames between two looks at the accuracy
+LOOKS = 500  # frames between two looks at the accuracy: with the last group of a window of the log
 ENDS = 0.5  # of the interval above an estimate: an alarm of the accuracy ends when what is usual lies within
 FEWEST, FEW = 16, 200  # frames that a change is judged by; below FEW by means alone
 MOST_NAMES, LONGEST_NAME = 1000, 100  # images that labels may speak of
@@ -103,6 +103,7 @@ class Watch:
         self.pictures: Pictures | None = None
         self.shape: tuple[int, ...] = ()
         self.count = 0  # frames in the unfinished group
+        self._found: dict[tuple[int, int], Estimate] = {}  # the last estimate, by all frames so far and its own
 
     def observe(
         self, pixels: np.ndarray, scores: np.ndarray, features: np.ndarray | None, ms: float,
@@ -157,7 +158,7 @@ class Watch:
             for event in events:
                 if event["kind"] == "alarm":
                     self._expect(event)
-        if self.recent.count >= WINDOW and self.recent.total % LOOKS < GROUP:
+        if self.recent.count > WINDOW - GROUP and -self.recent.total % LOOKS < GROUP:
             events = events + self._look()
         return events
 
@@ -200,6 +201,12 @@ class Watch:
         return bool(self.mixes) and sum(self.mixes) / len(self.mixes) > self.estimator.usual_mix
 
     def _estimated(self, count: int) -> Estimate:
+        """Of the last so many frames; what was found is kept until there are others, or more is known of them."""
+        if (self.recent.total, count) not in self._found:
+            self._found = {(self.recent.total, count): self._estimate(count)}
+        return self._found[self.recent.total, count]
+
+    def _estimate(self, count: int) -> Estimate:
         frames = self.recent.last(count)
         mixed = len(frames.probabilities) >= FEW and not self.correlated
         if mixed and not self.alarmed:
@@ -213,9 +220,10 @@ class Watch:
         """
         if self.reference is None:
             return
-        self.adapted = adapted
+        self.adapted, self.count = adapted, 0
         self.recent = Recent(len(self.estimator.prior))
         self.labeled.clear()
+        self._found.clear()
         self.change += 1
 
     def _look(self) -> list[Event]:
@@ -267,6 +275,7 @@ class Watch:
             right += found[0] == label
             if found[2] == self.change:
                 self.labeled.add(found[0] == label, found[1] + gap)
+        self._found.clear()
         return [{"kind": "labels", "labels": count, "right": int(right)}] if count else []
 
     def estimate(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class DetectionWatch:
             if event["kind"] == "alarm":
                 self._expect(event)
         self.looked += GROUP
-        if self.estimator is not None and self.looked % LOOKS < GROUP and len(self.recent.values) >= FEWEST:
+        if self.estimator is not None and -self.looked % LOOKS < GROUP and len(self.recent.values) >= FEWEST:
             events = events + self._look(self.estimator)
         return events
 

@@ -47,21 +47,21 @@ def test_an_adapted_network_serves_until_it_is_undone(tmp_path: Path) -> None:
     said: list[str] = []
     serving = Serving(tmp_path / "flowers", Options(every=True, as_json=True), say_result=said.append)
     other = serving.model.program.Network(color_model(1), 1)
-    told: Any = Told(other, 3, 6)
+    told: Any = Told(other, 16, 32)  # frames are looked at 16 at a time
     serving.watching.watch(serving.model)
     serving.watching.actings[serving.model.name] = told
     replaced: list[bool] = []
     watch: Any = serving.watching.watch(serving.model)
     watch.replaced = lambda *, adapted: replaced.append(adapted)
-    assert serving.run(of_arrays([picture("red")] * 9)) == 0
+    assert serving.run(of_arrays([picture("red")] * 48)) == 0
     classes = [json.loads(line)["classes"][0]["class"] for line in said]
-    assert classes == ["red"] * 3 + ["green"] * 3 + ["red"] * 3
+    assert classes == ["red"] * 16 + ["green"] * 16 + ["red"] * 16
     assert replaced == [True, False], "its watch knows whose frames they are"
     log = read_log(tmp_path / "flowers")
     adapted, undone = log.of(Adapt)
     assert (adapted.kind, adapted.before, adapted.after, adapted.images) == ("adapt", 0.5, 0.7, 64)
     assert undone.kind == "undo" and undone.why == "the pictures are as usual again"
-    assert [window.served for window in log.of(Window)] == [3, 3, 3], "a window is of one network"
+    assert [window.served for window in log.of(Window)] == [16, 16, 16], "a window is of one network"
 
 
 def test_a_version_without_what_is_needed_is_not_adapted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

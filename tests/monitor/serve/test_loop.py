@@ -222,3 +222,19 @@ def test_a_folder_that_cannot_be_served_is_one_line(tmp_path: Path) -> None:
     (place / "run.py").write_text("print('harm')")
     with pytest.raises(Refused, match=r"run\.py: is not the file that SHA256SUMS names"):
         Serving(tmp_path)
+
+
+def test_frames_that_wait_to_be_looked_at_are_known_when_serving_ends(folder: Path) -> None:
+    """Frames are looked at 16 at a time; a second serving has the first one's last ones in its medians of 32."""
+    for _ in range(2):
+        serving = Serving(
+            folder,
+            Options(every=True, quiet=True),
+            health=Healthy(),
+            loader=lambda version: [FakeModel(folder, version)],
+        )
+        assert serving.run(of_arrays([picture("red")] * 20)) == 0
+        state = read_state(folder)
+        assert state is not None
+        latency = state["watch"]["1:fp32"]["latency"]
+        assert 32 * len(latency["first"]) + len(latency["times"]) == state["served"]

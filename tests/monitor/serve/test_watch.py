@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.monitor.reference import Ran, reference_of
-from nas.monitor.serve.accuracy import WINDOW, Estimate
+from nas.monitor.serve.accuracy import WINDOW, Estimate, Estimator
 from nas.monitor.serve.charts import BURN_IN, GROUP
 from nas.monitor.serve.watch import Watch, read_reference
 from tests.monitor.watched import CLASSES, SIDE, WIDTH, reference, seen
@@ -220,3 +220,19 @@ def test_frames_of_another_size_begin_a_new_group() -> None:
         for _ in range(GROUP - 1):
             watch.observe(np.zeros((side, side, 3), np.uint8), scores, features, 1.0)
     assert watch.recent.count == 0
+
+
+def test_the_look_and_the_windows_line_share_one_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(reference())
+    asked: list[int] = []
+    estimate = Estimator.estimate
+    monkeypatch.setattr(Estimator, "estimate", lambda self, *a, **k: asked.append(1) or estimate(self, *a, **k))
+    pixels, ran = frames(500, seed=8)
+    observe(watch, pixels, ran, "frame")
+    assert len(asked) == 1, "looked at with the last whole group of the window"
+    before = watch.estimate()
+    assert len(asked) == 1 and before["accuracy"] is not None
+    assert watch.labels([(name, int(ran.labels[0])) for name in list(watch.named)[:100]])
+    assert watch.estimate() != before, "labels say more of the same frames"
+    watch.replaced(adapted=True)
+    assert watch.estimate()["accuracy"] is None
