@@ -64,7 +64,8 @@ def pictures(count: int, size: tuple[int, int], seed: int) -> list[np.ndarray]:
 def make(folder: Path) -> Path:
     """A deployment of a network with random weights, which is watched and can be adapted.
 
-    Its norms have the statistics of some pictures: without, they fold to no biases, and there is nothing to adapt.
+    Its norms have the statistics of some pictures: without, they fold to no biases, and there is nothing to adapt. What
+    it says of these pictures is zero on average: else all had one class, which no window of frames is adapted with.
     """
     import torch
 
@@ -84,8 +85,14 @@ def make(folder: Path) -> Path:
     network = space.network(space.sample(np.random.default_rng(0)), CLASSES)
     classes = tuple(f"c{label}" for label in range(CLASSES))
     module = build(network, seed=0).train()
+    small = [np.asarray(Image.fromarray(made).resize((SIDE, SIDE))) for made in frames(GROUP, (480, 640))]
+    seen = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
-        module(torch.rand(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)))
+        module(seen)
+        final = [part for part in module.eval().modules() if isinstance(part, torch.nn.Linear)][-1]
+        final.bias -= module(seen).mean(dim=0)
+        final.weight *= 100
+        final.bias *= 100
     model = TrainedModel(network, module.eval().state_dict(), "classification", classes, Preprocessing(SIDE, SIDE))
     save_trained(folder / "model", model)
     print(f"{network.macs / 1e6:.0f} M MACs")
@@ -156,6 +163,8 @@ def serve(folder: Path, count: int, size: tuple[int, int]) -> str:
             acting.ask()
             acting.poll()
             acting.join()
+            _, events = acting.poll() or (None, [{"why": "not adapted: the frames are of too few classes"}])
+            tried = ", ".join(f"{name} {value}" for name, value in events[0].items() if name in ("why", "mix", "way"))
     each = {name: one.each() for name, one in timed.items() if len(one.seconds) >= count}
     window, estimate = timed["window"].mean(), timed["estimate"].mean()
     own = each["watching"] + each["counts"] + (window + estimate) / WINDOW  # an estimate in each window, and one beside
@@ -164,7 +173,7 @@ def serve(folder: Path, count: int, size: tuple[int, int]) -> str:
     return (
         f"a frame: {said}; every {WINDOW} frames: window {window:.2f} ms, another estimate {estimate:.2f} ms; "
         f"the monitor's own {own:.4f} ms are {100 * own / each['network']:.2f}% of the network; {peak:.0f} MB{kept}, "
-        f"{peak_mb():.0f} MB after an attempt to adapt"
+        f"{peak_mb():.0f} MB after an attempt to adapt ({tried})"
     )
 
 

@@ -1,8 +1,10 @@
 """How much of a lost accuracy batch-norm statistics of recent images bring back, without labels. See README.md.
 
     python experiments/self-calibration/recovery.py MODELS OUT.csv [--seeds 3] [--only NAME]
+    python experiments/self-calibration/recovery.py MODELS --passes [--only NAME]
 
 MODELS holds folders of trained models (networks.py). A row is one network, seed, file, drift and way of adapting.
+With --passes: what is lost where statistics are averaged over passes of a few images, which need less memory.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ DRIFTS = ("gaussian-noise", "gaussian-blur", "brightness", "contrast")
 SEVERITY = 5
 MEAN = (127.5, 127.5, 127.5)  # and deviation: of the preprocessing
 WINDOWS = (64, 256, 512)  # images that are adapted to
+PASSES = (2, 4, 8, 16, 32)
 TESTED = 1000  # other images
 COLUMNS = (
     "network",
@@ -63,7 +66,7 @@ def files_of(folder: Path) -> tuple[dict[str, Folding], np.ndarray, np.ndarray]:
     made = adaptable(variants, files)
     test = data.test_split()
     pixels = test.images.take(torch.arange(len(test)), source.model.preprocessing.resolution)
-    foldings = {p: Folding(made.graph, made.arrays, files[p], p) for p in files}
+    foldings = {p: Folding(lambda: made.graph, made.arrays, lambda p=p: files[p], p) for p in files}
     return foldings, pixels.numpy(), test.labels.numpy()
 
 
@@ -119,16 +122,37 @@ def rows_of(name: str, folder: Path, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def passes(name: str, folder: Path) -> None:
+    """Prints accuracies in percent, fp32, adapted to 64 and 256 images in passes of so many."""
+    foldings, pixels, labels = files_of(folder)
+    folding, order = foldings["fp32"], np.random.default_rng(0).permutation(len(labels))
+    tested, rest = order[:TESTED], order[TESTED:]
+    for drift in DRIFTS:
+        drifted, reached = as_inputs(corrupt(pixels[tested], drift, SEVERITY, seed=0)), []
+        for count in WINDOWS[:2]:
+            images = as_inputs(corrupt(pixels[rest[:count]], drift, SEVERITY, seed=1))
+            for folding.batch in (*PASSES, count):
+                predicted = answers(folding.folded(*folding.statistics(images)), drifted)
+                accuracy = 100 * float((predicted == labels[tested]).mean())
+                reached.append(f"{count} by {folding.batch}: {accuracy:.1f}")
+        print(f"{name}, {drift}: {', '.join(reached)}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("models", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="?", default=Path("recovery.csv"))
+    parser.add_argument("--passes", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only")
     asked = parser.parse_args()
     names = sorted(
         path.parent.name for path in asked.models.glob("*/model.json") if asked.only in (None, path.parent.name)
     )
+    if asked.passes:
+        for name in names:
+            passes(name, asked.models / name)
+        return
     with asked.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -97,7 +97,7 @@ def _folding(content: bytes, precision: Precision, beside: Mapping[str, bytes]) 
     if not {GRAPH, ARRAYS} <= set(beside):
         return None
     try:
-        return Folding(beside[GRAPH], beside[ARRAYS], content, precision)
+        return Folding(lambda: beside[GRAPH], beside[ARRAYS], lambda: content, precision)
     except NotAdaptable:
         return None
 

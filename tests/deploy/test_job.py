@@ -284,8 +284,9 @@ def test_a_version_carries_what_adapts_its_files_on_the_board(out: Path) -> None
     place = out / "versions/1"
     pixels = np.random.default_rng(0).normal(0, 1, (64, 1, 3, 24, 24)).astype(np.float32)
     for precision in ("fp32", "int8"):
-        model = (place / f"model-{precision}.onnx").read_bytes()
-        folding = Folding((place / GRAPH).read_bytes(), (place / ARRAYS).read_bytes(), model, precision)
+        file = place / f"model-{precision}.onnx"
+        model = file.read_bytes()
+        folding = Folding((place / GRAPH).read_bytes, (place / ARRAYS).read_bytes(), file.read_bytes, precision)
         adapted = folding.folded(*folding.statistics(list(pixels)))
         assert len(adapted) == len(model) and adapted != model
         assert np.isfinite(OnnxRuntime().session(adapted)(pixels[0])).all()

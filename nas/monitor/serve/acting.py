@@ -23,6 +23,7 @@ from .adapt import (
     Estimate,
     Exposed,
     Folding,
+    Inputs,
     NotAdaptable,
     Outcome,
     Start,
@@ -112,7 +113,7 @@ class Acting:
 
     def _try(self, frames: list[tuple[np.ndarray, np.ndarray]], checks: bool) -> None:
         """In another thread: NumPy and the runtime let serving go on."""
-        images = [self.as_input(pixels) for pixels, _ in frames]
+        images = Inputs([pixels for pixels, _ in frames], self.as_input)
         scores = np.stack([scores for _, scores in frames])
         try:
             if checks:
@@ -170,8 +171,11 @@ def open_acting(model: Any, watch: Any) -> Acting | None:
         return None
     deployment, threads = model.deployment, model.threads or model.deployment.facts["threads"]
     try:
-        file = deployment.checked(deployment.facts["models"][model.precision])
-        folding = Folding(deployment.checked(GRAPH), deployment.checked(ARRAYS), file, model.precision, threads)
+        file = deployment.facts["models"][model.precision]
+        folding = Folding(
+            lambda: deployment.checked(GRAPH), deployment.checked(ARRAYS), lambda: deployment.checked(file),
+            model.precision, threads,
+        )  # fmt: skip
     except NotAdaptable as reason:
         say(f"version {model.version} will not be adapted: {reason}")
         return None
@@ -181,6 +185,6 @@ def open_acting(model: Any, watch: Any) -> Acting | None:
         return model.program.Network(content, threads)
 
     def exposed(images: Sequence[np.ndarray]) -> Exposed:
-        return Exposed(start(file), table_of(images, folding.usual, mean, std), mean, std)
+        return Exposed(start(folding.model), table_of(images, folding.usual, mean, std), mean, std)
 
     return Acting(folding, estimate, start, deployment.input, exposed=exposed)

@@ -27,6 +27,7 @@ Estimate = Callable[[Scores, bool], Tuple[float, float, float, bool]]
 Start = Callable[
     [bytes], Any
 ]  # a model's bytes to a network as the version's program has it, with `ready` and `outputs`
+Content = Callable[[], bytes]  # reads a file when it is needed
 
 
 class NotAdaptable(Exception):
@@ -88,12 +89,11 @@ def table_of(
 class Folding:
     """adapt.onnx and adapt.npz of a version, for one model of it. Raises NotAdaptable where they are not there.
 
-    `graph` and `arrays` are the files' bytes, which the caller has checked; `model` those of the model that is served.
+    `arrays` are the bytes of adapt.npz; `graph` and `model` read adapt.onnx and the model that is served, whenever they
+    are needed: a board that adapts nothing has the memory for itself. The caller checks all three.
     """
 
-    def __init__(self, graph: bytes, arrays: bytes, model: bytes, precision: str, threads: int = 1) -> None:
-        import onnxruntime
-
+    def __init__(self, graph: Content, arrays: bytes, model: Content, precision: str, threads: int = 1) -> None:
         with np.load(io.BytesIO(arrays), allow_pickle=False) as found:
             held = {name: found[name] for name in found.files}
         if precision + "/offsets" not in held:
@@ -102,22 +102,30 @@ class Folding:
         self.usual = held["brightness"]  # counts (256,), as of `table_of`
         self.channels, self.batch = held["channels"].tolist(), int(held["batch"])
         self.offsets, self.counts = held[precision + "/offsets"].tolist(), held[precision + "/counts"].tolist()
-        self.kinds, self.model = held[precision + "/kinds"].tolist(), model
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self.input = self.session.get_inputs()[0].name
+        self.kinds = held[precision + "/kinds"].tolist()
+        self.graph, self.read_model, self.threads = graph, model, threads
+
+    @property
+    def model(self) -> bytes:
+        """The model that is served, as its file has it."""
+        return self.read_model()
 
     def statistics(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances (c,) of all norms over images, each float32 (1, 3, r, r).
 
         Of more images than fit into a pass, the passes' means are averaged, and their spread is part of the variance.
+        Neighboring images, which show the same things, come into different passes.
         """
-        passes = max(1, round(len(images) / self.batch))
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(self.graph(), options, providers=["CPUExecutionProvider"])
+        name, passes = session.get_inputs()[0].name, max(1, round(len(images) / self.batch))
         found = [
-            self.session.run(["means", "variances"], {self.input: np.concatenate([images[i] for i in part])})
-            for part in np.array_split(np.arange(len(images)), passes)
+            session.run(["means", "variances"], {name: np.concatenate([images[i] for i in part])})
+            for part in (range(first, len(images), passes) for first in range(passes))
         ]
         means = np.array([one[0] for one in found], np.float64)
         variances = np.array([one[1] for one in found], np.float64)
@@ -192,11 +200,32 @@ def balanced(predicted: np.ndarray, classes: int, most: int = MOST) -> np.ndarra
     return np.sort(np.concatenate(chosen))
 
 
+class Inputs(Sequence[np.ndarray]):
+    """Frames as a network takes them, float32 (1, 3, r, r), each made when it is asked for: all take four times the
+    memory of the frames.
+    """
+
+    def __init__(self, frames: Sequence[np.ndarray], as_input: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.frames, self.as_input = frames, as_input
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Inputs(self.frames[index], self.as_input)
+        return self.as_input(self.frames[index])
+
+    def of(self, indices: np.ndarray) -> Inputs:
+        """Some of them, by their indices (n,)."""
+        return Inputs([self.frames[i] for i in indices], self.as_input)
+
+
 def attempt(
-    folding: Folding, images: list[np.ndarray], scores: Scores, estimate: Estimate, start: Start,
+    folding: Folding, images: Inputs, scores: Scores, estimate: Estimate, start: Start,
     exposed: Callable[[Sequence[np.ndarray]], Any] | None = None,
 ) -> Outcome:  # fmt: skip
-    """Adapts to recent images, each float32 (1, 3, r, r), with what the network said of them, the oldest first.
+    """Adapts to recent images, with what the network said of them, the oldest first.
 
     Of each of SHARES, and of `exposed`, which gives a network for pictures as bright as some, the one is taken that the
     label-free estimate of the accuracy prefers on the same images, and accepted where that rises.
@@ -204,7 +233,7 @@ def attempt(
     """
     predicted = scores.argmax(axis=1)
     chosen = balanced(predicted, scores.shape[1])
-    before, recent = estimate(scores, False)[0], [images[i] for i in chosen]
+    before, recent = estimate(scores, False)[0], images.of(chosen)
     found = folding.statistics(recent)
     best: tuple[float, str, Any] = (-1.0, "", None)
     for way in (*SHARES, EXPOSURE):

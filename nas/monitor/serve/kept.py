@@ -35,11 +35,12 @@ class Kept:
         self.recent: deque[tuple[str, np.ndarray]] = deque(maxlen=min(BEFORE, most) or 1)
 
     def see(self, pixels: np.ndarray) -> str:
-        """The name of a frame, uint8 (r, r, 3), whether it is kept later or not."""
+        """The name of a frame, uint8 (r, r, 3), whether it is kept later or not; where none is ever kept, none."""
+        if not self.most:
+            return ""
         self.count += 1
         name = f"{self.began}-{self.count}.png"
-        if self.most:
-            self.recent.append((name, pixels))
+        self.recent.append((name, pixels))
         if self.left > 0 and self.count % EVERY == 0:
             self.left -= 1
             self._write([(name, pixels)])

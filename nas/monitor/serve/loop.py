@@ -36,6 +36,7 @@ from .watching import Watching
 MONITOR = "monitor"
 WINDOW = 500  # frames served
 SAVE_S = 30.0  # between two states where no window ends
+LEAST_S, MOST_LINES = 2.0, 16  # between two where windows end, unless so many lines wait
 
 
 class Options:
@@ -206,10 +207,12 @@ class Serving:
                 self.frame(frame)
             elif slot.ended:
                 return
-            if self.counts.served >= self.options.window:
+            ended = self.counts.served >= self.options.window
+            if ended:
                 self._end_window()
                 self._note(self.watching.labels(self.model))
-            if time.monotonic() - self._saved > SAVE_S:
+            waited = time.monotonic() - self._saved
+            if waited > SAVE_S or (ended and (waited > LEAST_S or len(self.journal.waiting) >= MOST_LINES)):
                 self._save()
 
     def frame(self, frame: Frame) -> None:
@@ -366,7 +369,7 @@ class Serving:
             self._save()
 
     def _end_window(self) -> None:
-        """Notes the window that ends here, where it has frames."""
+        """Notes the window that ends here, where it has frames, for the next state."""
         facts = self.counts.end_window()
         if facts["captured"] or facts["served"]:
             facts.update(self.watching.window(self.model))
@@ -377,7 +380,6 @@ class Serving:
                 facts["over_budget"], self.uses, self.over = self.over, {}, 0
             self._record("window", **facts)
             self._judge(facts)
-        self._save()
 
     def _save(self) -> None:
         self._saved = time.monotonic()

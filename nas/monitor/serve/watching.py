@@ -63,7 +63,8 @@ class Watching:
 
     def look(self, model: Model) -> list[dict[str, Any]]:
         """Looks at the frames of a model that wait; what the log has of them."""
-        watch, acting, found = self.watch(model), self.actings[model.name], list[Any]()
+        watch, acting = self.watch(model), self.actings[model.name]
+        found: list[dict[str, Any]] = []
         if self._told.get(model.name) is not self.health.facts:
             self._told[model.name] = self.health.facts
             watch.latency.health(**self.health_facts())

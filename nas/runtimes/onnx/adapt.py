@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from nas.runtimes.onnx.variants import Variants
 
 GRAPH, ARRAYS = "adapt.onnx", "adapt.npz"
-BATCH_BYTES = 48 * 10**6  # of the largest activation of a batch
+BATCH_BYTES = 12 * 10**6  # of the largest activation of a batch, of which a few are there at a time
 BRIGHTNESS_IMAGES = 512
-SMALLEST_BATCH, LARGEST_BATCH = 16, 256
+SMALLEST_BATCH, LARGEST_BATCH = 4, 256  # of 224 pixels 4 have more positions for a norm than 16 of 32 pixels
 TINY = 1e-12  # below any variance that can be divided by
 _KINDS = {"float32": "<f4", "float16": "<f2", "int32": "<i4"}
 

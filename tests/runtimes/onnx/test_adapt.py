@@ -41,7 +41,7 @@ def images() -> list[np.ndarray]:
 def folding_of(variants: Variants, precision: Precision, int8: Int8 | None = None) -> Folding:
     data = variants.graph(precision, int8).SerializeToString()
     made = adaptable(variants, {precision: data})
-    return Folding(made.graph, made.arrays, data, precision)
+    return Folding(lambda: made.graph, made.arrays, lambda: data, precision)
 
 
 def scores_of(model: bytes, images: list[np.ndarray]) -> np.ndarray:
@@ -115,6 +115,15 @@ def test_passes_of_a_few_images_give_the_statistics_of_all(variants: Variants, i
     np.testing.assert_allclose(means[:first], whole[0][:first], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[:first], whole[1][:first], rtol=1e-4, atol=1e-6)
     assert np.corrcoef(found, whole[1])[0, 1] > 0.98
+
+
+def test_passes_are_alike_where_neighboring_images_are(variants: Variants, images: list[np.ndarray]) -> None:
+    """Half of the images are dark, then half are bright: each pass has as many of both."""
+    folding = folding_of(variants, "fp32")
+    shown = [*images[: IMAGES // 2], *(image + 1.5 for image in images[: IMAGES // 2])]
+    whole = folding.statistics(shown)[1]
+    folding.batch = IMAGES // 4
+    np.testing.assert_allclose(folding.statistics(shown)[1], whole, rtol=0.25, atol=1e-3)
 
 
 def test_a_share_of_nothing_is_the_network_as_it_was_and_of_all_the_images_alone(
