@@ -33,6 +33,9 @@ def test_back_goes_the_whole_way(folder: Path) -> None:
     with pytest.raises(UserError, match="there is no version to go back to"):
         back(folder)
     assert use(folder, 1) == 1 and in_use(folder) == "1\n"
+    (folder / "current").write_text("the first\n")
+    with pytest.raises(UserError, match="no version to go back to: current names no version either"):
+        back(folder)
 
 
 def test_a_deployment_remembers_too(tmp_path: Path) -> None:

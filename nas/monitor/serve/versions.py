@@ -70,9 +70,10 @@ def use(folder: Path, version: int) -> int:
 
 def back(folder: Path) -> int:
     """Puts the version into use that was before the present one, and gives it. Raises Refused where there is none."""
-    before = previous_of(folder)
+    before, current = previous_of(folder), current_of(folder)
     if not before:
-        raise Refused(f"{folder}: there is no version to go back to: none was in use before {current_of(folder)}")
+        known = f"none was in use before {current}" if current is not None else f"{CURRENT} names no version either"
+        raise Refused(f"{folder}: there is no version to go back to: {known}")
     check(folder, before[-1])
     _write(folder / CURRENT, [before[-1]])
     _write(folder / PREVIOUS, before[:-1])

@@ -55,8 +55,10 @@ class RayWorkers:
                 )
             else:
                 ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (RayError, ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError(f"Ray cannot be reached at {cluster.address or 'this machine'}: {error}") from None
+        except Exception as error:  # a node that does not start within Ray's patience is a plain Exception
+            where = f"be reached at {cluster.address}" if cluster.address else "be started on this machine"
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            raise UserError(f"Ray cannot {where}: {said}") from None
         try:
             self.capacity = self._capacity()
             self.services = _services(cluster.address or "")

@@ -254,6 +254,22 @@ def test_a_cluster_that_is_not_there_and_one_too_small_are_one_line(tmp_path: Pa
         )  # fmt: skip
 
 
+def test_a_ray_that_does_not_start_in_time_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that other programs keep busy."""
+
+    def late(*given: object, **more: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen\nbecause some processes failed.")
+
+    monkeypatch.setattr(ray, "init", late)
+    tiny = load_space("tiny")
+    with pytest.raises(UserError, match=r"Ray cannot be started on this machine: The current node timed out .* failed"):
+        search(
+            tiny, CountingPricer(tiny), FormulaEvaluator(), settings_for(tiny, trials=2), tmp_path / "run",
+            cluster=Cluster(2),
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_worker_never_starts_ray(tmp_path: Path) -> None:
     tiny = load_space("tiny")
     search(
