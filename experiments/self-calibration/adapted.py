@@ -4,22 +4,28 @@
 
 OUT is the folder of `networks.py`. OUT/adapted/NETWORK-PRECISION.npz gets scores and labels in each way of adapting and
 in none: of the frames that were adapted to (`window`), of as many others under the same drift (`next`), and of
-validation images under the shifts that `nas deploy` calibrates on, adapted to themselves (`shifted`).
+validation images under the shifts that `nas deploy` calibrates on, adapted to themselves (`shifted`). Then what each
+way loses is printed, and how far the estimates of the accuracy are off, of which none has seen a drift of the kind;
+--report prints it again of what is kept.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import argparse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from cached import PRECISIONS, SHIFTED, checked_images, images
+from cached import load as load_cached
+from detectors import LEFT_OUT
 from networks import NETWORKS
 from recovery import MEAN, as_inputs, files_of
 
+from nas.monitor.estimates import accuracy_reference
 from nas.monitor.reference import Ran
-from nas.monitor.serve.adapt import EXPOSURE, MOST, SHARES, Folding, NotAdaptable, balanced, table_of
+from nas.monitor.serve.accuracy import Estimator
+from nas.monitor.serve.adapt import EXPOSURE, LEAST_GAIN, MOST, SHARES, Folding, NotAdaptable, balanced, table_of
 from nas.monitor.shifts import shifts
 from nas.runtimes.onnxruntime import OnnxRuntime
 
@@ -99,26 +105,85 @@ def load(out: Path, name: str) -> dict[tuple[str, str, int, str], Ran]:
         return found
 
 
-def report(runs: dict[tuple[str, str, int, str], Ran]) -> None:
-    """Prints what each way of adapting loses against the best of them on the frames after the window, over drifts."""
-    right = {key: float((ran.scores.argmax(1) == ran.labels).mean()) for key, ran in runs.items() if key[0] == "next"}
+Runs = dict[tuple[str, str, int, str], Ran]  # as `load` gives them
+OWN, DEPLOYED = "the regression of adapted networks", "that of the deployed network for all"
+
+
+def estimator_of(cached: dict[str, Ran], runs: Runs, left_out: tuple[str, ...]) -> Estimator:
+    """As deployed, but that it has not seen some families of shifts."""
+    shifted = [
+        (part.split("/")[1], int(part.split("/")[2]), ran)
+        for part, ran in cached.items()
+        if part.startswith("shifted/") and part.split("/")[1] not in left_out
+    ]
+    adapted = [
+        (family, severity, ran)
+        for (part, family, severity, way), ran in runs.items()
+        if part == "shifted" and severity == max(STRONG) and way in map(str, SHARES) and family not in left_out
+    ]
+    clean = cached["validation"]
+    return Estimator(accuracy_reference(clean, shifted, clean.scores.shape[1], None, None, adapted=adapted))
+
+
+def said_by(cached: dict[str, Ran], runs: Runs, own: bool) -> dict[tuple[str, str, int, str], float]:
+    """The accuracy that is estimated of every window and of what followed it, in each way of adapting."""
+    found = {}
+    for drift in DRIFTS:
+        estimator = estimator_of(cached, runs, LEFT_OUT[drift])
+        for key, ran in runs.items():
+            if key[0] != "shifted" and key[1] == drift:
+                adapted = own and key[3] in map(str, SHARES)
+                frames = estimator.frames(ran.scores, None)
+                found[key] = estimator.estimate(frames, mixed=True, adapted=adapted).accuracy
+    return found
+
+
+def report(runs: Runs, cached: dict[str, Ran]) -> None:
+    """Prints what is lost against the best way on the frames after the window, over drifts: by each way, and by the one
+    that an estimate prefers on the window, as a board does. And how far the estimates are off.
+    """
+    right = {key: float((ran.predicted == ran.labels).mean()) for key, ran in runs.items() if key[0] != "shifted"}
     drifts = sorted({key[1:3] for key in right})
-    for way in sorted({key[3] for key in right}):
-        lost = [
-            100 * (max(v for k, v in right.items() if k[1:3] == drift) - right["next", *drift, way]) for drift in drifts
-        ]
-        print(
-            f"always {way}: loses {np.mean(lost):.1f} points on average of {len(lost)} drifts, {max(lost):.1f} at most"
-        )
+
+    def lost(words: str, choice: Callable[[tuple[str, int]], str]) -> None:
+        gone = []
+        for drift in drifts:
+            reached = {k[3]: v for k, v in right.items() if k[0] == "next" and k[1:3] == drift}
+            gone.append(100 * (max(reached.values()) - reached.get(choice(drift), reached["nothing"])))
+        print(f"{words}: loses {np.mean(gone):.1f} points on average of {len(gone)} drifts, {max(gone):.1f} at most")
+
+    for way in WAYS:
+        lost(f"always {way}", lambda drift, way=way: way)  # type: ignore[misc]
+    for words, own in ((OWN, True), (DEPLOYED, False)):
+        said = said_by(cached, runs, own)
+
+        def preferred(drift: tuple[str, int], said: dict[tuple[str, str, int, str], float] = said) -> str:
+            here = {k[3]: v for k, v in said.items() if k[0] == "window" and k[1:3] == drift}
+            best = max((way for way in here if way != "nothing"), key=lambda way: here[way], default="nothing")
+            return best if here[best] >= here["nothing"] + LEAST_GAIN else "nothing"
+
+        lost(f"preferred by {words}", preferred)
+        for way in WAYS:
+            errors = [100 * (said[key] - right[key]) for key in right if key[0] == "next" and key[3] == way]
+            print(
+                f"  after {way} it is {np.mean(errors):+.1f} points off on average, within "
+                f"{np.quantile(np.abs(errors), 0.95):.1f} in 95% of {len(errors)}"
+            )
 
 
 def main() -> None:
-    source, out = Path(sys.argv[1]), Path(sys.argv[2])
-    (out / "adapted").mkdir(exist_ok=True)
-    for name in sys.argv[3:] or [f"{n}-{p}" for n in NETWORKS for p in PRECISIONS]:
-        np.savez(out / "adapted" / f"{name}.npz", **arrays_of(name, source, out))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("source", type=Path, metavar="CIFAR10.npz")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK-PRECISION")
+    given = parser.parse_intermixed_args()
+    (given.out / "adapted").mkdir(exist_ok=True)
+    for name in given.networks or [f"{n}-{p}" for n in NETWORKS for p in PRECISIONS]:
+        if not given.report:
+            np.savez(given.out / "adapted" / f"{name}.npz", **arrays_of(name, given.source, given.out))
         print(name, flush=True)
-        report(load(out, name))
+        report(load(given.out, name), load_cached(given.out, name))
 
 
 if __name__ == "__main__":
