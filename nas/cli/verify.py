@@ -15,7 +15,7 @@ from nas.numbers import figure, percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.deploy.verify import VerifiedModel
+    from nas.deploy.verified import VerifiedModel
 
 
 def verify(

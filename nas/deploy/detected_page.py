@@ -14,7 +14,7 @@ from nas.run.pictures import Box, Picture
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from nas.deploy.verify import Verified, VerifiedModel
+    from nas.deploy.verified import Verified, VerifiedModel
 
 FEW = 20  # classes: a longer table is folded
 

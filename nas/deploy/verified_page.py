@@ -16,7 +16,7 @@ from nas.page import Column, bar, bullets, document, table
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from nas.deploy.verify import Verified, VerifiedModel
+    from nas.deploy.verified import Verified, VerifiedModel
 
     Rows = Sequence[tuple[str, VerifiedModel]]
 

@@ -7,14 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from nas.data.shown import table_boxes
-from nas.deploy.accuracy import Accuracy
 from nas.deploy.card import Card, Measured, Predicted, read_card
-from nas.deploy.detected import Detected
 from nas.deploy.facts import Facts, read_facts
 from nas.deploy.folder import PAGE, version_folder, versions_in
 from nas.deploy.images import MOST_BYTES, Seen, dataset_of, other_images, seen
@@ -23,69 +18,18 @@ from nas.deploy.make import measured_of, where_of
 from nas.deploy.measure import Part, Results, measure_models, measured_elsewhere, pack
 from nas.deploy.predicted import device_or_none, predicted_for
 from nas.deploy.slower import why_slower
+from nas.deploy.verified import Verdict, Verified, VerifiedModel, keep, read_verified
+from nas.deploy.verified_page import verified_page
 from nas.device.info import About
 from nas.device.profile import DeviceProfile, load_device
 from nas.errors import UserError
 from nas.files.atomic import write_atomic
-from nas.files.json import read_json_table
 from nas.files.lock import locked
-from nas.files.plain import MB
-from nas.files.toml import Table
 from nas.models.price import read_model
 from nas.profiling.results.machine import is_device
 from nas.run import OBJECTIVES, UNITS
 from nas.run.average_precision import MOST_CLASSES
-from nas.run.pictures import MOST_PICTURES, Found, Picture
 from nas.runtimes.runtime import Form, fp32_of, parts_of
-
-VERIFIED = "verified.json"
-MOST_JSON = 4 * MB
-Verdict = Literal["feasible", "violates", "not known", "no budgets"]
-
-
-class VerifiedModel(Table):
-    """One file as it was found on one machine, beside what its card says."""
-
-    file: str
-    megabytes: float
-    accuracy: Accuracy
-    of_card: Accuracy | None  # on the test images, when the version was made
-    less_fp32: Accuracy | None  # the accuracy less that of `base`, on the same images; None: of this itself
-    detected: Detected | None = None  # of a detector
-    boxes: Annotated[Found, Field(max_length=MOST_PICTURES)] = []  # in each of the samples
-    measured: Measured
-    relative: tuple[float, float, float] | None  # to its time in the same round: median, and its 95% interval
-    predicted: Predicted | None
-    verdict: Verdict  # on the run's budgets, by what was measured
-    verdict_words: str
-    at_50: Accuracy | None = None  # of a detector, whose accuracy is mAP: AP50
-    at_50_less_fp32: Accuracy | None = None
-    slower: list[str]  # why it is slower than `base`, where it is
-
-
-class Verified(Table):
-    """One verification of a version, with those that were measured together with it."""
-
-    at: str
-    where: str
-    board: str  # "": this machine
-    images: str
-    count: int
-    total: int
-    threads: int
-    same_device: bool  # whether it is the device that was predicted for
-    pictures: int  # files whose pixels were equal to the bit there
-    base: str = "fp32"  # what models are compared with
-    together: list[int] = []  # the versions
-    classes: list[str] = []  # of detectors, where they are not too many
-    samples: Annotated[list[Picture], Field(max_length=MOST_PICTURES)] = []  # some images, of the last verification
-    notes: list[str]
-    models: dict[Form, VerifiedModel]
-
-
-class _File(Table):
-    format: Literal[1] = 1
-    verified: Annotated[list[Verified], Field(max_length=1000)] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +77,7 @@ def verify(
             measured = measure_models(parts, threads=used, ssh=ssh, python=python, meter=meter, settings=settings)
         found = _verified(chosen, measured, profile, ssh or (str(results.name) if results else ""), images is None)
         for number, one in found.items():
-            _keep(chosen[number].place, one)
+            keep(chosen[number].place, one)
     write_atomic(folder / PAGE, page_of(folder).encode())
     return Verification({number: version.card for number, version in chosen.items()}, found, folder / PAGE)
 
@@ -148,16 +92,8 @@ def bundle(
     pack(target, {str(number): version.part for number, version in chosen.items()}, used)
 
 
-def read_verified(place: Path) -> list[Verified]:
-    """What earlier verifications of a version found. Raises UserError for what nas verify would not have written."""
-    file = place / VERIFIED
-    return list(read_json_table(file, _File, MOST_JSON).verified) if file.exists() else []
-
-
 def page_of(folder: Path) -> str:
     """The page of all that verifications of a folder's versions found, the last one first."""
-    from nas.deploy.verified_page import verified_page
-
     places = {number: version_folder(folder, number) for number in versions_in(folder)}
     cards = {number: read_card(place) for number, place in places.items()}
     sessions: dict[tuple[str, str], dict[int, Verified]] = {}
@@ -166,18 +102,6 @@ def page_of(folder: Path) -> str:
             sessions.setdefault((one.at, one.where), {})[number] = one
     shown = [sessions[key] for key in sorted(sessions, reverse=True)]
     return verified_page(folder.absolute().name, [(cards, session) for session in shown])
-
-
-def _keep(place: Path, found: Verified) -> None:
-    """In verified.json; what was measured before in the same way is no longer there."""
-    before = [_without_samples(v) for v in read_verified(place) if (v.where, v.images, v.together) != (
-        found.where, found.images, found.together)]  # fmt: skip
-    write_atomic(place / VERIFIED, (_File(verified=[*before, found]).model_dump_json(indent=1) + "\n").encode())
-
-
-def _without_samples(found: Verified) -> Verified:
-    models = {form: model.model_copy(update={"boxes": []}) for form, model in found.models.items()}
-    return found.model_copy(update={"samples": [], "models": models})
 
 
 def _chosen(folder: Path, versions: Sequence[int] | None, source: str | None) -> dict[int, _Version]:

@@ -35,8 +35,8 @@ from nas.deploy.detected import drawn
 from nas.deploy.job import Job, deploy
 from nas.deploy.judgment import joined, judged, judged_less
 from nas.deploy.model_card import model_card
+from nas.deploy.verified import Verified, VerifiedModel, keep, read_verified
 from nas.deploy.verified_page import verified_page
-from nas.deploy.verify import Verified, VerifiedModel, _keep, read_verified
 from nas.device.profile import load_device
 from nas.errors import UserError
 from nas.models.builder import build
@@ -166,7 +166,7 @@ def test_verify_says_what_the_boxes_of_each_file_are_worth(
     page = (folder / "out/verified.html").read_text()
     assert page.count('class="boxes"') == 4 * len(one.models) and page.count("data:image/jpeg;base64,") == 4
     assert "Average precision by class" in page and "<td" in page and ">none</td>" in page
-    _keep(folder / "out/versions/1", one.model_copy(update={"where": "elsewhere"}))
+    keep(folder / "out/versions/1", one.model_copy(update={"where": "elsewhere"}))
     before, last = read_verified(folder / "out/versions/1")
     assert not before.samples and len(last.samples) == 4 and not before.models["fp32"].boxes
     html = verified_page("out", [({1: card}, {1: last}), ({1: card}, {1: before})])

@@ -24,7 +24,8 @@ from nas.deploy.folder import PAGE
 from nas.deploy.images import other_images, seen
 from nas.deploy.measure import Part, measure_models
 from nas.deploy.slower import why_slower
-from nas.deploy.verify import VERIFIED, Verified, read_verified, verify
+from nas.deploy.verified import VERIFIED, Verified, read_verified
+from nas.deploy.verify import verify
 from nas.errors import UserError
 from nas.profiling.agent.deployed import energies_of
 from nas.profiling.agent.deployed import main as agent
