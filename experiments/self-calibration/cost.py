@@ -139,7 +139,8 @@ def peak_mb() -> float:
 def serve(folder: Path, count: int, size: tuple[int, int]) -> str:
     """Serves, and says the milliseconds of each part and the most memory."""
     from nas.monitor.serve.frames import of_arrays
-    from nas.monitor.serve.loop import Options, Serving
+    from nas.monitor.serve.loop import Serving
+    from nas.monitor.serve.options import Options
 
     nothing = Timed(lambda: None)
     for _ in range(20_000):

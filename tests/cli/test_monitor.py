@@ -9,7 +9,8 @@ import pytest
 
 from nas.cli.output import print_lines
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from tests.cli.command import call
 from tests.monitor.serve.deployments import make_version, picture
 

@@ -20,8 +20,9 @@ from nas.monitor.detections import Given, filled, reference, reference_of, scene
 from nas.monitor.log import Alarm, Window, read_log
 from nas.monitor.precision import KINDS
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
 from nas.monitor.serve.objects import CERTAIN, LEAST, NAMES, scores_of
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.picture import NAMES as STATISTICS
 from nas.monitor.serve.versions import load
 from nas.monitor.serve.watch_detections import DetectionWatch

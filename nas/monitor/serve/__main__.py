@@ -32,8 +32,10 @@ except ImportError as missing:
 from .drawn import MOST_DRAWN
 from .endpoint import Endpoint, address_of
 from .frames import Source, of_camera, of_images, of_stdin, of_video
-from .loop import Options, Serving
+from .loop import Serving
+from .metrics import Asked
 from .objects import CERTAIN
+from .options import Options
 from .versions import back, use
 
 MOST_THREADS, MOST_KEPT = 1024, 10_000
@@ -145,7 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serving = Serving(given.folder, options_of(given))
         try:
             source = source_of(given, serving)
-            endpoint = Endpoint(serving, *address_of(given.http), anywhere=given.http_anywhere) if given.http else None
+            endpoint = (
+                Endpoint(Asked(serving), *address_of(given.http), anywhere=given.http_anywhere) if given.http else None
+            )
         except BaseException:
             serving.journal.close()
             raise

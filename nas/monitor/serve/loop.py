@@ -19,13 +19,13 @@ from .adapt import EXPOSURE
 from .answers import Answer, Found, answer_of
 from .controller import Controller, strained
 from .counts import Counts
-from .drawn import MOST_DRAWN, Drawn
+from .drawn import Drawn
 from .fleet import load_fleet
 from .frames import Frame, Reader, Slot, Source
 from .health import Health
 from .kept import Kept
-from .metrics import health_of, metrics_of
 from .objects import CERTAIN, ObjectCounts
+from .options import Options
 from .probation import Probation
 from .state import Journal
 from .terminal import Refused, say
@@ -34,33 +34,8 @@ from .watch import Watch
 from .watching import Watching
 
 MONITOR = "monitor"
-WINDOW = 500  # frames served
 SAVE_S = 30.0  # between two states where no window ends
 LEAST_S, MOST_LINES = 2.0, 16  # between two where windows end, unless so many lines wait
-
-
-class Options:
-    """How a folder is served. `precision` and `threads` None: the version's. `deadline_ms`: from capture to result.
-
-    `every`: no frame is skipped. `window`: frames served to a line of the log. `keep`: most frames kept of alarms.
-    `automatic_return`: a version that proves worse than the one before it is left for that one.
-    `least`: of a detector, the probability of an object; None: 0.4. `draw`: a folder for the newest frames with their
-    boxes, at most `drawn` of them. `max_latency_ms`: of inference; several models are loaded, and the most accurate
-    that keeps it serves.
-    """
-
-    def __init__(
-        self, *, every: bool = False, fps: float | None = None, deadline_ms: float | None = None, top: int = 1,
-        as_json: bool = False, quiet: bool = False, precision: str | None = None, threads: int | None = None,
-        window: int = WINDOW, keep: int = 0, automatic_return: bool = True,
-        max_latency_ms: float | None = None, least: float | None = None, draw: Path | None = None,
-        drawn: int = MOST_DRAWN,
-    ) -> None:  # fmt: skip
-        self.every, self.fps, self.deadline_ms, self.top = every, fps, deadline_ms, top
-        self.as_json, self.quiet, self.precision, self.threads = as_json, quiet, precision, threads
-        self.window, self.keep, self.automatic_return = window, keep, automatic_return
-        self.max_latency_ms, self.least = max_latency_ms, least
-        self.draw, self.drawn = draw, drawn
 
 
 class Serving:
@@ -261,35 +236,6 @@ class Serving:
             return answer.line(name, ms)
         more = {"version": self.model.version, "precision": self.model.precision, "result_ms": round(result_ms, 4)}
         return json.dumps(dict(answer.object(name, ms), late=late, **more))
-
-    # ---- the endpoint asks these from its own threads
-
-    def health_answer(self) -> dict[str, Any]:
-        """/health."""
-        return health_of(self)
-
-    def metrics(self) -> str:
-        """/metrics."""
-        return metrics_of(self)
-
-    @property
-    def asked(self) -> str:
-        """The path that a picture is sent to."""
-        return "/detect" if self.model.detects else "/classify"
-
-    def answer(self, picture: bytes) -> dict[str, Any]:
-        """What --json prints of a picture that a program sent; it is not a frame. Raises ValueError for none."""
-        model, options = self.model, self.options
-        try:
-            with model.program.quiet():
-                pixels = model.deployment.image(picture)
-            scores, features, ms, _ = model.run(model.deployment.input(pixels))
-            answer = answer_of(
-                model, picture, pixels, scores, features, top=options.top, least=options.least or CERTAIN
-            )
-        except model.program.NotAPicture as error:
-            raise ValueError(str(error)) from None
-        return dict(answer.object("", ms), version=model.version, precision=model.precision)
 
     # ---- adaptations and versions, put in place between two frames
 

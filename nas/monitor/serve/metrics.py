@@ -1,13 +1,47 @@
-"""What serving says of itself to a program: /health and /metrics."""
+"""What serving says to a program that asks: of itself by /health and /metrics, of a picture that it is sent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .answers import answer_of
 from .endpoint import label, metric
+from .loop import Serving
+from .objects import CERTAIN
 
-if TYPE_CHECKING:
-    from .loop import Serving
+
+class Asked:
+    """What the endpoint asks, from its own threads."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+
+    def health_answer(self) -> dict[str, Any]:
+        """/health."""
+        return health_of(self.serving)
+
+    def metrics(self) -> str:
+        """/metrics."""
+        return metrics_of(self.serving)
+
+    @property
+    def asked(self) -> str:
+        """The path that a picture is sent to."""
+        return "/detect" if self.serving.model.detects else "/classify"
+
+    def answer(self, picture: bytes) -> dict[str, Any]:
+        """What --json prints of a picture that a program sent; it is not a frame. Raises ValueError for none."""
+        model, options = self.serving.model, self.serving.options
+        try:
+            with model.program.quiet():
+                pixels = model.deployment.image(picture)
+            scores, features, ms, _ = model.run(model.deployment.input(pixels))
+            answer = answer_of(
+                model, picture, pixels, scores, features, top=options.top, least=options.least or CERTAIN
+            )
+        except model.program.NotAPicture as error:
+            raise ValueError(str(error)) from None
+        return dict(answer.object("", ms), version=model.version, precision=model.precision)
 
 
 def health_of(serving: Serving) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from nas.errors import UserError
 from nas.monitor.log import read_log, read_state
 from nas.monitor.serve import versions
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from tests.kills import killed
 from tests.monitor.serve.fakes import FakeModel, Healthy
 

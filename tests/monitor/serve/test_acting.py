@@ -15,7 +15,8 @@ from nas.monitor.serve import watching
 from nas.monitor.serve.acting import open_acting
 from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.kept import Kept
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.watch import Watch
 from nas.monitor.serve.watching import Watching
 from tests.monitor.serve.deployments import color_model, make_version, picture

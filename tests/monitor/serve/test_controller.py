@@ -15,7 +15,8 @@ from nas.monitor.serve import fleet
 from nas.monitor.serve.controller import LEAST, QUIET, WINDOW, Controller, percentile, strained
 from nas.monitor.serve.fleet import front, load_fleet
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from tests.monitor.serve.deployments import color_model, make_version, picture
 from tests.monitor.serve.fakes import FakeModel, Healthy
 

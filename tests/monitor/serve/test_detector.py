@@ -21,8 +21,10 @@ from nas.monitor.serve.answers import part_of
 from nas.monitor.serve.endpoint import Endpoint
 from nas.monitor.serve.fleet import load_fleet
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.metrics import Asked
 from nas.monitor.serve.objects import ObjectCounts, pooled
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.terminal import Refused
 from nas.monitor.serve.versions import Model, current_of, load, use
 from tests.monitor.serve.deployments import color_model, make_detector, make_version, square_model, squares
@@ -125,7 +127,7 @@ def test_the_newest_frames_are_drawn_in_their_own_size(folder: Path, tmp_path: P
 
 def test_a_picture_is_sent_to_detect(folder: Path) -> None:
     serving = Serving(folder, Options(every=True, quiet=True, window=2))
-    endpoint = Endpoint(serving, "127.0.0.1", 0)
+    endpoint = Endpoint(Asked(serving), "127.0.0.1", 0)
     address = f"http://127.0.0.1:{endpoint.server_port}"
     packed = io.BytesIO()
     Image.fromarray(squares(1, 1)).save(packed, "PNG")
@@ -167,10 +169,10 @@ def test_a_switch_between_a_classifier_and_a_detector_counts_as_each_does(folder
     make_version(folder, 2, {"fp32": color_model()})
     said: list[str] = []
     serving = Serving(folder, Options(every=True, as_json=True, window=20), say_result=said.append)
-    assert serving.asked == "/classify"
+    assert Asked(serving).asked == "/classify"
     use(folder, 1)
     assert serving.run(of_arrays(until(serving, 1))) == 0
-    assert serving.asked == "/detect"
+    assert Asked(serving).asked == "/detect"
     assert ["classes" in json.loads(line) for line in (said[0], said[-1])] == [True, False]
     windows = read_log(folder).of(Window)
     assert all((window.objects is not None) == (window.version == 1) for window in windows)

@@ -18,7 +18,9 @@ from PIL import Image
 from nas.monitor.serve import endpoint as module
 from nas.monitor.serve.endpoint import Endpoint, address_of, label, metric
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.metrics import Asked
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.terminal import Refused
 from tests.monitor.serve.deployments import make_version, picture
 
@@ -33,7 +35,7 @@ def serving(tmp_path: Path) -> Serving:
 
 @pytest.fixture
 def port(serving: Serving) -> Iterator[int]:
-    endpoint = Endpoint(serving, "127.0.0.1", 0)
+    endpoint = Endpoint(Asked(serving), "127.0.0.1", 0)
     yield endpoint.server_port
     endpoint.close()
 
@@ -115,9 +117,7 @@ def test_a_slow_client_is_dropped_and_others_are_answered_meanwhile(port: int, m
         assert closed
 
 
-def test_so_many_connections_and_one_classification_at_once(
-    port: int, serving: Serving, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_so_many_connections_and_one_classification_at_once(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go = threading.Event(), threading.Event()
 
     def wait(picture: bytes) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_so_many_connections_and_one_classification_at_once(
         assert go.wait(30)
         return {}
 
-    monkeypatch.setattr(serving, "answer", wait)
+    monkeypatch.setattr(Asked, "answer", lambda self, picture: wait(picture))
     first = threading.Thread(target=ask, args=(port, "/classify", b"x"))
     first.start()
     assert begun.wait(30)
@@ -151,12 +151,12 @@ def test_a_page_of_another_site_is_not_answered(port: int) -> None:
 def test_other_machines_are_let_in_only_where_that_is_said(serving: Serving) -> None:
     for host in ("0.0.0.0", "192.168.1.4", "::"):
         with pytest.raises(Refused, match="--http-anywhere"):
-            Endpoint(serving, host, 0)
-    endpoint = Endpoint(serving, "0.0.0.0", 0, anywhere=True)
+            Endpoint(Asked(serving), host, 0)
+    endpoint = Endpoint(Asked(serving), "0.0.0.0", 0, anywhere=True)
     try:
         assert ask(endpoint.server_port, "/health", Host="board.local")[0] == 200
         with pytest.raises(Refused, match="in use"):
-            Endpoint(serving, "0.0.0.0", endpoint.server_port, anywhere=True)
+            Endpoint(Asked(serving), "0.0.0.0", endpoint.server_port, anywhere=True)
     finally:
         endpoint.close()
 

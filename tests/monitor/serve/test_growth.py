@@ -11,7 +11,8 @@ import pytest
 
 from nas.monitor.log import Window, read_log, read_state
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from tests.monitor.serve.deployments import make_version, picture
 from tests.monitor.serve.fakes import FakeModel, Healthy
 

@@ -16,7 +16,8 @@ import pytest
 from nas.monitor.advice import open_alarms
 from nas.monitor.log import Start, Stop, Switch, Window, read_log, read_state
 from nas.monitor.serve.frames import of_arrays, of_images
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.terminal import Refused
 from nas.monitor.serve.versions import use
 from tests.monitor.serve.deployments import color_model, make_version, picture, write_pictures

@@ -13,7 +13,8 @@ import pytest
 from nas.monitor.log import Switch, read_log
 from nas.monitor.serve import versions
 from nas.monitor.serve.frames import of_arrays
-from nas.monitor.serve.loop import Options, Serving
+from nas.monitor.serve.loop import Serving
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.probation import Probation, worse
 from tests.monitor.serve.deployments import make_version, picture
 from tests.monitor.serve.fakes import FakeModel, Healthy
