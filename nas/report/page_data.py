@@ -12,7 +12,7 @@ from nas.report.groups import Group
 from nas.report.importance import Importance
 from nas.report.network_costs import NetworkCosts
 from nas.report.table import HYPERPARAMETERS, believed, summary
-from nas.report.ties import CLEAR
+from nas.report.ties import CLEAR, bias_share
 from nas.report.words import build_command
 from nas.run import (
     COLUMNS,
@@ -52,7 +52,7 @@ def run_data(run: Run, costs: NetworkCosts, importance: Importance, errors: Mapp
     return {
         "kind": "run", "axes": axes(run.trials), "detection": page_detection(run),
         "budgets": finite(s.limits), "objectives": list(s.columns),
-        "guide": s.guide, "tie_deviations": TIE_DEVIATIONS, "clear": CLEAR,
+        "guide": s.guide, "tie_deviations": TIE_DEVIATIONS, "clear": CLEAR, "bias": bias_share(s),
         "cost_order": [s.first_cost, *(c for c in s.costs if c != s.first_cost)],
         "front": [t.trial for t in run.front_trials], "left_off": [t.trial for t in run.left_off],
         "validation_images": s.validation_images, "columns": columns(run.trials),

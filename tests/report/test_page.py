@@ -167,6 +167,26 @@ def test_networks_that_cannot_be_told_apart_are_picked_as_nas_pick_does(believed
             assert picked(driver) == pick(believed, min_accuracy=least).trial
 
 
+@pytest.mark.parametrize("epochs", [1, 200])
+def test_a_guide_decides_as_nas_pick_lets_it(believed: Run, epochs: int) -> None:
+    """Between networks that are not clearly less accurate, which of short trainings more are."""
+    scores = np.random.default_rng(0).random(len(believed.trials)).tolist()
+    run = replace(
+        believed, trials=tuple(replace(t, guide_score=s) for t, s in zip(believed.trials, scores, strict=True)),
+        settings=replace(believed.settings, guide="zero-cost", proxy={"epochs": epochs, "data_share": 0.5}),
+    )  # fmt: skip
+    write_report(run, ["html"])
+    with opened(run.path / "report.html") as driver:
+        for ms in sorted(t.costs.latency_ms for t in run.trials)[4::7]:
+            driver.execute_script("limit.latency_ms = arguments[0]; update()", ms)
+            chosen = choose(run, {"max_latency_ms": ms})
+            assert picked(driver) == chosen.trial.trial
+            said = driver.find_elements("css selector", "#ties")
+            assert [text.text.lower() for text in said] == (
+                [f"{ties_text(run, chosen.ties)}.".lower()] if len(chosen.ties) > 1 else []
+            )
+
+
 def test_a_chart_has_the_deviations_and_rings_the_ties(believed: Run) -> None:
     write_report(believed, ["html"])
     with opened(believed.path / "report.html") as driver:

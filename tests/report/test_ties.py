@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from nas.estimate.uncertainty import believe
-from nas.report.ties import expected_text, guided, interval, preferred, tied_with, ties_of_best, told_apart
+from nas.report.ties import bias_share, expected_text, guided, interval, preferred, tied_with, ties_of_best, told_apart
 from nas.run import Trial, expected, tied
 from tests.runs import settings, trial
 
@@ -100,6 +100,21 @@ def test_with_a_guide_every_tie_counts_and_the_guide_decides() -> None:
     assert preferred(ties).trial == 5
     assert preferred(ties_of_best(among, settings())).trial == 2
     assert not guided([*scored, among[0]]) and preferred([scored[0], among[1]]).trial == 0
+
+
+def test_short_trainings_are_biased_however_often_they_are_repeated() -> None:
+    """At 50% the bias is 1.5 points of each network, so of a difference 2.1: two deviations are 4.2 points."""
+    best = replace(known(0, 0.50, 0.001, 50.0), guide_score=0.1)
+    others = [replace(known(n, a, 0.001, 10.0 + n), guide_score=0.9) for n, a in ((1, 0.452), (2, 0.463), (3, 0.498))]
+    short = settings(proxy={"epochs": 1, "data_share": 0.13})
+    assert [t.trial for t in ties_of_best([best, *others], short)] == [2, 3, 0]
+    long = settings(proxy={"epochs": 300, "data_share": 1.0})
+    assert [t.trial for t in ties_of_best([best, *others], long)] == [3, 0], "the bias is below 0.1 points"
+    assert bias_share(short) == pytest.approx(0.06, rel=0.01)
+    assert bias_share(settings(proxy={"epochs": 15, "data_share": 1.0})) == 0.03
+    assert bias_share(settings(proxy={})) == bias_share(settings(proxy={"epochs": 3})) == 0.0
+    without = [replace(t, guide_score=None) for t in (best, *others)]
+    assert [t.trial for t in ties_of_best(without, short)] == [0], "nobody else knows better"
 
 
 def test_the_first_cost_of_the_search_decides_what_is_cheap() -> None:

@@ -8,15 +8,16 @@ function cheaper(a, b) {  // below 0 where a is: by the run's first cost, then t
 }
 const least = (list, order) => list.reduce((a, b) => !a || order(b, a) < 0 ? b : a, null);
 const mostAccurate = list => least(list, (a, b) => expected(b) - expected(a) || cheaper(a, b));
-function tied(a, b, deviations = D.tie_deviations) {  // nas.report.ties
-  const [s, t] = [a.accuracy_deviation, b.accuracy_deviation];
+function tied(a, b, deviations = D.tie_deviations, share = 0) {  // nas.report.ties
+  const biased = t => t.accuracy_deviation == null ? null : Math.sqrt(t.accuracy_deviation ** 2 + (share * expected(t) * (1 - expected(t))) ** 2);
+  const [s, t] = [biased(a), biased(b)];
   return s != null && t != null && Math.abs(expected(a) - expected(b)) <= deviations * Math.sqrt(s * s + t * t) + 1e-9;
 }
 function tiesOfBest(list) {  // cheapest first; the last is the most accurate
   const stairs = [];
   for (const t of [...list].sort(cheaper)) if (!stairs.length || expected(t) > expected(stairs[stairs.length - 1])) stairs.push(t);
   const best = stairs[stairs.length - 1];
-  if (guided(list)) return [...[...list].sort(cheaper).filter(t => t !== best && tied(t, best, D.clear)), best].filter(t => t);
+  if (guided(list)) return [...[...list].sort(cheaper).filter(t => t !== best && tied(t, best, D.clear, D.bias)), best].filter(t => t);
   return stairs.filter(t => t === best || tied(t, best));
 }
 const guided = list => list.every(t => t.guide_score != null);
