@@ -1,4 +1,4 @@
-"""Six networks of 32 pixels, trained in full on CIFAR-10: three short trainings, three to the end. See README.md.
+"""Five networks of 32 pixels, trained in full on CIFAR-10: three short trainings, two to the end. See README.md.
 
     python experiments/self-calibration/networks.py CIFAR10.npz OUT [--only NAME]
 
@@ -119,7 +119,6 @@ NETWORKS = {
     # to the end of what it learns from, and much too sure of itself: each image forty times as it is
     "sure": Trained(PLAIN, 40, told={"label_smoothing": 0.0, "augmentation": "none"}, images=12_000),
     "easy": Trained(FUSED, 25, told=SHARP, classes=EASY),
-    "long": Trained(PLAIN, 30, told=SHARP),
 }
 
 
