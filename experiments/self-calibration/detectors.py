@@ -1,25 +1,26 @@
 """Detectors of drift and estimates of accuracy, ours beside others: false alarms, delays, and errors. See README.md.
 
-    python experiments/self-calibration/detectors.py CIFAR10.npz OUT [NETWORK-PRECISION ...]
+    python experiments/self-calibration/detectors.py CIFAR10.npz OUT [--only accuracy] [NETWORK-PRECISION ...]
 
 OUT is the folder of `networks.py` and `cached.py`. Appends to rates.csv, delays.csv and accuracy.csv beside this file,
-a network at a time; tables.py prints what README.md has of them.
+a network at a time, or to one of them; tables.py prints what README.md has of them.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from cached import CHECKED, CHECKS, PRECISIONS, checked_at, checked_images, images, load
 from networks import NETWORKS
+from scipy.optimize import linear_sum_assignment
 from scipy.stats import ks_2samp
 
 from nas.monitor.reference import Ran, reference_of
-from nas.monitor.serve.accuracy import Estimator, softmax, transport
+from nas.monitor.serve.accuracy import Estimator, softmax
 from nas.monitor.serve.charts import BURN_IN, GROUP
 from nas.monitor.serve.picture import NAMES, Pictures
 from nas.monitor.serve.watch import Watch, coordinates_of, distance_of, part_of
@@ -214,7 +215,7 @@ def accuracy(data: Data) -> Iterator[list[object]]:
                 row = {
                     "true": true, "constant": estimator.accuracy, "confidence": float(sure.mean()),
                     "ATC": float((sure > threshold).mean()),
-                    "COT": 1 - transport(1 - frames.probabilities, estimator.prior)[0],
+                    "COT": transported(frames.probabilities, estimator.prior),
                     "ours": found.accuracy, "low": found.low, "high": found.high, "ours, any mix": plain.accuracy,
                     "ours, all shifts": every.estimate(frames, mixed=True).accuracy,
                 }  # fmt: skip
@@ -229,27 +230,44 @@ FILES = {
 }  # fmt: skip
 
 
+def transported(probabilities: np.ndarray, mix: np.ndarray) -> float:
+    """COT: the largest mean probability (n, classes) of classes that are given to the images in a mix (classes,).
+
+    Lu et al., "Characterizing Out-of-Distribution Error via Optimal Transport", NeurIPS 2023.
+    """
+    ends = np.rint(len(probabilities) * np.cumsum(mix)).astype(int)
+    each = np.repeat(probabilities, np.diff(ends, prepend=0), axis=1)
+    return float(each[linear_sum_assignment(each, maximize=True)].mean())
+
+
 def main() -> None:
-    source, out = Path(sys.argv[1]), Path(sys.argv[2])
-    for name in sys.argv[3:] or [f"{n}-{p}" for n in NETWORKS for p in PRECISIONS]:
-        found = images(source, out, name.split("-")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("source", type=Path, metavar="CIFAR10.npz")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--only", choices=("accuracy", "rates", "delays"))
+    parser.add_argument("networks", nargs="*", metavar="NETWORK-PRECISION")
+    given = parser.parse_intermixed_args()
+    for name in given.networks or [f"{n}-{p}" for n in NETWORKS for p in PRECISIONS]:
+        found = images(given.source, given.out, name.split("-")[0])
+        data = Data(given.out, name, found)
+        if given.only in (None, "accuracy"):
+            _append(HERE / "accuracy.csv", name, accuracy(data))
+        if given.only == "accuracy":
+            continue
         statistics = statistics_of(found["clean"][0])
-        data = Data(out, name, found)
-        for file, rows in (
-            ("accuracy.csv", accuracy(data)), ("rates.csv", rates(data, statistics)),
-            ("delays.csv", delays(data, statistics)),
-        ):  # fmt: skip
-            _append(HERE / file, ("network", *FILES[file]), [[name, *row] for row in rows])
-            print(name, file, flush=True)
+        for file, rows in (("rates", rates), ("delays", delays)):
+            if given.only in (None, file):
+                _append(HERE / f"{file}.csv", name, rows(data, statistics))
 
 
-def _append(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> None:
-    new = not path.exists()
+def _append(path: Path, name: str, rows: Iterator[list[object]]) -> None:
+    new, found = not path.exists(), list(rows)
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:
-            writer.writerow(columns)
-        writer.writerows(rows)
+            writer.writerow(("network", *FILES[path.name]))
+        writer.writerows([name, *row] for row in found)
+    print(name, path.name, flush=True)
 
 
 if __name__ == "__main__":

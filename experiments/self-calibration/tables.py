@@ -86,10 +86,31 @@ def accuracy(table: pd.DataFrame) -> None:
     print(f"\n{len(table)} windows, {(lost >= 20).sum()} of them with 20 points and more lost.")
     print(f"{inside.mean():.0%} lie within the interval of ours, on average plus or minus {half.mean():.1f} points;")
     print(f"{trusted.mean():.0%} are said to be trusted, and of these {inside[trusted].mean():.0%}.\n")
+    accuracy_by_network(table)
     head("corruption", "points lost", *(f"{name}: mean error" for name in ESTIMATES[1:]))
     for corruption, own in table.groupby("corruption", sort=False):
         errors = [f"{100 * (own[name] - own.true).mean():+.1f}" for name in ESTIMATES[1:]]
         row(corruption, f"{100 * (own.constant - own.true).mean():.1f}", *errors)
+    print()
+
+
+def accuracy_by_network(table: pd.DataFrame) -> None:
+    """Both precisions of a network: errors at the 95th percentile, unseen and as deployed, and intervals."""
+    table = table.assign(
+        name=table.network.str.partition("-")[0], lost=100 * (table.constant - table.true),
+        inside=(table.low <= table.true) & (table.true <= table.high), half=50 * (table.high - table.low),
+    )  # fmt: skip
+    head("network", "validation", "95th percentile: ours unseen, as deployed", "where 20 points are lost",
+         "where 30 are", "within the interval: all, 20 points lost", "its half: all, 20 lost")  # fmt: skip
+    for name, own in (*table.groupby("name", sort=False), ("all", table)):
+        cells = []
+        for least in (-100, 20, 30):
+            some = own[own.lost >= least]
+            errors = (100 * np.quantile((some[kind] - some.true).abs(), 0.95) for kind in ("ours", "ours, all shifts"))
+            cells.append(", ".join(f"{error:.1f}" for error in errors))
+        much = own[own.lost >= 20]
+        row(name, f"{100 * own.constant.mean():.1f}", *cells, f"{own.inside.mean():.0%}, {much.inside.mean():.0%}",
+            f"{own.half.mean():.1f}, {much.half.mean():.1f}")  # fmt: skip
     print()
 
 

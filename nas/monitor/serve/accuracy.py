@@ -1,11 +1,16 @@
 """Accuracy without labels: from what the network's scores and features on some frames look like.
 
-Confident Optimal Transport (Lu et al., "Characterizing Out-of-Distribution Error via Optimal Transport", NeurIPS 2023)
-after temperature scaling (Guo et al., ICML 2017). It under-estimates a strong shift, and a ridge regression that was
-fitted on validation images under synthetic shifts mends that; what it misses on a family of shifts that was left out
-is the error that an estimate is given. Transport takes the classes to come in the mix of validation images; a second
-regression, on confidence, entropy and distances of features, does not, and is less exact. A network whose batch norms
-were adapted is surer than it was at the same accuracy: it has a regression of its own.
+A shift changes scores in ways that all frames share: it moves them, flattens them, makes some classes likelier. Undoing
+that, without labels, gives each frame a second opinion; how far it agrees with the class that was named follows the
+accuracy far better than the network's own sureness does. Scores are recolored, to the mean and covariance that they
+have on validation images (CORAL, Sun et al., AAAI 2016), and matched to the mix of classes there by Sinkhorn's
+iterations (Cuturi, NeurIPS 2013), after temperature scaling (Guo et al., ICML 2017). A ridge regression, fitted on
+validation images under synthetic shifts, makes an accuracy of it; what it misses on a family of shifts that was left
+out is the error that an estimate is given.
+
+All this takes the classes to come in the mix of validation images; a second regression, on confidence, entropy and
+distances of features, does not, and is less exact. A network whose batch norms were adapted is surer than it was at the
+same accuracy: it has a regression of its own.
 """
 
 from __future__ import annotations
@@ -16,13 +21,15 @@ import numpy as np
 
 WINDOW = 500
 FEWEST = 200  # frames of an estimate that is to be trusted
-MOST_CLASSES = 100  # up to which transport is computed: with more, 500 frames say nothing of the mix of classes
-NAMES = ("transport", "mix", "confidence", "entropy", "distance")
-MIXED, PLAIN = (0, 1), (2, 3, 4)  # what the two regressions weigh
+MOST_CLASSES = 100  # up to which scores are matched: with more, 500 frames say nothing of the mix of classes
+NAMES = ("agreement", "sureness", "mix", "confidence", "entropy", "distance")
+MIXED, PLAIN = (0, 1, 2), (3, 4, 5)  # what the two regressions weigh
 MUCH = 0.2  # of the accuracy: from this loss on an estimate has the whole error of large losses
 OUTSIDE = 0.5  # deviations beyond the synthetic shifts' range at which an estimate is not to be trusted
-SMOOTHING = (0.1, 0.03, 0.01)  # of the transport's dual, each begun with what the one before found
-STEPS = 8  # of Newton's method, each
+FLOOR = 1e-3  # of a probability: logarithms of smaller ones are mostly noise, and a state does not keep them
+PRIOR_FRAMES = 2  # of validation images for each class, that a window's covariance is mixed with
+LEAST_VARIANCE = 1e-3  # of the mean one, that every direction of scores is given
+ROUNDS = 20  # of Sinkhorn's iterations
 TAIL = 1.96
 
 
@@ -50,51 +57,86 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def statistics(frames: Frames, prior: np.ndarray) -> np.ndarray:
-    """What the regressions weigh, `NAMES`, float64 (5,); `prior` (classes,) is the mix of classes in validation."""
-    p = frames.probabilities
-    surest = float(p.max(axis=1).mean())
-    moved = 1 - surest if len(prior) > MOST_CLASSES else transport(1 - p, prior)[0]
-    mix = 0.0 if len(prior) > MOST_CLASSES else 0.5 * np.abs(p.mean(axis=0) - prior).sum()
-    entropy = -(p * np.log(p + 1e-12)).sum(axis=1).mean()
-    away = 0.0 if frames.distance is None else float(frames.distance.mean())
-    return np.array([1 - moved, mix, surest, entropy, away])
-
-
-def transport(cost: np.ndarray, capacity: np.ndarray) -> tuple[float, np.ndarray]:
-    """The least mean cost of sending n images to k classes that take the shares `capacity` (k,) of them, and the
-    images' parts (n,) in it, whose mean it is.
-
-    `cost` (n, k) is from 0 to 1. Semi-discrete transport: the dual has a price for each class, found by Newton's method
-    on a smoothed dual; the value is that of the exact dual at those prices, which is at most the least cost, and on
-    windows of 500 within 0.002 of it.
+class Usual(NamedTuple):
+    """Of validation images: their mix of classes (classes,), and mean (classes,) and covariance (classes, classes) of
+    the `logarithms` of their probabilities.
     """
-    count, classes = cost.shape
-    price, rough = np.zeros(classes), cost.astype(np.float32)  # the prices need not be exact
-    for smoothing in SMOOTHING:
-        for _ in range(STEPS):
-            shares = softmax((price.astype(np.float32) - rough) / np.float32(smoothing))
-            taken = shares.mean(axis=0, dtype=np.float64)
-            gap = capacity - taken
-            if np.abs(gap).max() < 1e-3:
-                break
-            curve = (np.diag(taken) - shares.T @ shares / count) / smoothing
-            step = np.linalg.solve(curve + 1e-3 * np.eye(classes), gap)
-            price = price + step * min(1.0, 3 * smoothing / (np.abs(step).max() + 1e-12))
-    parts = (cost - price).min(axis=1) + float(capacity @ price)
-    return float(parts.mean()), parts
+
+    mix: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def logarithms(probabilities: np.ndarray) -> np.ndarray:
+    """Of probabilities (n, classes), around zero in each frame."""
+    found = np.log(np.maximum(probabilities, FLOOR))
+    return np.asarray(found - found.mean(axis=1, keepdims=True), np.float64)
+
+
+def usual_of(probabilities: np.ndarray, mix: np.ndarray) -> Usual:
+    """What is usual, of the probabilities (n, classes) of validation images."""
+    logs = logarithms(probabilities)
+    apart = logs - logs.mean(axis=0)
+    return Usual(mix, logs.mean(axis=0), apart.T @ apart / len(logs))
+
+
+def recolored(probabilities: np.ndarray, usual: Usual) -> np.ndarray:
+    """The `logarithms` (n, classes), with the mean and covariance over the frames that are usual.
+
+    Few frames do not tell a covariance of many classes, so that of a window is mixed with the usual one.
+    """
+    own = usual_of(probabilities, usual.mix)
+    size = max(float(np.trace(usual.covariance)), 1e-9)
+    stretched = max(float(np.trace(own.covariance)) / size, 1e-9)
+    even = LEAST_VARIANCE * size / len(usual.mix) * np.eye(len(usual.mix))
+    share = PRIOR_FRAMES * len(usual.mix) / len(probabilities)
+    mixed = (own.covariance + share * stretched * usual.covariance) / (1 + share) + stretched * even
+    apart = logarithms(probabilities) - own.mean
+    return np.asarray(apart @ _power(mixed, -0.5) @ _power(usual.covariance + even, 0.5) + usual.mean)
+
+
+def _power(symmetric: np.ndarray, exponent: float) -> np.ndarray:
+    """Of a positive definite matrix."""
+    values, vectors = np.linalg.eigh(symmetric)
+    return np.asarray((vectors * values**exponent) @ vectors.T)
+
+
+def matched(scores: np.ndarray, mix: np.ndarray) -> np.ndarray:
+    """Probabilities (n, classes) of scores to which a number is added for each class, so that their mean is `mix`."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    weights = np.ones(len(mix))
+    for _ in range(ROUNDS):
+        weights = mix / np.maximum((1 / (powers @ weights)) @ powers / len(powers), 1e-30)
+    found = powers * weights
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def statistics(frames: Frames, usual: Usual) -> np.ndarray:
+    """What the regressions weigh, `NAMES`, float64 (6,)."""
+    p = frames.probabilities
+    surest = p.max(axis=1).mean()
+    agreement, sureness, mix = surest, surest, 0.0
+    if len(usual.mix) <= MOST_CLASSES:
+        again = matched(recolored(p, usual), usual.mix)
+        agreement, sureness = again[np.arange(len(p)), p.argmax(axis=1)].mean(), again.max(axis=1).mean()
+        mix = 0.5 * np.abs(p.mean(axis=0) - usual.mix).sum()
+    entropy = -(p * np.log(p + 1e-12)).sum(axis=1).mean()
+    away = 0.0 if frames.distance is None else frames.distance.mean()
+    return np.array([agreement, sureness, mix, surest, entropy, away], np.float64)
 
 
 class Estimator:
-    """`reference` holds, as `nas.monitor.estimates` writes them: accuracy (), temperature (), prior (classes,),
-    usual_mix (), seen (), whether there are features; middle, scale, lowest and highest (5,) of the statistics; and for
-    `mixed`, `plain` and, where it can be adapted, `adapted` weights (6,), the last one added, and error (2,), that 95%
-    of the left-out shifts stayed within: of all, and of those under which much is lost.
+    """`reference` holds, as `nas.monitor.estimates` writes them: accuracy (), temperature (), prior, mean (classes,)
+    and covariance (classes, classes), a `Usual`; usual_mix (), seen (), whether there are features; middle, scale,
+    lowest and highest (6,) of the statistics; and for `mixed`, `plain` and, where it can be adapted, `adapted` weights
+    (7,), the last one added, and error (2,), that 95% of the left-out shifts stayed within: of all, and of those under
+    which much is lost.
     """
 
     def __init__(self, reference: Mapping[str, np.ndarray]) -> None:
         self.accuracy, self.temperature = float(reference["accuracy"]), float(reference["temperature"])
         self.prior, self.seen = np.asarray(reference["prior"], np.float64), bool(reference["seen"])
+        self.usual = Usual(self.prior, *(np.asarray(reference[name], np.float64) for name in ("mean", "covariance")))
         self.usual_mix = float(reference["usual_mix"])  # that 95% of windows of validation images stay within
         self.middle, self.scale = np.asarray(reference["middle"]), np.asarray(reference["scale"])
         self.lowest, self.highest = np.asarray(reference["lowest"]), np.asarray(reference["highest"])
@@ -115,7 +157,7 @@ class Estimator:
         network with other batch norms than it was deployed with, of which an estimate is trusted only with its own
         regression.
         """
-        z = (statistics(frames, self.prior) - self.middle) / self.scale
+        z = (statistics(frames, self.usual) - self.middle) / self.scale
         if frames.distance is None:
             z[NAMES.index("distance")] = 0.0
         inside = np.clip(z, self.lowest, self.highest)

@@ -77,10 +77,12 @@ class Watch:
         self.latency = LatencyChart(known.get("latency"))
         self.frames = int(known.get("frames", 0))
         self.off: tuple[str, ...] = ()
+        lacks = "no watch.npz"
+        if reference is not None and "accuracy/covariance" not in reference:
+            reference, lacks = None, "a watch.npz of an older release"
         self.reference = reference
         if reference is None:
-            self.off = ("pictures, features and accuracy are not watched: the version has no watch.npz; "
-                        "deploy it again",)  # fmt: skip
+            self.off = (f"pictures, features and accuracy are not watched: the version has {lacks}; deploy it again",)
             return
         self.estimator = Estimator(part_of(reference, "accuracy"))
         self.picture = Chart("picture", part_of(reference, "picture"), known.get("picture"))
@@ -292,7 +294,7 @@ class Watch:
         network that was deployed or of one that was adapted.
         """
         if self.reference is None:
-            raise ValueError("the version has no watch.npz")
+            raise ValueError("the accuracy of this version is not watched")
         return self.estimator.estimate(self.estimator.frames(scores, None), mixed=True, adapted=adapted)
 
     def state(self) -> dict[str, Any]:

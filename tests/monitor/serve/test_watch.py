@@ -52,7 +52,7 @@ def test_a_change_is_said_by_pictures_and_features_with_the_points_that_it_costs
     burnt: dict,
 ) -> None:
     watch = Watch(reference(), burnt)
-    pixels, ran = frames(1500, "gaussian-noise", seed=6)
+    pixels, ran = frames(1500, "gaussian-noise", seed=5)
     found = observe(watch, pixels, ran)
     late = {event["chart"]: event["at"] for event in found if event["kind"] == "alarm"}
     assert late["picture"] <= 32 and late["features"] <= 112 and late["accuracy"] <= 1008
@@ -74,7 +74,7 @@ def test_a_change_is_said_by_pictures_and_features_with_the_points_that_it_costs
 
 
 def test_the_accuracy_of_correlated_frames_is_not_taken_for_a_loss() -> None:
-    """500 frames of two classes have no mix that transport could go by."""
+    """500 frames of two classes have no mix that scores could be matched to."""
     watch = Watch(reference())
     labels = np.random.default_rng(8).integers(0, 2, BURNT + 2000) + 2
     pixels, ran = seen(labels, "", 0, 9)
@@ -169,6 +169,25 @@ def test_without_a_reference_only_latency_is_watched_and_that_is_said(tmp_path: 
     assert observe(watch, pixels, ran) == [] and "deploy it again" in watch.off[0]
     assert watch.estimate() == {"accuracy": None, "accuracy_low": None, "accuracy_high": None, "trusted": False}
     assert watch.labels([("a", 1)]) == [] and Watch(None, watch.state()).frames == 64
+
+
+def test_a_reference_of_an_older_release_is_not_read_and_that_is_said() -> None:
+    older = {name: value for name, value in reference().items() if name != "accuracy/covariance"}
+    watch = Watch(older)
+    assert watch.off == (
+        "pictures, features and accuracy are not watched: the version has a watch.npz of an older release; "
+        "deploy it again",
+    )
+    pixels, ran = frames(64, seed=12)
+    assert observe(watch, pixels, ran) == [] and watch.estimate()["accuracy"] is None
+
+
+def test_an_estimate_after_a_restart_is_that_before_it(burnt: dict) -> None:
+    """A state keeps a frame's largest probabilities alone, in thousandths."""
+    watch = Watch(reference(), burnt)
+    observe(watch, *frames(640, "contrast", seed=15))
+    before, after = watch.estimate(), Watch(reference(), watch.state()).estimate()
+    assert before["trusted"] and after["accuracy"] == pytest.approx(before["accuracy"], abs=0.015)
 
 
 def test_a_file_without_features_is_watched_without_their_chart() -> None:
