@@ -23,7 +23,7 @@ from networks import NETWORKS
 from recovery import MEAN, as_inputs, files_of
 
 from nas.monitor.estimates import accuracy_reference
-from nas.monitor.reference import Ran
+from nas.monitor.ran import Ran
 from nas.monitor.serve.accuracy import Estimator
 from nas.monitor.serve.adapt import EXPOSURE, LEAST_GAIN, MOST, SHARES, Folding, NotAdaptable, balanced, table_of
 from nas.monitor.shifts import shifts

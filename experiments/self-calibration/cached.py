@@ -23,7 +23,7 @@ from nas.compress.quantize import calibration_images
 from nas.data.catalog import load_dataset
 from nas.data.corruptions import CORRUPTIONS, corrupt
 from nas.models.trained import load_trained
-from nas.monitor.reference import Ran, runner
+from nas.monitor.ran import Ran, runner
 from nas.monitor.shifts import SEVERITIES, shifts
 from nas.runtimes.onnxruntime import OnnxRuntime
 

@@ -19,7 +19,8 @@ from networks import NETWORKS
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import ks_2samp
 
-from nas.monitor.reference import Ran, reference_of
+from nas.monitor.ran import Ran
+from nas.monitor.reference import reference_of
 from nas.monitor.serve.accuracy import Estimator, softmax
 from nas.monitor.serve.charts import BURN_IN, GROUP
 from nas.monitor.serve.picture import NAMES, Pictures

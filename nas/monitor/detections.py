@@ -22,6 +22,7 @@ from nas.data.pixels import PADDING
 from nas.models.trained import TrainedModel
 from nas.monitor.limits import chart_reference
 from nas.monitor.precision import precision_reference
+from nas.monitor.ran import Ran
 from nas.monitor.reference import (
     CHUNK,
     FEATURE_WEIGHT,
@@ -29,7 +30,6 @@ from nas.monitor.reference import (
     MOST_BYTES,
     MOST_CLEAN,
     PICTURE_WEIGHT,
-    Ran,
     Tell,
     basis_of,
 )

@@ -25,7 +25,7 @@ from nas.monitor.serve.accuracy import (
 from nas.monitor.serve.watch import coordinates_of, distance_of
 
 if TYPE_CHECKING:
-    from nas.monitor.reference import Ran
+    from nas.monitor.ran import Ran
 
 TEMPERATURES = np.geomspace(0.25, 8, 61)
 PENALTY = 1.0  # of the ridges

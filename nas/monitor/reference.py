@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,15 @@ from nas.data.images import ImagesInMemory
 from nas.models.trained import TrainedModel
 from nas.monitor.estimates import accuracy_reference
 from nas.monitor.limits import chart_reference
+from nas.monitor.ran import Ran, Run, runner
 from nas.monitor.serve.acting import MOST_BYTES as MOST_ADAPTED_BYTES
 from nas.monitor.serve.adapt import ARRAYS, FEWEST, GRAPH, SHARES, Folding, NotAdaptable
 from nas.monitor.serve.picture import Pictures
 from nas.monitor.serve.watch import coordinates_of
 from nas.monitor.shifts import SEVERITIES, Shift, shifts
-from nas.runtimes.by_name import runtime_of
 from nas.runtimes.images import network_inputs
-from nas.runtimes.onnx.features import FEATURES
 from nas.runtimes.onnxruntime import OnnxRuntime
-from nas.runtimes.runtime import Form, RuntimeName, parts_of
+from nas.runtimes.runtime import Form, parts_of
 from nas.space.layer import Precision
 
 FILE = "watch.npz"
@@ -46,22 +44,6 @@ COMPONENTS, DIRECTIONS = 8, 8  # of the features: the largest ones, and those in
 SHRINKAGE = 0.02
 LEAST_NEW = 0.3  # of a direction that the others do not say
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ran:
-    """What a file gave for some images: scores (n, classes), features (n, d) or None, and the true classes (n,)."""
-
-    scores: np.ndarray
-    features: np.ndarray | None
-    labels: np.ndarray
-
-    @property
-    def predicted(self) -> np.ndarray:
-        return np.asarray(self.scores.argmax(axis=1))
-
-
-Run = Callable[[np.ndarray, np.ndarray], Ran]
 
 
 def watch_files(
@@ -191,26 +173,6 @@ def _independent(directions: np.ndarray, covariance: np.ndarray) -> np.ndarray:
             kept.append(n)
             seen = np.hstack([seen, (rest / length)[:, None]])
     return directions[:, kept]
-
-
-def runner(model: TrainedModel, content: bytes, runtime: RuntimeName = "onnxruntime") -> Run:
-    """What runs a file on images uint8 (n, r, r, 3) with their classes (n,)."""
-    if runtime == OnnxRuntime.name:
-        run = OnnxRuntime().outputs(content)
-    else:
-        session = runtime_of(runtime).session(content)
-
-        def run(images: np.ndarray) -> Mapping[str, np.ndarray]:
-            return {"scores": session(images)}
-
-    def ran(pixels: np.ndarray, labels: np.ndarray) -> Ran:
-        split = Split(ImagesInMemory(torch.from_numpy(pixels)), torch.from_numpy(labels))
-        found = [run(image) for image in network_inputs(model.preprocessing, split)]
-        scores = np.concatenate([next(iter(each.values())) for each in found])
-        features = [each[FEATURES] for each in found if FEATURES in each]
-        return Ran(scores, np.concatenate(features) if features else None, labels)
-
-    return ran
 
 
 def _images(

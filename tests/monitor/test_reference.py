@@ -12,7 +12,8 @@ import torch
 
 from nas.compress.quantize import calibration_images
 from nas.monitor.estimates import _errors, accuracy_reference
-from nas.monitor.reference import FILE, Ran, basis_of, reference, watch_files
+from nas.monitor.ran import Ran
+from nas.monitor.reference import FILE, basis_of, reference, watch_files
 from nas.monitor.serve.accuracy import Estimator
 from nas.monitor.serve.adapt import ARRAYS, GRAPH
 from nas.monitor.serve.watch import Watch, read_reference

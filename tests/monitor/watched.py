@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 
 from nas.data.corruptions import corrupt
-from nas.monitor.reference import Ran, reference_of
+from nas.monitor.ran import Ran
+from nas.monitor.reference import reference_of
 
 CLASSES, WIDTH, SIDE = 6, 12, 16
 FAMILIES = ("gaussian-noise", "gaussian-blur", "contrast", "brightness")

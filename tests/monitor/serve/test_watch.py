@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.monitor.reference import Ran, reference_of
+from nas.monitor.ran import Ran
+from nas.monitor.reference import reference_of
 from nas.monitor.serve.accuracy import WINDOW, Estimate, Estimator
 from nas.monitor.serve.charts import BURN_IN, GROUP
 from nas.monitor.serve.watch import Watch, read_reference
