@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from nas.monitor.log import ESTIMATE_CHART, Alarm, AnyRecord, Clear, Log, Profile, Start, Stop, Switch, Window
@@ -35,6 +36,26 @@ def open_alarms(log: Log) -> list[Alarm]:
     return list(found.values())
 
 
+def lost_points(log: Log, alarms: Sequence[Alarm]) -> float | None:
+    """Points of accuracy that are expected to be lost under alarms that stand; None where it cannot be told.
+
+    An alarm is raised by few frames. Once a window of frames has ended that all came after it, what counts is the last
+    one's accuracy, which may be that of an adapted network, against that of the last one before, or against what an
+    alarm of the accuracy took for usual.
+    """
+    first, version = min(alarm.n for alarm in alarms), alarms[0].version
+    trusted = [
+        (w.n, w.accuracy) for w in log.of(Window) if w.version == version and w.trusted and w.accuracy is not None
+    ]
+    before, since = ([accuracy for n, accuracy in trusted if (n > first) == later] for later in (False, True))
+    usual = [
+        a.limit for a in log.of(Alarm) if a.version == version and a.chart == ESTIMATE_CHART and a.limit is not None
+    ]
+    if (before or usual) and len(since) > 1:
+        return max(0.0, 100 * ([*usual, *before][-1] - since[-1]))
+    return max((a.expected_loss_points for a in alarms if a.expected_loss_points is not None), default=None)
+
+
 def _running(log: Log, now: datetime) -> list[str]:
     last = log.records[-1] if log.records else None
     if isinstance(last, Stop):
@@ -59,33 +80,33 @@ def _accuracy(log: Log, folder: str) -> list[str]:
     alarms = {alarm.chart: alarm for alarm in open_alarms(log) if alarm.chart != "latency"}
     if not alarms:
         return []
-    known = [a.expected_loss_points for a in alarms.values() if a.expected_loss_points is not None]
+    lost = lost_points(log, list(alarms.values()))
     since = min(a.time for a in alarms.values())
     what = f"What the camera sees has changed since {since:%Y-%m-%d %H:%M} UTC ({', '.join(sorted(alarms))})"
     trusted = next((w.trusted for w in reversed(log.of(Window)) if w.trusted is not None), None)
     if any(window.objects is not None for window in log.of(Window)[-1:]):
-        return [_of_detector(what, known, trusted, surely=ESTIMATE_CHART in alarms)]
-    if not known or trusted is False:
+        return [_of_detector(what, lost, trusted, surely=ESTIMATE_CHART in alarms)]
+    if lost is None or trusted is False:
         return [
             f"{what}; how much accuracy is lost cannot be told without labels: "
             f"look at the camera, then `nas calibrate {folder} --labels labels.csv`."
         ]
-    if max(known) < MUCH_LOST and ESTIMATE_CHART not in alarms:
-        return [f"{what}, but only {max(known):.1f} points of accuracy are expected to be lost: nothing to do yet."]
+    if lost < MUCH_LOST and ESTIMATE_CHART not in alarms:
+        return [f"{what}, but only {lost:.1f} points of accuracy are expected to be lost: nothing to do yet."]
     return [
-        f"{what}, and {max(known):.1f} points of accuracy are expected to be lost: look at the camera (light, focus, "
+        f"{what}, and {lost:.1f} points of accuracy are expected to be lost: look at the camera (light, focus, "
         f"dirt); if it must stay so, `nas calibrate {folder}` makes a version for it."
     ]
 
 
-def _of_detector(what: str, known: list[float], trusted: bool | None, *, surely: bool) -> str:
+def _of_detector(what: str, lost: float | None, trusted: bool | None, *, surely: bool) -> str:
     """No version is made for what a detector's camera sees: boxes would have to be drawn."""
     look = "look at the camera (light, focus, dirt), and at the boxes with --draw"
-    if not known or trusted is False:
+    if lost is None or trusted is False:
         return f"{what}; what that costs a detector cannot be told without labels: {look}."
-    if max(known) < MUCH_LOST and not surely:
-        return f"{what}, but only {max(max(known), 0):.0f} points of AP50 are expected to be lost: nothing to do yet."
-    return f"{what}, and {max(known):.0f} points of AP50 are expected to be lost: {look}."
+    if lost < MUCH_LOST and not surely:
+        return f"{what}, but only {max(lost, 0):.0f} points of AP50 are expected to be lost: nothing to do yet."
+    return f"{what}, and {lost:.0f} points of AP50 are expected to be lost: {look}."
 
 
 def _health(log: Log) -> list[str]:

@@ -26,7 +26,7 @@ from nas.files.atomic import make_folder, remove_folder
 from nas.files.lock import locked
 from nas.files.plain import read_bytes
 from nas.models.trained import TrainedModel, load_trained, save_trained
-from nas.monitor.advice import open_alarms
+from nas.monitor.advice import lost_points, open_alarms
 from nas.monitor.compare import Verification, compare, scores_of
 from nas.monitor.labels import PLACE, Labelled, Pictures, most_uncertain, read_labels, read_pictures, write_request
 from nas.monitor.likeness import Likeness, likenesses, nearest
@@ -96,10 +96,10 @@ def needed(log: Log, version: int) -> Need:
     if not holding:
         return Need(False, f"no alarm of version {version} holds: nothing needs doing")
     charts = tuple(chart for chart in CHARTS if chart in holding)
-    losses = [one.expected_loss_points for one in holding.values() if one.expected_loss_points is not None]
+    lost = lost_points(log, list(holding.values()))
     said = f"alarms of the {' and the '.join(charts)} hold"
-    if losses:
-        said += f"; expected to cost {max(losses):.1f} points of accuracy"
+    if lost is not None:
+        said += f"; expected to cost {lost:.1f} points of accuracy"
     if last is not None and last.accuracy is not None:
         said += f"; estimated accuracy {100 * last.accuracy:.1f}%{'' if last.trusted else ', not to be trusted'}"
     return Need(True, said, charts)

@@ -166,6 +166,23 @@ def test_an_alarm_that_goes_on(written: Written, facts: dict[str, Any], said: st
     assert said not in written.steps()
 
 
+def test_what_is_lost_is_told_by_the_last_frames_once_there_are_enough(written: Written) -> None:
+    """The window in which an alarm is raised has frames of before it."""
+    written.window(accuracy=0.64, trusted=True).add("alarm", chart="picture", expected_loss_points=24.3)
+    written.window(accuracy=0.57, trusted=True)
+    assert "24.3 points of accuracy are expected to be lost" in written.steps()
+    written.window(accuracy=0.60, trusted=True)
+    assert " 4.0 points of accuracy are expected to be lost: look" in written.steps()
+    written.window(accuracy=0.66, trusted=True).add("alarm", chart="features", expected_loss_points=7.0)
+    assert "only 0.0 points" in written.steps()
+    written.window(accuracy=0.30, trusted=False)
+    assert "cannot be told without labels" in written.steps()
+    written.add("switch", **{"from": 1, "to": 2}).add("alarm", 2, chart="picture", expected_loss_points=24.3)
+    written.add("alarm", 2, chart="accuracy", limit=0.668, expected_loss_points=9.0)
+    written.window(2, accuracy=0.57, trusted=True).window(2, accuracy=0.61, trusted=True)
+    assert " 5.8 points" in written.steps(), "it began with the drift: nothing was usual before"
+
+
 def test_an_estimate_that_is_not_to_be_trusted_asks_for_labels(written: Written) -> None:
     written.add("alarm", chart="features", expected_loss_points=12.0).window(accuracy=0.5, trusted=False)
     assert "--labels" in written.steps() and "12.0" not in written.steps()
