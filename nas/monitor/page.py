@@ -208,7 +208,6 @@ def _figures(windows: Sequence[Window], measure: str) -> list[tuple[str, str, st
     last = windows[-5:]
     if not last:
         return []
-    accuracy = _mean(last)
     newest = next((w for w in reversed(last) if w.accuracy is not None), None)
     interval = ""
     if newest is not None and newest.accuracy_low is not None and newest.accuracy_high is not None:
@@ -217,7 +216,7 @@ def _figures(windows: Sequence[Window], measure: str) -> list[tuple[str, str, st
     captured, skipped = sum(w.captured for w in last), sum(w.skipped for w in last)
     late = sum(w.late for w in last)
     return [
-        (f"estimated {measure}", percent(accuracy) if accuracy is not None else "not known", interval),
+        (f"estimated {measure}", percent(newest.accuracy) if newest is not None else "not known", interval),
         (
             "latency, p90",
             f"{figure(last[-1].p90_ms)} ms",

@@ -68,6 +68,16 @@ def test_the_page_tells_what_happened_and_needs_nothing_else(folder: Path) -> No
     assert len(page) < 300_000
 
 
+def test_the_estimate_and_its_interval_are_of_the_same_window(folder: Path) -> None:
+    place = folder / "monitor/log.jsonl"
+    last = json.loads(place.read_text().splitlines()[-1])
+    with place.open("a") as file:
+        file.write(json.dumps(last | window(60, 0.88) | {"n": last["n"] + 1, "kind": "window"}) + "\n")
+    page = page_of(folder)
+    figures = page[: page.index("Over time")]
+    assert "88.0%" in figures and "84.0% to 92.0%" in figures
+
+
 def test_a_command_is_set_as_one_and_a_name_in_it_is_no_markup(folder: Path) -> None:
     place = folder / "monitor/log.jsonl"
     last = json.loads(place.read_text().splitlines()[-1])
