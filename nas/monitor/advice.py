@@ -40,17 +40,15 @@ def lost_points(log: Log, alarms: Sequence[Alarm]) -> float | None:
     """Points of accuracy that are expected to be lost under alarms that stand; None where it cannot be told.
 
     An alarm is raised by few frames. Once a window of frames has ended that all came after it, what counts is the last
-    one's accuracy, which may be that of an adapted network, against that of the last one before, or against what an
-    alarm of the accuracy took for usual.
+    one's accuracy, which may be that of an adapted network, against that of the last one before, or against what the
+    alarms took for usual.
     """
     first, version = min(alarm.n for alarm in alarms), alarms[0].version
     trusted = [
         (w.n, w.accuracy) for w in log.of(Window) if w.version == version and w.trusted and w.accuracy is not None
     ]
     before, since = ([accuracy for n, accuracy in trusted if (n > first) == later] for later in (False, True))
-    usual = [
-        a.limit for a in log.of(Alarm) if a.version == version and a.chart == ESTIMATE_CHART and a.limit is not None
-    ]
+    usual = [alarm.usual for alarm in alarms if alarm.usual is not None]
     if (before or usual) and len(since) > 1:
         return max(0.0, 100 * ([*usual, *before][-1] - since[-1]))
     return max((a.expected_loss_points for a in alarms if a.expected_loss_points is not None), default=None)

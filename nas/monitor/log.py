@@ -105,6 +105,7 @@ class Window(Record):
 
 class Alarm(Record):
     """A chart passed its limit. `expected_loss_points`: of accuracy, in points; None: it cannot be told.
+    `usual`: the accuracy, as a fraction, that it is lost from.
 
     `explained`: what explains that an inference takes longer; None: nothing does, or another chart alarms.
     """
@@ -114,6 +115,7 @@ class Alarm(Record):
     value: Number | None = None
     limit: Number | None = None
     expected_loss_points: Points | None = None
+    usual: Share | None = None
     frames: tuple[FrameName, ...] = ()  # of FOLDER/monitor/frames
     why: Text = ""
     explained: Text | None = None

@@ -8,8 +8,9 @@
     watch.state()        # plain JSON values, below 200 kB
 
 An event is an object with `kind`: `alarm` (chart: picture, features, accuracy or latency; value, limit,
-expected_loss_points), `clear` (chart), `profile` (why), `labels` (labels, right). Two stages: the charts of pictures
-and features say that something changed, the estimate of accuracy says whether it matters.
+expected_loss_points, usual, the accuracy that it is lost from), `clear` (chart), `profile` (why), `labels` (labels,
+right). Two stages: the charts of pictures and features say that something changed, the estimate of accuracy says
+whether it matters.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ class Watch:
         what = "pictures" if event["chart"] == "picture" else "features"
         event.update(
             expected_loss_points=round(loss, 1), loss_low_points=round(low, 1), loss_high_points=round(high, 1),
-            trusted=found.trusted,
+            trusted=found.trusted, usual=round(self.baseline, 4),
             why=f"the {what} changed; it is estimated to cost {loss:.1f} points of accuracy ({low:.1f} to {high:.1f})",
         )  # fmt: skip
 

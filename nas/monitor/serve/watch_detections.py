@@ -117,10 +117,11 @@ class DetectionWatch:
             return
         rising = max(GROUP, GROUP * self.charts[event["chart"]].rising)
         found = self.estimator.estimate(self.recent.values[-rising:])
-        loss, high, low = (100 * (self.baseline(self.estimator) - value) for value in found[:3])
+        usual = self.baseline(self.estimator)
+        loss, high, low = (100 * (usual - value) for value in found[:3])
         event.update(
             expected_loss_points=round(loss, 1), loss_low_points=round(low, 1), loss_high_points=round(high, 1),
-            trusted=found.trusted,
+            trusted=found.trusted, usual=round(usual, 4),
             why=f"{what}; it is estimated to cost {loss:.0f} points of AP50 ({low:.0f} to {high:.0f})",
         )  # fmt: skip
 
