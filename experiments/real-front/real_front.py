@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ SEEDS = ("acc_seed0", "acc_seed1", "acc_seed2")
 BUDGETS = 20
 DRAWS = 200  # of the baselines that draw networks at random
 IDENTITY = "0"
+GREEDY, UNBIASED = " --greedy", " without bias"
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,15 @@ def walk(table: Table, networks: int) -> Array:
     return np.array(front)[np.unique(np.linspace(0, len(front) - 1, networks).round().astype(int))]
 
 
-def of_run(table: Table, path: Path, greedy: bool) -> tuple[Callable[[float], int | None], int]:
-    """What `nas pick` returns of a run, and how many trainings that run took."""
+def of_run(table: Table, path: Path, how: str) -> tuple[Callable[[float], int | None], int]:
+    """What `nas pick` returns of a run, and how many trainings that run took. `how`: "", GREEDY or UNBIASED."""
     run, space = nas.load_run(path), load_space("nas-bench-macro")
+    if how == UNBIASED:
+        run = replace(run, settings=replace(run.settings, proxy={}))
 
     def pick(budget: float) -> int | None:
         try:
-            picked = nas.pick(run, max_latency_ms=budget, greedy=greedy)
+            picked = nas.pick(run, max_latency_ms=budget, greedy=how == GREEDY)
         except UserError:
             return None
         return table.blocks[space.network(picked.candidate).blocks]
@@ -142,9 +145,9 @@ def main() -> None:
     means = np.array([regrets(table, best_of(table, once, rows)) for rows in drawn])
     show("50 at random, trained in full (mean of draws)", means.mean(axis=0), 50)
     for path in given.runs:
-        for greedy in (False, True):
-            pick, trained = of_run(table, path, greedy)
-            show(f"{path.name}, nas pick{' --greedy' * greedy}", regrets(table, pick), trained)
+        for how in ("", GREEDY, UNBIASED):
+            pick, trained = of_run(table, path, how)
+            show(f"{path.name}, nas pick{how}", regrets(table, pick), trained)
     if given.out:
         with given.out.open("w") as file:
             writer = csv.writer(file, lineterminator="\n")
