@@ -34,7 +34,7 @@ BIAS, HALVED = 0.06, 15.0
 """What short trainings tell of full ones is biased, towards networks that learn fast, which no repetition shows: its
 standard deviation is BIAS times p (1 - p) at an accuracy p, and half of that after HALVED passes over the images. As in
 NAAP-440 (Hakim, 2022), where accuracies of some epochs against final ones (90 epochs) of the better half leave
-1.7 points after 2 to 9 epochs at 49 to 60%, 1.1 after 20 and 0.6 after 45 (experiments/real-front).
+1.7 points after 2 to 9 epochs at 49 to 60%, 1.1 after 20 and 0.6 after 45 (experiments/real-front/bias.py).
 """
 
 

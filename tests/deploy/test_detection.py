@@ -46,6 +46,7 @@ from nas.monitor import detections as detections_of_monitor
 from nas.monitor.calibrate import Calibration, calibrate
 from nas.monitor.log import Window, read_log
 from nas.monitor.serve.answers import answer_of
+from nas.monitor.serve.options import Options
 from nas.monitor.serve.versions import load
 from nas.monitor.serve.watch_detections import DetectionWatch
 from nas.monitor.watched import watch_version
@@ -63,7 +64,7 @@ from nas.train.full_recipe import full_recipe
 from nas.train.loop import evaluate, fit
 from nas.train.recipe import recipe
 from nas.train.rounding import quantized
-from tests.cli.command import call
+from tests.cli.command import Said, call
 from tests.deploy.deployments import FEW
 from tests.search.test_detection import SPACE, squares
 
@@ -149,12 +150,18 @@ def test_the_card_tells_sizes_and_classes_apart_and_shows_boxes(made: tuple[Path
     assert "found.jpg" in (version / "SHA256SUMS").read_text()
 
 
+def verified(
+    made: tuple[Path, Dataset, TrainedModel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Said]:
+    """The folder around the deployment, and what nas verify says of that."""
+    monkeypatch.setattr(measure, "SETTINGS", FEW)
+    return made[0], call(capsys, monkeypatch, "verify", str(made[0] / "out"))
+
+
 def test_verify_says_what_the_boxes_of_each_file_are_worth(
     made: tuple[Path, Dataset, TrainedModel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, _, _ = made
-    monkeypatch.setattr(measure, "SETTINGS", FEW)
-    said = call(capsys, monkeypatch, "verify", str(folder / "out"))
+    folder, said = verified(made, capsys, monkeypatch)
     assert not said.status and "AP50" in said.out and "small" in said.out and "none" in said.out
     assert "mAP / AP50 of red " in said.err
     assert all(len(line) <= 80 for line in said.out.splitlines() if not line.startswith(("Written", "version")))
@@ -316,9 +323,7 @@ def test_the_program_runs_either_runtime(made: tuple[Path, Dataset, TrainedModel
 def test_verify_tells_ap50_and_what_the_boxes_take(
     made: tuple[Path, Dataset, TrainedModel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, _, _ = made
-    monkeypatch.setattr(measure, "SETTINGS", FEW)
-    said = call(capsys, monkeypatch, "verify", str(folder / "out"))
+    folder, said = verified(made, capsys, monkeypatch)
     assert said.status == 0 and " AP50 " in said.out and "boxes, ms" in said.out and " mAP " in said.out
     page = (folder / "out/verified.html").read_text()
     assert "decoding and suppression ms" in page and "is measured apart" in page
@@ -414,8 +419,6 @@ def test_what_watches_a_detector_is_made_of_its_file(
     served = load(folder / "out", 1, "fp32")
     for _ in range(16):
         frame = rng.integers(0, 256, (48, 64, 3), np.uint8)
-        pixels = served.deployment.image(frame)
-        scores, features, ms, _ = served.run(served.deployment.input(pixels))
-        answer = answer_of(served, frame, pixels, scores, features, top=1, least=0.4)
+        answer, ms, _ = answer_of(served, frame, Options(least=0.4))
         watch.observe(answer.pixels, answer.scores, None, ms)
     assert watch.charts["detections"].z.any() and said == []

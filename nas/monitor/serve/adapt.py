@@ -212,8 +212,6 @@ class Inputs(Sequence[np.ndarray]):
         return len(self.frames)
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Inputs(self.frames[index], self.as_input)
         return self.as_input(self.frames[index])
 
     def of(self, indices: np.ndarray) -> Inputs:

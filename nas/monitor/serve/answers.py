@@ -9,7 +9,8 @@ from typing import Any, Union
 
 import numpy as np
 
-from .objects import LEAST, scores_of
+from .objects import CERTAIN, LEAST, scores_of
+from .options import Options
 
 EDGE = 1  # pixels of a picture beside its grey border, which scaling may have mixed with it
 
@@ -83,10 +84,14 @@ def part_of(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     return height, width
 
 
-def answer_of(
-    model: Any, picture: Any, pixels: np.ndarray, scores: np.ndarray, features: Any, *, top: int, least: float
-) -> Answer:
-    """What a model says of a picture that its program has read as `pixels` and its network scored."""
+def answer_of(model: Any, picture: Any, options: Options) -> tuple[Answer, float, float]:
+    """What a model says of a picture, and the milliseconds of its network, as `Model.run` has them.
+
+    Raises the program's NotAPicture.
+    """
+    with model.program.quiet():
+        pixels = model.deployment.image(picture)
+    scores, features, ms, computing_ms = model.run(model.deployment.input(pixels))
     if model.detects:
-        return Found(model, picture, pixels, scores, least)
-    return Named(model, pixels, scores, features, top)
+        return Found(model, picture, pixels, scores, options.least or CERTAIN), ms, computing_ms
+    return Named(model, pixels, scores, features, options.top), ms, computing_ms

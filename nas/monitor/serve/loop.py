@@ -24,7 +24,7 @@ from .fleet import load_fleet
 from .frames import Frame, Reader, Slot, Source
 from .health import Health
 from .kept import Kept
-from .objects import CERTAIN, ObjectCounts
+from .objects import ObjectCounts
 from .options import Options
 from .probation import Probation
 from .state import Journal
@@ -193,16 +193,11 @@ class Serving:
     def frame(self, frame: Frame) -> None:
         """Runs the network on one frame, says what it found, and watches it."""
         model, options = self.model, self.options
-        program, deployment = model.program, model.deployment
         try:
-            with program.quiet():
+            with model.program.quiet():
                 picture = frame.picture()
-                pixels = deployment.image(picture)
-            scores, features, ms, computing_ms = model.run(deployment.input(pixels))
-            answer = answer_of(
-                model, picture, pixels, scores, features, top=options.top, least=options.least or CERTAIN
-            )
-        except program.NotAPicture as error:
+            answer, ms, computing_ms = answer_of(model, picture, options)
+        except model.program.NotAPicture as error:
             say(f"{frame.name}: {error}" if frame.name not in str(error) else str(error))
             self.counts.unreadable()
             return

@@ -7,7 +7,6 @@ from typing import Any
 from .answers import answer_of
 from .endpoint import label, metric
 from .loop import Serving
-from .objects import CERTAIN
 
 
 class Asked:
@@ -31,14 +30,9 @@ class Asked:
 
     def answer(self, picture: bytes) -> dict[str, Any]:
         """What --json prints of a picture that a program sent; it is not a frame. Raises ValueError for none."""
-        model, options = self.serving.model, self.serving.options
+        model = self.serving.model
         try:
-            with model.program.quiet():
-                pixels = model.deployment.image(picture)
-            scores, features, ms, _ = model.run(model.deployment.input(pixels))
-            answer = answer_of(
-                model, picture, pixels, scores, features, top=options.top, least=options.least or CERTAIN
-            )
+            answer, ms, _ = answer_of(model, picture, self.serving.options)
         except model.program.NotAPicture as error:
             raise ValueError(str(error)) from None
         return dict(answer.object("", ms), version=model.version, precision=model.precision)

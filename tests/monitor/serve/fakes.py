@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,13 @@ class FakeModel:
     def run(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, float, float]:
         self.ms = next(self.times, self.ms)
         return image.reshape(-1, 3).mean(0).astype(np.float32), None, self.ms, self.ms
+
+
+def uneven(folder: Path) -> Any:
+    """A loader of a model whose runs take from 1 to 2 ms."""
+    return lambda version: [
+        FakeModel(folder, version, times=(1.0 + 0.001 * (n * 7919 % 997) for n in itertools.count()))
+    ]
 
 
 class Healthy(Health):

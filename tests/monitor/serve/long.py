@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.loop import Serving
 from nas.monitor.serve.options import Options
 from tests.monitor.serve.deployments import make_version, picture
-from tests.monitor.serve.fakes import FakeModel, Healthy
+from tests.monitor.serve.fakes import Healthy, uneven
 
 
 def held_mb() -> float:
@@ -31,9 +29,6 @@ def main() -> None:
         folder = Path(scratch)
         make_version(folder, 1)
 
-        def load(version: int) -> Any:
-            return [FakeModel(folder, version, times=(1.0 + 0.001 * (n * 7919 % 997) for n in itertools.count()))]
-
         def frames() -> Iterator[np.ndarray]:
             frame = picture("red")
             for number in range(count):
@@ -41,7 +36,9 @@ def main() -> None:
                     print(f"{number:,} frames: {held_mb():.1f} MB", flush=True)
                 yield frame
 
-        Serving(folder, Options(every=True, quiet=True), loader=load, health=Healthy()).run(of_arrays(frames()))
+        Serving(folder, Options(every=True, quiet=True), loader=uneven(folder), health=Healthy()).run(
+            of_arrays(frames())
+        )
         size = sum(path.stat().st_size for path in (folder / "monitor").rglob("*") if path.is_file())
         print(f"{time.process_time() - started:.0f} s of CPU, {held_mb():.1f} MB, {size / 1e6:.1f} MB in monitor/")
 

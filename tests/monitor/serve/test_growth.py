@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from nas.monitor.serve.frames import of_arrays
 from nas.monitor.serve.loop import Serving
 from nas.monitor.serve.options import Options
 from tests.monitor.serve.deployments import make_version, picture
-from tests.monitor.serve.fakes import FakeModel, Healthy
+from tests.monitor.serve.fakes import Healthy, uneven
 
 
 def sizes(folder: Path) -> int:
@@ -26,10 +25,7 @@ def test_many_frames_leave_bounded_files_and_memory(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # 2,000 of them take a minute
     make_version(tmp_path, 1)
 
-    def load(version: int) -> Any:
-        return [FakeModel(tmp_path, version, times=(1.0 + 0.001 * (n * 7919 % 997) for n in itertools.count()))]
-
-    serving = Serving(tmp_path, Options(every=True, quiet=True, window=10), loader=load, health=Healthy())
+    serving = Serving(tmp_path, Options(every=True, quiet=True, window=10), loader=uneven(tmp_path), health=Healthy())
     serving.journal.log.most_bytes = 8_000
     frame, objects, files = picture("red"), [], []
 
