@@ -52,8 +52,8 @@ def clock(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its unit, with two digits: 5.3 s, 90 s, 5 min, 2.5 h."""
+    """A length of time in its unit, with two digits: 5.3 s, 110 s, 5 min, 2.5 h."""
     for scale, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * scale:
             return f"{float(f'{seconds / scale:.2g}'):,g} {unit}"
-    return f"{seconds:.2g} s"
+    return f"{float(f'{seconds:.2g}'):g} s"
