@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from nas.pareto import Array, non_dominated
 
@@ -63,5 +63,6 @@ def _expected_log_below(edges: Array, mean: Array, deviation: Array) -> Array:
     """E[max(edge - exp(y), 0)] (n, k) for edges (k,) and y of mean and deviation (n, 1), as of an option to sell."""
     positive = np.maximum(edges, 1e-300)
     z = (np.log(positive) - mean) / deviation
-    found = positive * ndtr(z) - np.exp(mean + deviation**2 / 2) * ndtr(z - deviation)
+    share = mean + deviation**2 / 2 + log_ndtr(z - deviation)  # of exp(y) below the edge, in logarithms: it is no more
+    found = positive * ndtr(z) - np.exp(np.minimum(share, np.log(positive)))
     return np.where(edges > 0, np.maximum(found, 0.0), 0.0)

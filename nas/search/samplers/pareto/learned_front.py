@@ -23,9 +23,10 @@ class LearnedFront:
     """Models of the learned objectives, candidates, and the space that the front of believed values leaves free."""
 
     def __init__(
-        self, candidates: Candidates, tried: Tried, reference: Array | None, fits: Fits, rng: np.random.Generator
-    ) -> None:
-        self.candidates = candidates
+        self, candidates: Candidates, tried: Tried, reference: Array | None, fits: Fits, rng: np.random.Generator,
+        trusted: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.candidates, self.trusted = candidates, trusted
         self.learned = [int(j) for j in np.flatnonzero(np.isnan(candidates.price(tried.codes[:1])[0][0]))]
         self.known = [j for j in range(tried.values.shape[1]) if j not in self.learned]
         self._seen = tried.values[:, self.known], candidates.describe(tried.codes)
@@ -35,12 +36,15 @@ class LearnedFront:
         bends = np.append(candidates.decisions.bends, np.zeros(len(self.known), dtype=bool))
         self.models: list[Surrogate] = []
         self.logs: list[int] = []  # objectives whose logarithm is learned
+        self.lines: list[tuple[Array, Array] | None] = []  # of what trusted descriptors promise, on the model's scale
         for j in self.learned:
             sign, told = candidates.signs[j], candidates.signs[j] * tried.values[tried.done, j]
             scale = choose_scale(told, bool(sign < 0))
             model = _model(j, features, scale.learned(told), tried.done, fits, self.trends, bends)
             self.models.append(model)
-            believed[:, j] = scale.lost(model.predict(features)[0])
+            mean = model.predict(features[tried.done])[0]
+            self.lines.append(self._line(mean, tried.codes[tried.done]) if trusted and scale.share else None)
+            believed[:, j] = scale.lost(self._believed(len(self.models) - 1, features, tried.codes)[0])
             if scale.share:
                 self.logs.append(j)
             if worst is not None:
@@ -54,8 +58,8 @@ class LearnedFront:
         """The hypervolume that each candidate (n,) is expected to add."""
         mean, deviation = points.values.copy(), np.zeros(points.values.shape)
         features = self._features(points)
-        for j, model in zip(self.learned, self.models, strict=True):
-            mean[:, j], deviation[:, j] = model.predict(features)
+        for i, j in enumerate(self.learned):
+            mean[:, j], deviation[:, j] = self._believed(i, features, points.codes)
         return expected_improvement(mean, deviation, self.cells, self.logs)
 
     def best(self, rng: np.random.Generator) -> Array | None:
@@ -78,18 +82,44 @@ class LearnedFront:
     def trends(self) -> int:
         """How many features are trends: none without descriptors."""
         costs, descriptors = self._seen
-        return costs.shape[1] + descriptors.shape[1] if descriptors.shape[1] else 0
+        if not descriptors.shape[1]:
+            return 0
+        bends = int(self.candidates.decisions.bends.sum())
+        return 2 * bends + (0 if self.trusted else costs.shape[1] + descriptors.shape[1])
+
+    def _believed(self, which: int, features: Array, codes: Array) -> tuple[Array, Array]:
+        """Mean and deviation (n,) of a learned objective, with what descriptors promise as far as they are trusted."""
+        mean, deviation = self.models[which].predict(features)
+        if (line := self.lines[which]) is not None:
+            promised = (line[0] + line[1] * self._described(codes)).mean(axis=1)
+            mean = (1 - self.trusted) * mean + self.trusted * promised
+        return mean, deviation
+
+    def _line(self, believed: Array, codes: Array) -> tuple[Array, Array]:
+        """Offset and slope (p,) that bring descriptors to the mean and the deviation of what is believed of `codes`."""
+        told = self._described(codes)
+        spread = told.std(axis=0)
+        slope = -np.divide(believed.std(), spread, out=np.zeros_like(spread), where=spread > 0)
+        return believed.mean() - slope * told.mean(axis=0), slope
+
+    def _described(self, codes: Array) -> Array:
+        """Descriptors (n, p), as they are learned from."""
+        return on_scale(self.candidates.describe(codes), self._seen[1], LEAST)
 
     def _features(self, points: Points) -> Array:
-        """The choices and the known objectives (n, k), and again, with the descriptors, as trends.
+        """The choices and the known objectives (n, k), and with descriptors the trends.
 
-        Objectives and descriptors are in logarithms of which all tried are positive.
+        These are a parabola of each number that may bend, and the known objectives again and the descriptors, unless
+        the latter are trusted. Objectives and descriptors are in logarithms of which all tried are positive.
         """
         costs, descriptors = self._seen
         logs = on_scale(points.values[:, self.known], costs, 1e-3)
         features = [self.candidates.decisions.features(points.codes), logs]
-        if self.trends:
-            features += [logs, on_scale(self.candidates.describe(points.codes), descriptors, LEAST)]
+        if descriptors.shape[1]:
+            bent = 2 * features[0][:, self.candidates.decisions.bends] - 1
+            features += [bent, bent**2]
+        if descriptors.shape[1] and not self.trusted:
+            features += [logs, self._described(points.codes)]
         return np.concatenate(features, axis=1)
 
     def _worst(self, points: Array, front: Array) -> Array:

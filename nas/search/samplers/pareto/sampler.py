@@ -72,6 +72,9 @@ class ParetoSampler(BaseSampler):
         worst, and the worst tried of known objectives.
     start: how many trials come before anything is learned. Default: 8 to 16, by the number of choices; 4 with
         descriptors.
+    trusted: the weight, from 0 to 1, of what descriptors promise of a learned objective from 0 to 1, beside what the
+        results tell. 0: the results tell what descriptors are worth. Results of short trainings are biased, and trust
+        a score too little that tells as much.
     """
 
     def __init__(
@@ -88,12 +91,15 @@ class ParetoSampler(BaseSampler):
         space: Mapping[str, BaseDistribution] | None = None,
         reference: Sequence[float] | None = None,
         start: int | None = None,
+        trusted: float = 0.0,
     ) -> None:
+        if not 0 <= trusted <= 1:
+            raise UserError(f"trusted must lie between 0 and 1; got {trusted}")
         if seed is not None and seed < 0:
             raise UserError(f"seed must be 0 or more; got {seed}")
         self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self.space = dict(space or {})
-        self.reference, self.start = reference, start
+        self.reference, self.start, self.trusted = reference, start, trusted
         functions = (known, known_many, feasible, canonical, describe, describe_many)
         if coded is not None and (any(functions) or not space):
             raise UserError("coded needs space, and takes the place of all functions of parameters")
@@ -184,7 +190,7 @@ class ParetoSampler(BaseSampler):
         from nas.search.samplers.pareto.learned_front import LearnedFront  # late: BoTorch takes seconds to start
 
         reference = None if self.reference is None else np.array(self.reference, dtype=float)
-        return LearnedFront(candidates, tried, reference, self._fits, rng).best(rng)
+        return LearnedFront(candidates, tried, reference, self._fits, rng, self.trusted).best(rng)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_lock"}

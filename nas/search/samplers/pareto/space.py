@@ -254,6 +254,11 @@ def grid(distribution: BaseDistribution) -> Array:
     return distribution.low + (distribution.step or 1) * np.arange(n, dtype=float)
 
 
+def number_at(distribution: BaseDistribution, place: float) -> float:
+    """The code of the number at a place from 0 to 1 of the range, or of its logarithm."""
+    return float(_number(distribution, np.array([place]))[0])
+
+
 def draw(distribution: BaseDistribution, n: int, rng: np.random.Generator) -> Array:
     """n codes, uniform over the categories, the numbers, or the logarithms of the numbers."""
     if isinstance(distribution, CategoricalDistribution) or (levels(distribution) <= 64 and not _log(distribution)):

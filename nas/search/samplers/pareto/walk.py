@@ -6,6 +6,7 @@ import numpy as np
 
 from nas.pareto import Array, hypervolume, non_dominated
 from nas.search.samplers.pareto.pool import WHOLE, Candidates, Points
+from nas.search.samplers.pareto.space import FEW, levels, number_at
 
 CHANGED = 512  # changes of the front's candidates, so many times
 ROUNDS = 48
@@ -36,7 +37,25 @@ def next_on_walk(candidates: Candidates, codes: Array, values: Array, which: int
     reference = np.full(points.shape[1], BEYOND)
     before = hypervolume(done, reference)
     gains = np.array([hypervolume(np.concatenate([done, point[None]]), reference) - before for point in points])
-    return np.asarray(front.codes[gains.argmax()]) if gains.max() > 0 else None
+    return _with_numbers(candidates, front.codes[gains.argmax()], len(codes), rng) if gains.max() > 0 else None
+
+
+def _with_numbers(candidates: Candidates, code: Array, trial: int, rng: np.random.Generator) -> Array:
+    """The code (d,) with a value of each number that neither costs nor descriptors depend on, such as a learning rate.
+
+    In the middle of its range at first, then a quarter of the range above or below: near enough to the middle for what
+    the trial tells of the rest, and far enough for what it tells of the number.
+    """
+    for j, distribution in enumerate(candidates.decisions.space.values()):
+        if levels(distribution) <= FEW or np.isnan(code[j]):
+            continue
+        both = np.stack([code, code])
+        both[1, j] = number_at(distribution, 0.5 if trial == 0 else rng.choice((0.25, 0.75)))
+        values, feasible = candidates.price(both)
+        told = candidates.describe(both)
+        if feasible.all() and np.array_equal(values[0], values[1], equal_nan=True) and (told[0] == told[1]).all():
+            code = both[1]
+    return code
 
 
 def promising(candidates: Candidates, parents: Array, which: int, rng: np.random.Generator) -> Points:

@@ -52,6 +52,14 @@ def test_expected_improvement_is_botorchs(m: int) -> None:
     assert ours.max() > 0
 
 
+def test_what_is_far_from_any_result_adds_nothing_and_is_a_number() -> None:
+    """A parabola of a learning rate promises errors of e^800 beyond its range."""
+    reference, points = np.array([1.0, 1.0]), front(2, 6, 0)
+    mean, deviation = np.array([[800.0, 0.1], [-2.0, 0.1], [-1.0, 0.1]]), np.array([[40.0, 0], [40.0, 0], [0.1, 0]])
+    found = expected_improvement(mean, deviation, free_cells(points, reference), [0])
+    assert np.isfinite(found).all() and found[0] < 1e-6 and found[2] > 0
+
+
 @pytest.mark.parametrize("m", [2, 3, 4])
 def test_an_exactly_known_candidate_adds_what_the_hypervolume_says(m: int) -> None:
     reference, points = np.full(m, 1.0), front(m, 10, 7 + m)

@@ -175,6 +175,59 @@ def test_several_results_of_one_candidate_count_as_noise() -> None:
     assert np.ptp(believed[:5]) < 1e-9 and abs(believed[0] + mean) < 0.02
 
 
+WITH_RATE: dict[str, BaseDistribution] = TABLE | {"rate": FloatDistribution(1e-4, 1.0, log=True)}
+BEST_RATE = 10**-1.2
+
+
+def with_rate(params: Params) -> Params:
+    return {name: value for name, value in params.items() if name != "rate"}
+
+
+def tried_with_rate(seed: int, n: int, **describe: Any) -> list[Params]:
+    sampler = ParetoSampler(lambda p: (None, cost(with_rate(p))), seed=seed, space=WITH_RATE, **describe)
+    study = study_with(sampler)
+    for _ in range(n):
+        trial = study.ask(WITH_RATE)
+        missing = 1 - truth(with_rate(trial.params))
+        missing *= math.exp(0.4 * math.log10(trial.params["rate"] / BEST_RATE) ** 2)
+        study.tell(trial, [max(0.0, 1 - missing), cost(with_rate(trial.params))])
+    return [t.params for t in study.trials]
+
+
+def test_a_number_that_costs_and_descriptors_do_not_depend_on_begins_in_the_middle() -> None:
+    first = tried_with_rate(0, 4, describe=lambda p: [macs(with_rate(p))])
+    assert first[0]["rate"] == pytest.approx(1e-2) and {round(math.log10(p["rate"])) for p in first[1:]} == {-3, -1}
+    assert len({tuple(with_rate(p).values()) for p in first}) == 4
+    told_of_it = tried_with_rate(0, 4, describe=lambda p: [macs(with_rate(p)) + p["rate"]])
+    assert not {1e-1, 1e-2, 1e-3} & {round(p["rate"], 6) for p in told_of_it}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_best_of_a_number_that_bends_is_found_soon(seed: int) -> None:
+    """A learning rate that is a factor of six from the middle; the range has four decades."""
+    last = tried_with_rate(seed, 24, describe=lambda p: [macs(with_rate(p))])[12:]
+    away = np.abs(np.log10([p["rate"] / BEST_RATE for p in last]))
+    assert np.median(away) < 0.35
+
+
+def test_what_is_trusted_counts_beside_what_results_tell() -> None:
+    """Results say the opposite of a descriptor. Its weight: nothing, half, and all."""
+    codes = np.random.default_rng(0).integers(0, 4, (12, 5)).astype(float)
+    values = Coded().known(codes)[0]
+    values[:, 0] = -0.5 + 0.01 * Coded().described(codes)[:, 0]
+    signs, every = np.array([-1.0, 1.0]), np.ones(len(codes), dtype=bool)
+    candidates = Candidates(Decisions(TABLE, {}), ByCode(Coded()), DescribedByCode(Coded()), signs, False)
+    promised, sign = Coded().described(codes)[:, 0], {}
+    for trusted in (0.0, 0.5, 1.0):
+        tried, rng = Tried(codes, values, every, every), np.random.default_rng(0)
+        front = LearnedFront(candidates, tried, None, {}, rng, trusted)
+        mean = front._believed(0, front._features(Points(codes, values)), codes)[0]
+        sign[trusted] = np.corrcoef(mean, np.log(promised))[0, 1]
+    assert sign[0.0] > 0.8 and sign[1.0] < -0.99 and sign[1.0] < sign[0.5] < sign[0.0]
+    with pytest.raises(UserError, match=r"trusted must lie between 0 and 1; got 1.5"):
+        ParetoSampler(trusted=1.5)
+
+
 BAD: list[tuple[Any, str]] = [
     ([math.nan], "finite numbers; got nan"),
     ([math.inf], "finite numbers; got inf"),
