@@ -25,6 +25,7 @@ from nas.estimate.structure import Structure
 from nas.estimate.supernet import SupernetScores
 from nas.estimate.table import table_lookup
 from nas.estimate.zero_cost.estimator import AGGREGATE, ZeroCost, shown
+from nas.run.settings import score_weight
 from nas.space.search_space import SearchSpace
 from nas.train.supernet import SupernetRecipe
 
@@ -68,16 +69,18 @@ def _combined(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, s
     if space is None:
         raise UserError("estimator combined needs the search space, whose structure it reads")
     structure = Structure(space, len(dataset.classes) if dataset else None)
-    _fidelity(fidelity)  # also where nothing is trained: a name that is not known is an error
+    training = _fidelity(fidelity)  # also where nothing is trained: a name that is not known is an error
     labels: Labels
+    weight = 0.0
     if own["labels"]:
         columns = tuple(filter(None, own["accuracy"].split(",")))
         labels = KnownLabels(table_labels(Path(own["labels"]), space, columns, structure.classes))
     else:
         labels = _trained("combined", dataset, fidelity, seed, structure, own)
+        weight = score_weight(training.epochs * training.data_share)
     scored = own["score"] != "none" and not (own["labels"] and dataset is None and own["score"] == COMBINED["score"])
     score = make_estimator(own["score"], dataset, {}, seed, space) if scored else None
-    return Combined(structure, labels, score, seed)
+    return Combined(structure, labels, score, seed, weight if score else 0.0)
 
 
 def _curve(dataset: Dataset | None, settings: Mapping[str, Any], seed: int, space: SearchSpace | None) -> Estimator:

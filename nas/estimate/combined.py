@@ -33,13 +33,18 @@ class Combined:
     predicted is the accuracy of their kind of training, of the longest where they differ in epochs, with its standard
     deviation and without the noise of a single training. The features are structure, hyperparameters, and the one value
     of `score`, an estimator; a sum of scores is one feature, as its parts would need more labels.
+
+    Labels of short trainings are biased, and cannot tell what a score is worth. With `weight` above 0 it is no feature:
+    this share of what is predicted is the score, brought to the mean and the deviation of the labels' predictions; the
+    standard deviation is theirs alone.
     """
 
     structure: Structure
     labels: Labels
     score: Estimator | None = None
     seed: int = 0  # of the scores of labels
-    _fitted: list[tuple[Ensemble, Array]] = field(default_factory=list, init=False, repr=False)
+    weight: float = 0.0  # of the score
+    _fitted: list[tuple[Ensemble, Array, tuple[float, float]]] = field(default_factory=list, init=False, repr=False)
 
     def prepare(self, on_progress: OnPrepare | None = None) -> None:
         """Gets the labels, which may train them, and learns from them. Raises UserError for too few of them."""
@@ -53,25 +58,32 @@ class Combined:
         labels = tuple(labels[i] for i in kept)
         if len(labels) < FEWEST:
             raise UserError(f"estimator combined needs at least {FEWEST} labels; got {len(labels)}")
-        fidelity = _fidelity(labels)
+        fidelity, feature = _fidelity(labels), scores[kept][:, : 0 if self.weight else None]
         known = [self.structure.of_networks([x.network for x in labels], [x.values for x in labels])]
-        features = np.concatenate([*known, scores[kept], fidelity], axis=1)
+        features = np.concatenate([*known, feature, fidelity], axis=1)
         _, pool = pool_of(self.structure, self.seed)
         unknown = np.full((len(pool), features.shape[1] - pool.shape[1]), np.nan)
         population = np.concatenate([np.concatenate([pool, unknown], axis=1), features])
-        groups = np.repeat([STRUCTURE, SCORE, FIDELITY], [pool.shape[1], scores.shape[1], fidelity.shape[1]])
+        groups = np.repeat([STRUCTURE, SCORE, FIDELITY], [pool.shape[1], feature.shape[1], fidelity.shape[1]])
         _, groups = np.unique(groups, return_inverse=True)  # numbered without a gap
         targets = as_target(np.array([label.accuracy for label in labels]))
-        self._fitted.append(
-            (fit_ensemble(features, targets, population, groups), fidelity.max(axis=0, initial=-np.inf))
-        )
+        ensemble, longest = fit_ensemble(features, targets, population, groups), fidelity.max(axis=0, initial=-np.inf)
+        line = (0.0, 0.0)  # of the score, as a target
+        if self.weight and scores[kept].std() > 0:
+            told = ensemble.predict(features)[0]
+            slope = float(told.std() / scores[kept].std())
+            line = float(told.mean() - slope * scores[kept].mean()), slope
+        self._fitted.append((ensemble, longest, line))
 
     def predict(self, features: Array, scores: Array | None = None) -> tuple[Array, Array]:
         """Accuracies and their standard deviations (n,) of candidates: features of `structure` (n, k), scores (n,)."""
         self.prepare()
-        ensemble, fidelity = self._fitted[0]
-        parts = [features, *([] if scores is None else [scores[:, None]]), np.tile(fidelity, (len(features), 1))]
+        ensemble, fidelity, (offset, slope) = self._fitted[0]
+        feature = [] if scores is None or self.weight else [scores[:, None]]
+        parts = [features, *feature, np.tile(fidelity, (len(features), 1))]
         means, deviations = ensemble.predict(np.concatenate(parts, axis=1))
+        if scores is not None and slope:
+            means = (1 - self.weight) * means + self.weight * (offset + slope * scores)
         told = [as_accuracy(mean, deviation) for mean, deviation in zip(means, deviations, strict=True)]
         return np.array([accuracy for accuracy, _ in told]), np.array([deviation for _, deviation in told])
 

@@ -107,9 +107,32 @@ class Settings:
         return next(iter(self.costs), LATENCY.column)
 
     @property
+    def passes(self) -> float | None:
+        """How often a proxy training sees the training images; None where that is not known."""
+        epochs, share = self.proxy.get("epochs"), self.proxy.get("data_share")
+        return epochs * share if isinstance(epochs, int | float) and isinstance(share, int | float) else None
+
+    @property
+    def guide_weight(self) -> float:
+        """The weight of the guide beside accuracies (`score_weight`); 0 where nobody knows how long trainings are."""
+        return 0.0 if self.passes is None else score_weight(self.passes)
+
+    @property
     def limits(self) -> dict[str, float]:
         """The budgets, by the column that each one limits."""
         return {BUDGETS[name].column: float(limit) for name, limit in self.budgets.items()}
+
+
+HALVED = 15.0  # passes over the images, by which the bias of short trainings falls to a half (nas.report.ties)
+
+
+def score_weight(passes: float) -> float:
+    """What a score of untrained networks counts, beside accuracies of so many `passes`, which count the rest.
+
+    After one pass over CIFAR-10 a training tells as much as zero-cost scores do, after a seventh of one next to nothing
+    (experiments/real-front, who_decides.py); its bias is then a half after HALVED further ones.
+    """
+    return 1 / (1 + min(passes, 1.0) + max(passes - 1.0, 0.0) / HALVED)
 
 
 SAME = (

@@ -89,6 +89,30 @@ def test_a_score_is_one_more_feature() -> None:
     assert taus[1] > taus[0] + 0.1
 
 
+def test_a_score_outweighs_labels_of_short_trainings_only_where_it_is_given_a_weight() -> None:
+    """Labels that prefer few MACs, and a score that knows the order: as a feature it is not believed."""
+    there = networks(80)
+    truth, macs = np.array([reached(x) for x in there]), np.array([np.log(x.macs) for x in there])
+    biased = 0.5 + 0.02 * (truth - truth.mean()) / truth.std() - 0.03 * (macs - macs.mean()) / macs.std()
+
+    @dataclass
+    class Knows(Told):
+        def estimate(
+            self, network: Network, hyperparameters: Mapping[str, Value], *, seed: int, on_epoch: OnEpoch | None = None
+        ) -> Estimate:
+            return Estimate(100 * reached(network), 0.1, kind="rank")
+
+    labels = KnownLabels(tuple(Label(x, {}, float(a)) for x, a in zip(there[:30], biased, strict=False)))
+    tau, means = {}, {}
+    for weight in (0.0, 0.5, 1.0):
+        combined = Combined(STRUCTURE, labels, Knows(), weight=weight)
+        told = [combined.estimate(x, {}, seed=0) for x in there[30:]]
+        tau[weight] = kendalltau([t.value for t in told], truth[30:]).statistic
+        means[weight] = np.mean([t.value for t in told])
+    assert tau[0.0] < tau[0.5] - 0.2 and tau[1.0] > 0.99
+    assert max(means.values()) - min(means.values()) < 0.03  # all on the scale of the labels
+
+
 def test_the_accuracy_of_the_longest_training_is_predicted() -> None:
     """Ten networks trained for long, and thirty that reach half as much in a short training."""
     there = networks(100)
