@@ -14,12 +14,15 @@ from nas.numbers import duration
 
 NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
 GROWTH = 0.25  # of their number with the time; the rest goes into longer trainings
+ENOUGH_IMAGES, ENOUGH_EPOCHS = 40_000, 4.0  # that a training sees, before more than FEW networks pay
+FEW = 24  # networks: from trainings that are too short, more of them tell no more (experiments/estimators)
 MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
 MOST_WITH_BOXES = 150  # of a detector's pictures
 STEPS = 200  # of a training that batches are chosen for
-BATCHES = (16, 32, 64, 128)
-STEPS_WITH_BOXES, BOXES = 400, (8, *BATCHES)  # the same of detectors, which learn from fewer pictures in more steps
+BATCHES = (16, 32, 64)
+STEPS_WITH_BOXES, BOXES = 400, (8, *BATCHES, 128)  # of detectors, which learn from fewer pictures in more steps
 LEAST_IMAGES, LEAST_EPOCHS = 4000, 2.0  # that a training sees: after fewer, accuracies tell next to nothing
+OVER = 0.15  # of an epoch, that is left out: every image once rather than half of them twice
 MEASURING = 0.2  # of a training's time, at most, for its accuracy
 LEAST_VALIDATION = 1000  # images, where there are so many
 FEWEST = 4  # networks that a search should have time for
@@ -104,17 +107,22 @@ def plan(
     """How a search uses `minutes`, of which `spent_s` seconds are over.
 
     A search of five minutes has 45 networks, and their number grows with the 0.25th power of the time; a training takes
-    what is left for each, of which a share of `confirm` trainings are of networks that were trained before. `proxy` are
-    the settings of a training; those that the user has `chosen`, and the number of `networks` where it is given, stay.
-    Of the others epochs, data_share, batch_size and validation_share change: small batches, so that a short training
-    has many steps, and no more validation images than a fifth of its time is enough for, but at least 1,000. A training
-    never sees the images more than 30 times (of detectors 150), and never fewer than 4,000 (of small datasets with
-    classes all images twice): more or fewer networks then fit. Where they are fewer than four, the plan says what would
-    be enough.
+    what is left for each, of which a share of `confirm` trainings are of networks that were trained before. Where that
+    is too short for 40,000 images, or for four times those of a small dataset, there are only as many networks as can
+    see so many, but at least 24. `proxy` are the settings of a training; those that the user has `chosen`, and the
+    number of `networks` where it is given, stay. Of the others epochs, data_share, batch_size and validation_share
+    change: small batches, so that a short training has many steps, and no more validation images than a fifth of its
+    time is enough for, but at least 1,000. A training never sees the images more than 30 times (of detectors 150), and
+    never fewer than 4,000 (of small datasets with classes all images twice): more or fewer networks then fit. Where
+    they are fewer than four, the plan says what would be enough.
     """
     chosen = chosen or {}
     left = USED * (60 * minutes - spent_s) * workers
     wanted = networks or max(FEWEST, round(NETWORKS * (minutes / IN_MINUTES) ** GROWTH))
+    if networks is None and wanted > FEW and not images.boxes:
+        enough = min(ENOUGH_IMAGES, ENOUGH_EPOCHS * images.training)
+        long = _looking(speed, _measured(images, proxy), 1, enough) + enough * _per_pass(speed, proxy)
+        wanted = min(wanted, max(FEW, int(left * (1 - confirm) / long)))
     each = left * (1 - confirm) / wanted
     sizes, steps = (BOXES, STEPS_WITH_BOXES) if images.boxes else (BATCHES, STEPS)
     batch = int(chosen.get("batch_size", sizes[0]))
@@ -190,7 +198,7 @@ def _fidelity(passes: float, training: int, chosen: Mapping[str, Any]) -> dict[s
     if "data_share" in chosen:
         share = float(chosen["data_share"])
         return {"epochs": int(chosen.get("epochs", max(1, round(passes / (share * training))))), "data_share": share}
-    epochs = int(chosen.get("epochs", math.ceil(passes / training)))
+    epochs = int(chosen.get("epochs", max(1, math.ceil(passes / training - OVER))))
     return {"epochs": epochs, "data_share": _rounded(min(1.0, passes / (epochs * training)))}
 
 
