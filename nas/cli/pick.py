@@ -94,7 +94,8 @@ def pick(
     """Pick the most accurate network of a run within budgets, or its knee, and show how to rebuild it.
 
     Where the accuracies of networks differ by no more than the error of the difference, the cheapest of those that
-    cannot be told from the most accurate is picked, or, where the search had a guide, the one of most promise.
+    cannot be told from the most accurate is picked, or, where the search had a guide, the best by its scores and
+    accuracy together.
 
     With --remeasure the networks of the front are measured on the device that the run was searched for: this
     machine, or a board over ssh; any other machine is refused. Predictions and measurements are shown side by side,

@@ -47,8 +47,8 @@ def pick(
     - `min_accuracy` (a fraction): the one of least latency that reaches it, within the budgets if there are any
     - `min_robust_accuracy` (a fraction): only those that reach it on corrupted images, whatever else is asked
     - else, of those within the budgets that cannot be told from the most accurate (`nas.report.ties`), the one of the
-      least first cost of the search's objectives, or, where the search had a guide, the one that it prefers; with
-      `greedy` the most accurate itself, of equals the cheapest
+      least first cost of the search's objectives, or, where the search had a guide, the best by it and accuracy
+      together; with `greedy` the most accurate itself, of equals the cheapest
 
     Accuracies are those that are expected of the networks, where the run knows them, else the measured ones. Where the
     costs of a network were measured, these count, and are in the trial that is returned.

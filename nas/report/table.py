@@ -92,7 +92,7 @@ def accuracy_notes(run: Run, *, whole: bool = False) -> list[str]:
                      "in every objective.")  # fmt: skip
     if any(tied_with(front).values()):
         tie = "Tied with: cheaper networks" if whole else "tie: the cheapest network"
-        prefers = "the one of most promise by its guide" if guided(front) else "the cheapest"
+        prefers = "the best by its guide and accuracy together" if guided(front) else "the cheapest"
         notes.append(f"{tie} of the front that cannot be told from this one; nas pick prefers {prefers}.")
     if any(t.accuracy_deviation is not None for t in front):
         apart = told_apart(front)

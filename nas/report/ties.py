@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from nas.numbers import percent
 from nas.run import TIE_DEVIATIONS, Settings, Trial, expected, tied
+from nas.run.settings import HALVED
 
 
 def interval(trial: Trial, images: int) -> float | None:
@@ -30,7 +31,7 @@ def expected_text(trial: Trial, images: int) -> str:
 
 CLEAR = 2.0
 """Standard deviations of a difference in accuracy beyond which it outweighs what a guide says; more than of ties."""
-BIAS, HALVED = 0.06, 15.0
+BIAS = 0.06
 """What short trainings tell of full ones is biased, towards networks that learn fast, which no repetition shows: its
 standard deviation is BIAS times p (1 - p) at an accuracy p, and half of that after HALVED passes over the images. As in
 NAAP-440 (Hakim, 2022), where accuracies of some epochs against final ones (90 epochs) of the better half leave
@@ -60,10 +61,7 @@ def ties_of_best(among: Sequence[Trial], settings: Settings, deviations: float |
 
 def bias_share(settings: Settings) -> float:
     """The bias of the run's trainings, as a share of p (1 - p); 0 where it is not known how long they were."""
-    epochs, share = settings.proxy.get("epochs"), settings.proxy.get("data_share")
-    if not (isinstance(epochs, int | float) and isinstance(share, int | float)):
-        return 0.0
-    return BIAS / (1 + epochs * share / HALVED)
+    return 0.0 if settings.passes is None else BIAS / (1 + settings.passes / HALVED)
 
 
 def _biased(t: Trial, share: float) -> Trial:
@@ -78,12 +76,16 @@ def guided(among: Sequence[Trial]) -> bool:
 
 
 def preferred(ties: Sequence[Trial]) -> Trial:
-    """Of networks that cannot be told apart, cheapest first, the one to take: the guide's, or else the cheapest.
+    """Of networks that cannot be told apart, cheapest first, the one to take: without a guide the cheapest.
 
-    Short trainings favor networks that learn fast; where they do not decide, scores of untrained networks know better
-    what a full training would give (experiments/real-front).
+    With one that of most promise: short trainings favor networks that learn fast, and scores of untrained networks have
+    other faults, so both together tell best what a full training would give (experiments/real-front). Of a run of
+    before there was a promise, the guide's.
     """
-    return max(ties, key=lambda t: t.guide_score or 0.0) if guided(ties) else ties[0]
+    if not guided(ties):
+        return ties[0]
+    promised = all(t.promise is not None for t in ties)
+    return max(ties, key=lambda t: (t.promise if promised else t.guide_score) or 0.0)
 
 
 def cost_order(t: Trial, settings: Settings) -> tuple[float, ...]:

@@ -62,7 +62,8 @@ def ties_text(run: Run, ties: Sequence[Trial]) -> str:
     if guided(ties):
         return (
             f"{count(len(ties) - 1)} other network{'s are' if len(ties) > 2 else ' is'} not clearly less accurate than "
-            f"{most}; of all these, scores without training ({run.settings.guide}) promise most of this one"
+            f"{most}; of all these, this one is the best by scores without training ({run.settings.guide}) and "
+            "accuracy together"
         )
     more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
     cost = next(o for o in OBJECTIVES.values() if o.column == run.settings.first_cost)

@@ -68,6 +68,7 @@ class Trial:
     )
     front_probability: float | None = None  # that no other trained network of the run is better in every objective
     guide_score: float | None = None  # rank among scored networks, as a share of them, that the guide predicts
+    promise: float | None = None  # rank in the space, as a share, that the guide and the trainings together give it
     average_precision: AveragePrecision | None = None  # what a detector's accuracy is a mean of, on the same images
 
     def value(self, column: str) -> float:
@@ -94,13 +95,13 @@ MOST_REFERENCES = 1000
 LONGEST_NAME = 100  # characters of a known network's
 COST_COLUMNS = tuple(f.name for f in fields(Costs))
 BELIEVED = ("log_loss", "trainings", "expected_accuracy", "accuracy_deviation", "front_probability")
-GUIDE = "guide_score"
-TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed", *BELIEVED, GUIDE)
+GUIDED = ("guide_score", "promise")
+TRIAL_COLUMNS = ("trial", "accuracy", "test_accuracy", "robust_accuracy", "seconds", "seed", *BELIEVED, *GUIDED)
 COLUMNS = (
-    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *BELIEVED, GUIDE, *COST_COLUMNS, "precision",
+    "trial", "state", "accuracy", "test_accuracy", "robust_accuracy", *BELIEVED, *GUIDED, *COST_COLUMNS, "precision",
     "seconds", "seed", "candidate",
 )  # fmt: skip
-LATER = ("robust_accuracy", *BELIEVED, GUIDE)  # columns that older runs lack
+LATER = ("robust_accuracy", *BELIEVED, *GUIDED)  # columns that older runs lack
 
 
 def read_trials(file: Path) -> Iterator[Trial]:
@@ -134,7 +135,8 @@ def read_trials(file: Path) -> Iterator[Trial]:
             whole_number(row["trainings"], file, line, "trainings") if row.get("trainings") else 1,
             _fraction(row, file, line, "expected_accuracy"), _fraction(row, file, line, "accuracy_deviation"),
             _fraction(row, file, line, "front_probability"),
-            maybe_number(row, file, line, GUIDE) if GUIDE in row else None, from_cells(row, accuracy, where),
+            **{name: maybe_number(row, file, line, name) for name in GUIDED if name in row},
+            average_precision=from_cells(row, accuracy, where),
         )  # fmt: skip
 
 
@@ -154,10 +156,10 @@ def read_references(path: Path) -> tuple[Reference, ...]:
 def row_of(t: Trial) -> dict[str, Any]:
     """The cells of a trial, by the columns of trials.csv."""
     costs = {name: getattr(t.costs, name) for name in COST_COLUMNS}
-    believed = {name: getattr(t, name) for name in BELIEVED}
+    believed = {name: getattr(t, name) for name in (*BELIEVED, *GUIDED)}
     return {
         "trial": t.trial, "state": t.state, "accuracy": t.accuracy, "test_accuracy": t.test_accuracy,
-        "robust_accuracy": t.robust_accuracy, **believed, GUIDE: t.guide_score, **costs,
+        "robust_accuracy": t.robust_accuracy, **believed, **costs,
         "precision": t.candidate.precision, "seconds": t.seconds, "seed": t.seed, "candidate": t.candidate.json(),
     } | (t.average_precision.columns() if t.average_precision else {})  # fmt: skip
 

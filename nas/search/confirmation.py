@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
 from nas.estimate.membership import front_probability
+from nas.estimate.promise import Promise
 from nas.estimate.rank_quality import rank_quality
 from nas.estimate.structure import Structure
 from nas.estimate.uncertainty import Beliefs, believe
@@ -27,13 +29,15 @@ class Confirmation:
     It decides from the trainings alone, never from the clock, so a search that goes on comes to the same.
     """
 
-    def __init__(self, space: SearchSpace, settings: Settings, trainings: Trainings) -> None:
-        self.settings, self.trainings = settings, trainings
+    def __init__(
+        self, space: SearchSpace, settings: Settings, trainings: Trainings, promise: Promise | None = None
+    ) -> None:  # fmt: skip
+        self.settings, self.trainings, self.promise = settings, trainings, promise
         self.on = bool(settings.validation_images) and ACCURACY in settings.goals  # else measured accuracies are exact
         self.trials: list[Trial] = []  # the trained ones, as they are believed
         self._believed: tuple[list[list[float]], Beliefs] | None = None  # of accuracies
         self._gain: Array = np.empty(0)  # what another training would take from each one's standard deviation
-        self._structure = Structure(space, settings.classes)
+        self._space, self._structure = space, Structure(space, settings.classes)
         self._features: dict[int, Array] = {}
         self._seen = -1  # trainings that the beliefs are of
 
@@ -58,6 +62,7 @@ class Confirmation:
             )
             for t, mean, deviation, chance in zip(trained, found.mean, found.deviation, chances, strict=True)
         ]  # fmt: skip
+        self._tell_promise([fmean(a) for a in accuracies])
         self._gain = found.deviation * (1 - found.noise / np.hypot(found.deviation, found.noise))
         return True
 
@@ -85,6 +90,15 @@ class Confirmation:
         if once.any() and (once.sum() >= left or score.max() <= 0):
             score = np.where(once, score + self._gain * UNSURE**2, -1.0)
         return self.trials[int(score.argmax())] if len(score) and score.max() > 0 else None
+
+    def _tell_promise(self, accuracies: list[float]) -> None:
+        """Gives the trials what the guide and all trainings promise of each; nothing where there is no guide."""
+        if self.promise is None:
+            return
+        codes = np.array([self._space.encode(t.candidate) for t in self.trials])
+        told = self.promise.of_trained(codes, accuracies)
+        if told is not None:
+            self.trials = [replace(t, promise=round(float(x), DIGITS)) for t, x in zip(self.trials, told, strict=True)]
 
     def _features_of(self, trials: list[Trial]) -> Array:
         new = [t for t in trials if t.trial not in self._features]

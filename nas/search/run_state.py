@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from nas.errors import UserError
 from nas.estimate.estimator import Estimator
 from nas.estimate.guide import Guide
+from nas.estimate.promise import Promise
 from nas.run import Costs, Settings, Storage, Tables, Trial, model_folder
 from nas.run.pictures import MOST_NETWORKS, Found, write_pictures
 from nas.run.tables import by_cost
@@ -54,7 +55,8 @@ class RunState:
         self.stopping = EarlyStopping(int(settings.proxy["epochs"])) if settings.early_stopping else None
         self.tables, self.contenders = Tables(path, settings), Contenders(settings)
         self.trainings = Trainings()
-        self.confirmation = Confirmation(space, settings, self.trainings)
+        promise = Promise(guide, pool.codes[1:], settings.guide_weight) if guide is not None else None
+        self.confirmation = Confirmation(space, settings, self.trainings, promise)
         self.left: deque[tuple[int, Record]] = deque()  # proposals that a dead process left begun
         self.counts: Counter[Kind] = Counter()  # proposals, by what they were for
         self.failed = 0  # trials in a row

@@ -172,7 +172,11 @@ def test_a_guide_decides_as_nas_pick_lets_it(believed: Run, epochs: int) -> None
     """Between networks that are not clearly less accurate, which of short trainings more are."""
     scores = np.random.default_rng(0).random(len(believed.trials)).tolist()
     run = replace(
-        believed, trials=tuple(replace(t, guide_score=s) for t, s in zip(believed.trials, scores, strict=True)),
+        believed,
+        trials=tuple(
+            replace(t, guide_score=s, promise=(5 * s) % 1 if epochs > 1 else None)
+            for t, s in zip(believed.trials, scores, strict=True)
+        ),
         settings=replace(believed.settings, guide="zero-cost", proxy={"epochs": epochs, "data_share": 0.5}),
     )  # fmt: skip
     write_report(run, ["html"])

@@ -88,7 +88,17 @@ def test_ties_of_the_best_are_cheapest_first_and_none_is_beaten() -> None:
     assert [t.trial for t in ties_of_best(among[3:4], settings())] == [3]
 
 
-def test_with_a_guide_every_tie_counts_and_the_guide_decides() -> None:
+def test_a_guide_counts_less_the_longer_trainings_are() -> None:
+    proxies = (
+        {"epochs": 1, "data_share": 0.01},
+        {"epochs": 1, "data_share": 1.0},
+        {"epochs": 500, "data_share": 1.0},
+        {},
+    )
+    assert [round(settings(proxy=proxy).guide_weight, 2) for proxy in proxies] == [0.99, 0.5, 0.03, 0.0]
+
+
+def test_with_a_guide_every_tie_counts_and_what_is_promised_decides() -> None:
     among = [known(0, 0.960, 0.010, 50.0), known(1, 0.955, 0.010, 30.0), known(2, 0.951, 0.010, 20.0),
              known(3, 0.900, 0.010, 10.0), known(5, 0.955, 0.010, 40.0)]  # fmt: skip
     scored = [replace(t, guide_score=score) for t, score in zip(among, (0.5, 0.6, 0.7, 0.99, 0.9), strict=True)]
@@ -97,7 +107,9 @@ def test_with_a_guide_every_tie_counts_and_the_guide_decides() -> None:
     worse = [*scored, replace(known(6, 0.935, 0.010, 15.0), guide_score=0.8)]  # by 1.8 deviations of the difference
     assert [t.trial for t in ties_of_best(worse, settings())] == [6, 2, 1, 5, 0]
     assert [t.trial for t in ties_of_best(worse, settings(), deviations=0.7)] == [2, 1, 5, 0]
-    assert preferred(ties).trial == 5
+    assert preferred(ties).trial == 5  # by the guide: an older run has no promise
+    told = [replace(t, promise=p) for t, p in zip(ties, (0.7, 0.8, 0.6, 0.75), strict=True)]
+    assert preferred(told).trial == 1
     assert preferred(ties_of_best(among, settings())).trial == 2
     assert not guided([*scored, among[0]]) and preferred([scored[0], among[1]]).trial == 0
 

@@ -74,12 +74,12 @@ def test_other_programs_can_read_the_tables(tmp_path: Path) -> None:
         (",10,5,20,", ",nan,5,20,", r"latency_ms must be a finite number .* line 2 has 'nan'"),
         ("\n1,trained", "\n0,trained", r"line 3: trial 0 is there twice"),
         ('""resolution"":32', "resolution", "a candidate must be a JSON object"),
-        (",,1,,,,,10,", ",,1,1.5,,,,10,", "line 2: expected_accuracy must be a fraction from 0 to 1; got 1.5"),
+        (",,1,,,,,,10,", ",,1,1.5,,,,,10,", "line 2: expected_accuracy must be a fraction from 0 to 1; got 1.5"),
         (",fp32,", ",fp64,", "precision must be the candidate's"),
         (",fitted,fitted,", ",guessed,fitted,", "latency_basis must be one of measured, fitted, extrapolated"),
         (",fitted,fitted,", ",fitted,guessed,", "energy_basis must be one of .*; got 'guessed'"),
         (",fitted,fitted,", ",,fitted,", "latency_basis must be one of .*; got ''"),
-        ("\n1,trained,", "\n1,", r"a row must have 27 cells; line 3 has 26"),
+        ("\n1,trained,", "\n1,", r"a row must have 28 cells; line 3 has 27"),
     ],
 )
 def test_a_broken_table_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:

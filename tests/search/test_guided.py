@@ -9,6 +9,7 @@ import pytest
 import nas
 from nas.errors import UserError
 from nas.report.pick import choose
+from nas.report.ties import preferred
 from nas.run import Settings, load_run, read_settings
 from nas.search import api, guided
 from nas.search.api import resume
@@ -49,7 +50,10 @@ def test_the_guide_decides_between_networks_that_cannot_be_told_apart(tmp_path: 
     run = searched(tmp_path, trials=6, confirm=0.3)
     ties = choose(run, {}).ties
     picked = nas.pick(run)
-    assert picked.guide_score == max(t.guide_score or 0 for t in ties)
+    assert picked == preferred(ties) and picked.promise == max(t.promise or 0 for t in ties)
+    assert run.settings.guide_weight == pytest.approx(1 / 1.1)
+    assert all(0 < (t.promise or 0) < 1.5 for t in run.trials) and len({t.promise for t in run.trials}) > 3
+    assert load_run(run.path).trials == run.trials
     assert len(ties) > 1 and all(run.model(t.trial).exists() for t in ties)
 
 

@@ -21,7 +21,10 @@ function tiesOfBest(list) {  // cheapest first; the last is the most accurate
   return stairs.filter(t => t === best || tied(t, best));
 }
 const guided = list => list.every(t => t.guide_score != null);
-const preferred = list => guided(list) ? list.reduce((a, b) => a && a.guide_score >= b.guide_score ? a : b, null) : list[0] || null;
+function preferred(list) {  // nas.report.ties
+  const key = list.every(t => t.promise != null) ? "promise" : "guide_score";
+  return guided(list) ? list.reduce((a, b) => a && a[key] >= b[key] ? a : b, null) : list[0] || null;
+}
 const greedy = () => $("greedy").checked;
 function kneeOf(list) {
   const columns = D.objectives.map(c => list.map(t => axis[c].more ? 1 - (c === "accuracy" ? expected(t) : t[c]) : cost(t, c)));
@@ -46,7 +49,7 @@ function whyTied() {  // as nas pick says it
   if (ties.length < 2) return "";
   if (guided(ties)) {
     const n = ties.length - 1, best = ties[n];
-    return `${n} other network${n > 1 ? "s are" : " is"} not clearly less accurate than the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); of all these, scores without training (${D.guide}) promise most of this one.`;
+    return `${n} other network${n > 1 ? "s are" : " is"} not clearly less accurate than the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); of all these, this one is the best by scores without training (${D.guide}) and accuracy together.`;
   }
   const [cheapest, best, others] = [ties[0], ties[ties.length - 1], ties.length - 2], first = D.cost_order[0];
   return `Trial ${cheapest.trial}${others ? ` and ${others} other${others > 1 ? "s" : ""}` : ""} cannot be told from the most accurate, trial ${best.trial} (${sure(QUALITY, best)}); ` +

@@ -53,8 +53,12 @@ class _Nsga2(NSGAIISampler):
 def _pareto(problem: Problem) -> SamplerFor:
     """Ours, which knows costs, budgets and descriptors before a training: `ParetoSampler`."""
     costs = TrialCosts(problem.space, problem.pricer, problem.settings, problem.descriptors)
-    start = DESCRIBED_START if problem.descriptors else None
-    sampler = ParetoSampler(coded=costs, space=distributions(problem.space), seed=problem.settings.seed, start=start)
+    start, trusted = None, 0.0
+    if problem.descriptors:
+        start, trusted = DESCRIBED_START, problem.settings.guide_weight
+    sampler = ParetoSampler(
+        coded=costs, space=distributions(problem.space), seed=problem.settings.seed, start=start, trusted=trusted
+    )
     return lambda proposal: sampler
 
 
