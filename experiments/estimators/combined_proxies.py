@@ -1,15 +1,17 @@
 """What a surrogate makes of short trainings:
 
-    python combined_proxies.py recipes.csv nas_bench_macro.csv RECIPE [VALUES ...]
+    python combined_proxies.py recipes.csv nas_bench_macro.csv RECIPE [VALUES ...] [--passes 1]
 
 recipes.csv has a row for each short training: recipe, network, seed, accuracy, losses. Appends to combined_proxies.csv.
 VALUES: scores of untrained networks, of which depth, SWAP and trainability make one feature more for the networks that
-have them. A network's own label is never used to predict it: ten parts are predicted from the other nine.
+have them; with --passes, how often a training saw the images, also an opinion with a weight beside the surrogate's
+(`nas.run.settings.score_weight`). A network's own label is never used to predict it: ten parts are predicted from the
+other nine.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections import defaultdict
 from pathlib import Path
 
@@ -24,12 +26,20 @@ from nas.estimate.structure import Structure
 from nas.estimate.table import read_known
 from nas.estimate.zero_cost.descriptors import depth
 from nas.files.csv import append_rows, read_rows
+from nas.run.settings import score_weight
 from nas.space.search_space import load_space
 
 COLUMNS = ("recipe", "label", "networks", "predicted", "tau", "low", "high", "of")
 PARTS, SHUFFLES = 10, 10
 
-trainings, table, recipe, scored = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], map(Path, sys.argv[4:])
+parser = argparse.ArgumentParser()
+parser.add_argument("trainings", type=Path)
+parser.add_argument("table", type=Path)
+parser.add_argument("recipe")
+parser.add_argument("scored", type=Path, nargs="*")
+parser.add_argument("--passes", type=float)
+given = parser.parse_intermixed_args()
+trainings, table, recipe, scored = given.trainings, given.table, given.recipe, given.scored
 structure = Structure(load_space("nas-bench-macro"))
 known = read_known(table, structure.space, ("acc_seed0", "acc_seed1", "acc_seed2"))
 place = {k.name: i for i, k in enumerate(known)}
@@ -48,7 +58,7 @@ values: dict[str, dict[int, dict[str, float]]] = {
     name: defaultdict(dict) for name in ("accuracy", "log loss", "training loss")
 }
 for _, row in read_rows(trainings, ("recipe", "network", "seed", "accuracy", "log_loss", "train_loss")):
-    if row["recipe"] == recipe and row["network"] in place:
+    if row["recipe"] == recipe and row["network"] in place and row.get("extra") != "1":  # random networks alone
         values["accuracy"][place[row["network"]]][row["seed"]] = float(as_target(np.array([float(row["accuracy"])]))[0])
         for name, column in (("log loss", "log_loss"), ("training loss", "train_loss")):
             values[name][place[row["network"]]][row["seed"]] = -float(np.log(float(row[column])))
@@ -99,6 +109,10 @@ for label, by_network in values.items():
         say(label, rows, "scored ones without a label", told, truth[unknown])
         say(label, rows, "the same, structure alone", model.predict(features[unknown])[0], truth[unknown])
         say(label, rows, "the same, score alone", score[unknown, 0], truth[unknown])
+        if given.passes is not None:
+            weight, (mine, theirs) = score_weight(given.passes), (model.predict(features)[0], score[:, 0])
+            mine, theirs = ((x[unknown] - x[rows].mean()) / x[rows].std() for x in (mine, theirs))
+            say(label, rows, "the same, both weighted", (1 - weight) * mine + weight * theirs, truth[unknown])
     for n in (20, 40):
         if n < len(rows):
             told = [learned(rows[c], first[c]).predict(features[others])[0] for c in

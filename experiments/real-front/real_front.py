@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ SEEDS = ("acc_seed0", "acc_seed1", "acc_seed2")
 BUDGETS = 20
 DRAWS = 200  # of the baselines that draw networks at random
 IDENTITY = "0"
-GREEDY, UNBIASED = " --greedy", " without bias"
+GREEDY = " --greedy"
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,8 @@ def walk(table: Table, networks: int) -> Array:
 
 
 def of_run(table: Table, path: Path, how: str) -> tuple[Callable[[float], int | None], int]:
-    """What `nas pick` returns of a run, and how many trainings that run took. `how`: "", GREEDY or UNBIASED."""
+    """What `nas pick` returns of a run, and how many trainings that run took. `how`: "" or GREEDY."""
     run, space = nas.load_run(path), load_space("nas-bench-macro")
-    if how == UNBIASED:
-        run = replace(run, settings=replace(run.settings, proxy={}))
 
     def pick(budget: float) -> int | None:
         try:
@@ -145,7 +143,7 @@ def main() -> None:
     means = np.array([regrets(table, best_of(table, once, rows)) for rows in drawn])
     show("50 at random, trained in full (mean of draws)", means.mean(axis=0), 50)
     for path in given.runs:
-        for how in ("", GREEDY, UNBIASED):
+        for how in ("", GREEDY):
             pick, trained = of_run(table, path, how)
             show(f"{path.name}, nas pick{how}", regrets(table, pick), trained)
     if given.out:
