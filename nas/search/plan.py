@@ -14,7 +14,7 @@ from nas.numbers import duration
 
 NETWORKS, IN_MINUTES = 45, 5.0  # so many in so long a search
 GROWTH = 0.25  # of their number with the time; the rest goes into longer trainings
-ENOUGH_IMAGES, ENOUGH_EPOCHS = 40_000, 4.0  # that a training sees, before more than FEW networks pay
+ENOUGH_IMAGES = 40_000  # that a training sees, of small datasets LEAST_EPOCHS, before more than FEW networks pay
 FEW = 24  # networks: from trainings that are too short, more of them tell no more (experiments/estimators)
 MOST_EPOCHS = 30  # of all training images; more time than for these goes into more networks
 MOST_WITH_BOXES = 150  # of a detector's pictures
@@ -108,8 +108,8 @@ def plan(
 
     A search of five minutes has 45 networks, and their number grows with the 0.25th power of the time; a training takes
     what is left for each, of which a share of `confirm` trainings are of networks that were trained before. Where that
-    is too short for 40,000 images, or for four times those of a small dataset, there are only as many networks as can
-    see so many, but at least 24. `proxy` are the settings of a training; those that the user has `chosen`, and the
+    is too short for 40,000 images, or for twice those of a small dataset, there are only as many networks as can see so
+    many, but at least 24. `proxy` are the settings of a training; those that the user has `chosen`, and the
     number of `networks` where it is given, stay. Of the others epochs, data_share, batch_size and validation_share
     change: small batches, so that a short training has many steps, and no more validation images than a fifth of its
     time is enough for, but at least 1,000. A training never sees the images more than 30 times (of detectors 150), and
@@ -120,7 +120,7 @@ def plan(
     left = USED * (60 * minutes - spent_s) * workers
     wanted = networks or max(FEWEST, round(NETWORKS * (minutes / IN_MINUTES) ** GROWTH))
     if networks is None and wanted > FEW and not images.boxes:
-        enough = min(ENOUGH_IMAGES, ENOUGH_EPOCHS * images.training)
+        enough = min(ENOUGH_IMAGES, LEAST_EPOCHS * images.training)
         long = _looking(speed, _measured(images, proxy), 1, enough) + enough * _per_pass(speed, proxy)
         wanted = min(wanted, max(FEW, int(left * (1 - confirm) / long)))
     each = left * (1 - confirm) / wanted
