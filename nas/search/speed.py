@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,18 +17,28 @@ if TYPE_CHECKING:
     from nas.space.network import Network
     from nas.space.search_space import SearchSpace
 
-QUANTILES = (0.5, 0.9, 0.1, 0.7, 0.3)  # of the feasible candidates by their MACs: those that are timed
+PLACES = (0.5, 0.9, 0.1, 0.7, 0.3)  # in the range of the feasible candidates' MACs, in logarithms: those that are timed
 EPOCHS = 3  # of STEPS each; the first warms up, of the others the faster counts
 STEPS = 4
 EVALUATION = 0.25  # of a step with its validation: a third of what forward and backward take
 
 
 def timed_candidates(pool: Pool, space: SearchSpace, classes: int) -> Iterable[Network]:
-    """Feasible candidates from small to large, the middle one first."""
-    order = np.argsort(pool.columns["macs"], kind="stable")
-    for quantile in QUANTILES:
-        code = pool.codes[order[round(quantile * (len(order) - 1))]]
+    """Feasible candidates from small to large, the middle one first.
+
+    Spread over the range of MACs, as those are that a search proposes: along a front there are many more large ones
+    than among random candidates.
+    """
+    sizes = np.log(np.maximum(pool.columns["macs"], 1.0))
+    for place in PLACES:
+        code = pool.codes[np.abs(sizes - (sizes.min() + place * np.ptp(sizes))).argmin()]
         yield space.network(space.canonical(space.decode(code)), classes)
+
+
+def typical(candidates: Sequence[Network]) -> Network:
+    """The one of them whose MACs are nearest to their mean: it trains about as long as they do on average."""
+    mean = fmean(network.macs for network in candidates)
+    return min(candidates, key=lambda network: abs(network.macs - mean))
 
 
 def measure_speed(

@@ -13,7 +13,7 @@ from nas.run import Settings
 from nas.search.guided import begun_in
 from nas.search.plan import BATCHES, Plan, Speed, plan
 from nas.search.problem.feasibility import Pool
-from nas.search.speed import fastest_threads, images_of, measure_speed, measure_training, timed_candidates
+from nas.search.speed import fastest_threads, images_of, measure_speed, measure_training, timed_candidates, typical
 
 if TYPE_CHECKING:
     from nas.estimate.estimator import Estimator
@@ -43,8 +43,8 @@ def in_time(
     """The settings of a search of so many minutes, and the plan in a line.
 
     A run in the folder `path` that was begun with the same time keeps its plan, so that the same command goes on with
-    it. Where there is time, one candidate of the middle is trained as planned, and the plan is made anew by what that
-    took. PyTorch has one thread afterwards where that is faster than all.
+    it. Where there is time, one candidate of middling size is trained as planned, and the plan is made anew by what
+    that took. PyTorch has one thread afterwards where that is faster than all.
     """
     if (kept := begun_in(path)) is not None and kept.minutes == asked.minutes:
         found = replace(settings, trials=kept.trials, max_minutes=kept.max_minutes, proxy=kept.proxy)
@@ -75,7 +75,7 @@ def in_time(
     if planned.seconds < 60 * MEASURED * asked.minutes:  # a few steps tell little of the speed of a whole training
         whole = replace(estimator, fidelity=Fidelity(**planned.proxy))
         with suppress(ArithmeticError, RuntimeError, MemoryError):
-            took = measure_training(whole, candidates[0], threads=threads)
+            took = measure_training(whole, typical(candidates), threads=threads)
             planned = planned_for(speed.times(took / planned.seconds))
     left = max(AT_LEAST * asked.minutes, (1 - LAST) * asked.minutes - (perf_counter() - asked.begun) / 60)
     found = replace(settings, trials=asked.networks or planned.most, max_minutes=round(left, 3), proxy=planned.proxy)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nas
@@ -14,7 +15,7 @@ from nas.search import api, guided, loop, speed, timed
 from nas.search.api import resume
 from nas.search.plan import Speed
 from nas.search.problem.feasibility import feasible_pool
-from nas.search.speed import measure_speed, timed_candidates
+from nas.search.speed import measure_speed, timed_candidates, typical
 from nas.space.network import Network
 from tests.search.small_tasks import SMALL
 
@@ -155,6 +156,9 @@ def test_a_machine_is_timed_at_both_resolutions(tmp_path: Path) -> None:
     networks = list(timed_candidates(feasible_pool(space, CountingPricer(space), settings_for(space)), space, 10))
     macs = [network.macs for network in networks]
     assert macs[2] < macs[4] < macs[0] < macs[3] < macs[1]
+    pool = feasible_pool(space, CountingPricer(space), settings_for(space)).columns["macs"]
+    assert macs[0] == pytest.approx(np.sqrt(pool.min() * pool.max()), rel=0.3)  # spread in logarithms
+    assert typical(networks).macs == min(macs, key=lambda m: abs(m - np.mean(macs)))
     proxy = ProxyTraining(load_dataset("digits"), Fidelity(resolution_share=0.5))
     both = measure_speed(proxy, networks[:2], 8, 1e9)
     assert 0 < both.evaluated < both.trained and both.trained_small > 0 and both.fixed >= 0
