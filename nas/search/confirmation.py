@@ -37,7 +37,7 @@ class Confirmation:
         self.trials: list[Trial] = []  # the trained ones, as they are believed
         self._believed: tuple[list[list[float]], Beliefs] | None = None  # of accuracies
         self._gain: Array = np.empty(0)  # what another training would take from each one's standard deviation
-        self._space, self._structure = space, Structure(space, settings.classes)
+        self._structure = Structure(space, settings.classes)
         self._features: dict[int, Array] = {}
         self._seen = -1  # trainings that the beliefs are of
 
@@ -95,7 +95,7 @@ class Confirmation:
         """Gives the trials what the guide and all trainings promise of each; nothing where there is no guide."""
         if self.promise is None:
             return
-        codes = np.array([self._space.encode(t.candidate) for t in self.trials])
+        codes = np.array([self._structure.space.encode(t.candidate) for t in self.trials])
         told = self.promise.of_trained(codes, accuracies)
         if told is not None:
             self.trials = [replace(t, promise=round(float(x), DIGITS)) for t, x in zip(self.trials, told, strict=True)]

@@ -42,8 +42,8 @@ class LearnedFront:
             scale = choose_scale(told, bool(sign < 0))
             model = _model(j, features, scale.learned(told), tried.done, fits, self.trends, bends)
             self.models.append(model)
-            mean = model.predict(features[tried.done])[0]
-            self.lines.append(self._line(mean, tried.codes[tried.done]) if trusted and scale.share else None)
+            line = self._line(model, features[tried.done], tried.codes[tried.done]) if trusted and scale.share else None
+            self.lines.append(line)
             believed[:, j] = scale.lost(self._believed(len(self.models) - 1, features, tried.codes)[0])
             if scale.share:
                 self.logs.append(j)
@@ -95,9 +95,9 @@ class LearnedFront:
             mean = (1 - self.trusted) * mean + self.trusted * promised
         return mean, deviation
 
-    def _line(self, believed: Array, codes: Array) -> tuple[Array, Array]:
+    def _line(self, model: Surrogate, features: Array, codes: Array) -> tuple[Array, Array]:
         """Offset and slope (p,) that bring descriptors to the mean and the deviation of what is believed of `codes`."""
-        told = self._described(codes)
+        believed, told = model.predict(features)[0], self._described(codes)
         spread = told.std(axis=0)
         slope = -np.divide(believed.std(), spread, out=np.zeros_like(spread), where=spread > 0)
         return believed.mean() - slope * told.mean(axis=0), slope
@@ -118,8 +118,8 @@ class LearnedFront:
         if descriptors.shape[1]:
             bent = 2 * features[0][:, self.candidates.decisions.bends] - 1
             features += [bent, bent**2]
-        if descriptors.shape[1] and not self.trusted:
-            features += [logs, self._described(points.codes)]
+            if not self.trusted:
+                features += [logs, self._described(points.codes)]
         return np.concatenate(features, axis=1)
 
     def _worst(self, points: Array, front: Array) -> Array:
